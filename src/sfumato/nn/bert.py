@@ -1,0 +1,82 @@
+"""The bundled model's reader: a BERT encoder as published, and a small trained adapter behind it.
+
+B batch, L tokens, D width of a token.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfumato.nn.layers import attend
+from sfumato.spec import BertConfig
+
+__all__ = ["Bert", "TextTower"]
+
+
+class BertLayer(nn.Module):
+    """Attention, then a feed-forward layer, each residual and normalised after (post-norm)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.q = nn.Linear(width, width)
+        self.k = nn.Linear(width, width)
+        self.v = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        self.norm1 = nn.LayerNorm(width, eps=1e-12)
+        self.hidden = nn.Linear(width, config.hidden)
+        self.hidden_out = nn.Linear(config.hidden, width)
+        self.norm2 = nn.LayerNorm(width, eps=1e-12)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, L, D), (B, 1, 1, L)
+        y = attend(self.q(x), self.k(x), self.v(x), self.heads, mask)
+        x = self.norm1(x + self.out(y))
+        return self.norm2(x + self.hidden_out(F.gelu(self.hidden(x))))
+
+
+class Bert(nn.Module):
+    """Word pieces to states (Devlin et al. 2019), one segment."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.words = nn.Embedding(config.vocab, config.width)
+        self.positions = nn.Embedding(config.positions, config.width)
+        self.segments = nn.Embedding(2, config.width)
+        self.norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.layers))
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:  # (B, L), (B, L) true where real
+        places = self.positions.weight[: ids.shape[1]] + self.segments.weight[0]
+        x = self.norm(self.words(ids) + places)  # (B, L, D)
+        for layer in self.layers:
+            x = layer(x, mask[:, None, None])
+        return x
+
+
+class TextTower(nn.Module):
+    """What the denoiser reads: adapted token states, and one vector for the whole prompt."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.bert = Bert(config)
+        self.adapter = nn.ModuleList(BertLayer(config) for _ in range(config.adapter))
+        self.pool = nn.Linear(2 * config.width, config.width)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L) ids and mask to the context (B, L, D) and the pooled vector (B, D)."""
+        return self.adapt(self.bert(ids, mask), mask)
+
+    def adapt(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The trained half: the encoder's states (B, L, D) to context and pooled vector.
+
+        The pooled vector sees the mean of the published states beside the adapted ones, so that
+        words close in meaning stay close.
+        """
+        x = states
+        for layer in self.adapter:
+            x = layer(x, mask[:, None, None])
+        weight = mask[:, :, None].to(x.dtype)
+        total = weight.sum(1)
+        means = [(y * weight).sum(1) / total for y in (states, x)]
+        return x, self.pool(torch.cat(means, dim=-1))
