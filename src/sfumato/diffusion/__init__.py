@@ -1,0 +1,4 @@
+"""The mathematics between noise and latent: processes, schedules, noise and samplers.
+
+Nothing is imported here, so that `sfumato.diffusion.table` can list names without torch.
+"""

@@ -1,0 +1,147 @@
+"""The seed becomes noise here: one normal number per (seed, draw, element), the same everywhere.
+
+B pictures, C channels, H W latent height and width. Each picture has a stream of its own, drawn
+in float32 on the CPU, so that neither batch, device, precision nor threads change it.
+
+The stream `cpu` is torch's CPU generator (MT19937): the noise of diffusers with a CPU generator
+and the first latents of ComfyUI. It reads the low 32 bits of a seed only, hence seeds that agree
+modulo 2^32 give the same noise. The stream `nv` is that of NVIDIA cards as AUTOMATIC1111 rebuilds
+it, Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), and reads
+all 64 bits.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sfumato.errors import RequestError
+
+Shape: TypeAlias = tuple[int, int, int]
+Words: TypeAlias = NDArray[np.uint64]
+
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+# Salmon et al. 2011, table 2: the multipliers of philox4x32, and the Weyl steps of its key.
+_MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_STEP = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
+
+
+class Noise:
+    """Unit normal noise for B pictures, by number: `noise(0)` begins, `noise(k)` feeds the steps.
+
+    A draw is a function of its number alone, so a sampler may stop anywhere and go on later.
+
+    seeds: one per picture, 0 ... 2^64 - 1.
+    shape: (C, H, W) of one picture's latent.
+    stream: "cpu" or "nv".
+    wander: one further seed per picture: draw 0 stays the seed's, the later draws are those of
+        the wander seed's stream. Wandering with the seed itself changes nothing.
+    Raises RequestError for a seed out of range, for an unknown stream, or where `wander` has
+    another length than `seeds`.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        shape: Shape,
+        *,
+        stream: Literal["cpu", "nv"] = "cpu",
+        wander: Sequence[int] | None = None,
+    ) -> None:
+        if stream not in STREAMS:
+            raise RequestError(f"unknown noise stream {stream!r}; choose one of: cpu, nv")
+        if wander is not None and len(wander) != len(seeds):
+            raise RequestError(
+                f"{len(wander)} wander seeds for {len(seeds)} pictures; give one for each picture"
+            )
+        for seed in (*seeds, *(wander or ())):
+            if not 0 <= seed < 2**64:
+                raise RequestError(f"seed {seed} is out of range; give 0 to {2**64 - 1}")
+        self._first = [STREAMS[stream](seed, shape) for seed in seeds]
+        same = wander is None
+        self._later = self._first if same else [STREAMS[stream](seed, shape) for seed in wander]
+
+    def __call__(self, k: int) -> Tensor:
+        """Draw number k >= 0: (B, C, H, W) float32 on the CPU."""
+        return torch.stack([one.draw(k) for one in (self._later if k else self._first)])
+
+
+class _Stream(ABC):
+    """The numbered draws of one picture."""
+
+    @abstractmethod
+    def __init__(self, seed: int, shape: Shape) -> None: ...
+
+    @abstractmethod
+    def draw(self, k: int) -> Tensor:
+        """Draw number k: (C, H, W) float32 on the CPU."""
+
+
+@final
+class _Mersenne(_Stream):
+    """torch's CPU generator, which can only go forward; a draw that lies behind starts it anew."""
+
+    def __init__(self, seed: int, shape: Shape) -> None:
+        self._seed = seed
+        self._shape = shape
+        self._generator = torch.Generator("cpu").manual_seed(seed)
+        self._next = 0
+
+    def draw(self, k: int) -> Tensor:
+        if k < self._next:
+            self._generator.manual_seed(self._seed)
+            self._next = 0
+        while self._next < k:
+            self._forward()
+        return self._forward()
+
+    def _forward(self) -> Tensor:
+        self._next += 1
+        return torch.randn(self._shape, generator=self._generator, dtype=torch.float32)
+
+
+@final
+class _Philox(_Stream):
+    """curand's normal numbers: key = seed, counter = (draw, 0, element, 0), the first output."""
+
+    def __init__(self, seed: int, shape: Shape) -> None:
+        self._key = np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint64)
+        self._shape = shape
+
+    def draw(self, k: int) -> Tensor:
+        element = np.arange(np.prod(self._shape), dtype=np.uint64)
+        zero = np.zeros_like(element)
+        words = philox((zero + np.uint64(k), zero, element, zero), self._key)
+        return torch.tensor(_box_muller(words[0], words[1])).view(self._shape)
+
+
+STREAMS: dict[str, type[_Stream]] = {"cpu": _Mersenne, "nv": _Philox}
+
+
+def philox(counter: tuple[Words, Words, Words, Words], key: Words) -> tuple[Words, ...]:
+    """Philox4x32-10 of many counters under one key (Salmon et al. 2011, section 3.3).
+
+    counter: four (N,) arrays of 32-bit words; key: (2,). Returns four (N,) arrays of 32-bit words,
+    each held in 64 bits, where the products fit.
+    """
+    a, b, c, d = counter
+    left, right = key[0], key[1]
+    for _ in range(10):
+        one, two = a * _MULTIPLY[0], c * _MULTIPLY[1]
+        a, b = (two >> _HALF) ^ b ^ left, two & _LOW
+        c, d = (one >> _HALF) ^ d ^ right, one & _LOW
+        left, right = (left + _STEP[0]) & _LOW, (right + _STEP[1]) & _LOW
+    return a, b, c, d
+
+
+def _box_muller(x: Words, y: Words) -> NDArray[np.float32]:
+    """The sine half of Box-Muller, in float64 with curand's two float32 constants, as A1111."""
+    unit = float(np.float32(2.3283064e-10))  # 2^-32
+    turn = float(np.float32(2.3283064e-10 * 6.2831855))
+    radius = np.sqrt(-2 * np.log(x * unit + unit / 2))
+    return (radius * np.sin(y * turn + turn / 2)).astype(np.float32)
