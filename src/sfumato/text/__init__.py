@@ -1,0 +1,1 @@
+"""Prompts into numbers: the tokenizers that text encoders read."""
