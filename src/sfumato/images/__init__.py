@@ -1,0 +1,35 @@
+"""Pictures at the edges of the program: to and from tensors, files, film strips and animations."""
+
+from sfumato.images.animation import ANIMATIONS, animate, check_animation
+from sfumato.images.files import (
+    PICTURES,
+    Texts,
+    check_output,
+    encode,
+    is_ours,
+    read_picture,
+    read_texts,
+    save,
+    write,
+)
+from sfumato.images.filmstrip import Frame, filmstrip
+from sfumato.images.tensors import to_images, to_tensor
+
+__all__ = [
+    "ANIMATIONS",
+    "PICTURES",
+    "Frame",
+    "Texts",
+    "animate",
+    "check_animation",
+    "check_output",
+    "encode",
+    "filmstrip",
+    "is_ours",
+    "read_picture",
+    "read_texts",
+    "save",
+    "to_images",
+    "to_tensor",
+    "write",
+]

@@ -1,0 +1,102 @@
+"""Animations: the steps as a moving picture, in WebP, GIF or MP4."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from sfumato.errors import OutputError
+from sfumato.images.files import check_suffix, write
+
+ANIMATIONS = (".webp", ".gif", ".mp4")
+FRAME_MS = 120
+HOLD_MS = 2000  # the finished picture stays, so that one can look at it
+_NOTE = "made by sfumato"
+
+
+def check_animation(path: Path) -> None:
+    """Raise `OutputError` if no animation could be made for this name: before any work starts."""
+    check_suffix(path, ANIMATIONS)
+    if path.suffix.lower() == ".mp4":
+        find_ffmpeg()
+
+
+def animate(images: Sequence[Image.Image], path: Path) -> None:
+    """Write the pictures, all of one size, as an animation that rests on its last picture.
+
+    WebP is lossless and loops; GIF has 256 colours and loops; MP4 is made by ffmpeg and plays
+    once. Written whole or not at all; raises `OutputError`.
+    """
+    if not images or len({image.size for image in images}) != 1:
+        raise ValueError("an animation needs at least one picture, and all of one size")
+    check_animation(path)
+    frames = [image.convert("RGB") for image in images]
+    write(_ENCODERS[path.suffix.lower()](frames), path)
+
+
+def find_ffmpeg() -> str:
+    """The ffmpeg program: the one on PATH, or that of the `imageio-ffmpeg` package."""
+    found = shutil.which("ffmpeg")
+    if found is not None:
+        return found
+    if importlib.util.find_spec("imageio_ffmpeg") is not None:
+        return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+    raise OutputError(
+        "an .mp4 needs the program ffmpeg, and there is none on PATH; install it "
+        "(or: pip install imageio-ffmpeg), or write a .webp or .gif."
+    )
+
+
+def _webp(frames: Sequence[Image.Image]) -> bytes:
+    return _pillow(frames, "WEBP", lossless=True)
+
+
+def _gif(frames: Sequence[Image.Image]) -> bytes:
+    return _pillow(frames, "GIF", comment=_NOTE)
+
+
+def _pillow(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
+    first, *rest = frames
+    durations = [FRAME_MS] * len(rest) + [HOLD_MS]
+    buffer = io.BytesIO()
+    first.save(
+        buffer, kind, save_all=True, append_images=rest, duration=durations, loop=0, **options
+    )
+    return buffer.getvalue()
+
+
+def _mp4(frames: Sequence[Image.Image]) -> bytes:
+    # An MP4 has its index at the end, so ffmpeg cannot write it into a pipe.
+    import tempfile
+
+    width, height = frames[0].size
+    still = [frames[-1]] * (HOLD_MS // FRAME_MS)
+    with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
+        place = Path(folder) / f"{secrets.token_hex(4)}.mp4"
+        command = [find_ffmpeg(), "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+        command += ["-s", f"{width}x{height}", "-framerate", f"1000/{FRAME_MS}", "-i", "-"]
+        # 4:2:0 is what every player reads, and it needs even sides.
+        command += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-crf", "16"]
+        command += ["-metadata", f"comment={_NOTE}", "-movflags", "+faststart", str(place)]
+        pixels = b"".join(frame.tobytes() for frame in [*frames, *still])
+        done = subprocess.run(command, input=pixels, capture_output=True, check=False)
+        if done.returncode != 0 or not place.is_file():
+            words = done.stderr.decode(errors="replace").strip().splitlines()
+            reason = words[-1] if words else f"status {done.returncode}"
+            raise OutputError(f"ffmpeg could not make the .mp4: {reason}; try .webp or .gif.")
+        return place.read_bytes()
+
+
+_ENCODERS: dict[str, Callable[[Sequence[Image.Image]], bytes]] = {
+    ".webp": _webp,
+    ".gif": _gif,
+    ".mp4": _mp4,
+}

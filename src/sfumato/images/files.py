@@ -1,0 +1,257 @@
+"""Picture files: PNG, JPEG and WebP with two texts inside, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import shutil
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from sfumato.errors import OutputError, PictureError
+
+# Suffix -> Pillow's name of the format.
+PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+# Our text lies in XMP in JPEG and WebP: EXIF would show it to people as a caption, and programs
+# that look for A1111's text in EXIF never look here.
+_NAMESPACE = "urn:sfumato:recipe"
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    f'<rdf:Description rdf:about="" xmlns:sfumato="{_NAMESPACE}" sfumato:recipe=%s/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+# A JPEG segment holds 65,533 bytes, and the texts must fit in one each with their headers.
+_JPEG_ROOM = 65_400
+_UNICODE = b"UNICODE\0"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a picture says about itself: A1111's `parameters`, and our own JSON (ASCII)."""
+
+    parameters: str = ""
+    sfumato: str = ""
+
+
+def encode(image: Image.Image, kind: str, texts: Texts | None = None) -> bytes:
+    """The bytes of a file of `kind` ("PNG", "JPEG" or "WEBP") with the texts inside.
+
+    PNG and WebP keep every pixel; JPEG has quality 95 and full colour. Raises `OutputError` when
+    the texts are too long for a JPEG.
+    """
+    texts = Texts() if texts is None else texts
+    image = image.convert("RGB") if kind != "PNG" else image.copy()
+    image.info = {}  # what another file carried must not travel on
+    buffer = io.BytesIO()
+    if kind == "PNG":
+        image.save(buffer, "PNG", pnginfo=_chunks(texts))
+        return buffer.getvalue()
+    exif, xmp = _exif(texts.parameters), _xmp(texts.sfumato)
+    if kind == "WEBP":
+        image.save(buffer, "WEBP", lossless=True, exif=exif, xmp=xmp)
+    elif max(len(exif), len(xmp)) > _JPEG_ROOM:
+        raise OutputError("the recipe is too long for a JPEG (64 kB); write a .png or .webp.")
+    else:
+        image.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif, xmp=xmp)
+    return buffer.getvalue()
+
+
+def save(image: Image.Image, path: Path, texts: Texts | None = None) -> None:
+    """Write a picture whole or not at all; its format is that of the suffix.
+
+    Raises `OutputError` for an unknown suffix and for whatever keeps the file from being written.
+    """
+    check_suffix(path, PICTURES)
+    write(encode(image, PICTURES[path.suffix.lower()], texts), path)
+
+
+def write(data: bytes, path: Path) -> None:
+    """Put `data` into `path`, whole or not at all: beside it first, then renamed.
+
+    A file that was there before is replaced; a link is followed. Raises `OutputError`.
+    """
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".sfumato-{secrets.token_hex(8)}.part")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {_reason(error)}.") from error
+
+
+def check_suffix(path: Path, known: Collection[str]) -> None:
+    """Raise `OutputError` unless the file's suffix is one of `known` (lower case, with the dot)."""
+    if path.suffix.lower() not in known:
+        came = repr(path.suffix) if path.suffix else "no suffix"
+        raise OutputError(f"cannot write {path}: {came}; the name must end in {_or(known)}.")
+
+
+def check_output(path: Path, *, room: int = 0) -> None:
+    """Raise `OutputError` if a file of `room` bytes could not be written to `path` now.
+
+    Makes the folder if there is none, and tries it with an empty file that is removed at once:
+    better before a render than after it.
+    """
+    try:
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; give the name of a file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {_reason(error)}.") from error
+    if free < room:
+        raise OutputError(
+            f"cannot write {path}: {free / 1e6:.1f} MB are free there, and {room / 1e6:.1f} MB "
+            "may be needed; make room or give another folder."
+        )
+    probe = path.with_name(f".sfumato-{secrets.token_hex(8)}.part")
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {_reason(error)}.") from error
+
+
+def read_picture(source: Path | IO[bytes]) -> tuple[Image.Image, Texts]:
+    """A picture, decoded, and its texts; `PictureError` if it is missing, cut short or not one."""
+    return _read(source, decode=True)
+
+
+def read_texts(source: Path | IO[bytes]) -> Texts:
+    """The texts alone: empty where there are none. Raises `PictureError` as `read_picture` does."""
+    return _read(source, decode=False)[1]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the file is a picture that sfumato made: one that it may overwrite."""
+    try:
+        return bool(read_texts(path).sfumato)
+    except PictureError:
+        return False
+
+
+def _read(source: Path | IO[bytes], *, decode: bool) -> tuple[Image.Image, Texts]:
+    name = source.name if isinstance(source, Path) else "the picture"
+    try:
+        with Image.open(source) as image:
+            if decode or (image.format == "PNG" and "parameters" not in image.info):
+                image.load()  # a PNG may carry its texts behind the pixels
+            return image, _texts(image)
+    except FileNotFoundError as error:
+        raise PictureError(f"there is no picture {source}.") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(
+            f"{name} is not a picture that can be read (PNG, JPEG, WebP)."
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        struct.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise PictureError(f"{name} cannot be read as a picture: {error}.") from error
+
+
+def _texts(image: Image.Image) -> Texts:
+    parameters, sfumato = image.info.get("parameters"), image.info.get("sfumato")
+    xmp = image.info.get("xmp")
+    if not isinstance(parameters, str):
+        comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+        parameters = _comment(comment) if isinstance(comment, bytes) else ""
+    if not isinstance(sfumato, str):
+        sfumato = _from_xmp(xmp) if isinstance(xmp, bytes) else ""
+    return Texts(str(parameters), str(sfumato))
+
+
+def _chunks(texts: Texts) -> PngInfo:
+    chunks = PngInfo()
+    if texts.parameters:
+        chunks.add_text("parameters", texts.parameters)  # tEXt, or iTXt beyond Latin-1
+    if texts.sfumato:
+        chunks.add_text("sfumato", texts.sfumato)
+    return chunks
+
+
+def _exif(parameters: str) -> bytes:
+    if not parameters:
+        return b""
+    exif = Image.Exif()
+    comment = _UNICODE + parameters.encode("utf-16-be")
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    return exif.tobytes()
+
+
+def _comment(raw: bytes) -> str:
+    """The text of an EXIF UserComment: 8 bytes that name its encoding, then the text."""
+    code, body = raw[:8], raw[8:]
+    if code == _UNICODE:
+        # The standard leaves the byte order open. A1111 writes big-endian; ASCII tells them apart.
+        little = body.startswith(b"\xff\xfe") or body[1:200:2].count(0) > body[0:200:2].count(0)
+        text = body.decode("utf-16-le" if little else "utf-16-be", "replace")
+        return text.removeprefix("\ufeff")
+    if code in (b"ASCII\0\0\0", bytes(8)):
+        return body.rstrip(b"\0").decode("utf-8", "replace")
+    return ""
+
+
+def _xmp(sfumato: str) -> bytes:
+    return (_XMP % quoteattr(sfumato)).encode() if sfumato else b""
+
+
+def _from_xmp(raw: bytes) -> str:
+    """Our text in an XMP packet, also after another program has turned attribute into element."""
+    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:  # no XMP has them; they only serve attacks
+        return ""
+    try:
+        root = ElementTree.fromstring(raw.strip(b"\0 \n\r\t"))
+    except ElementTree.ParseError:
+        return ""
+    key = f"{{{_NAMESPACE}}}recipe"
+    for element in root.iter():
+        found = element.get(key) if element.tag != key else element.text
+        if found:
+            return found
+    return ""
+
+
+def _reason(error: OSError) -> str:
+    """Why the system refused, and what to do about it where that is plain."""
+    advice = {
+        "ENOSPC": "; make room or give another folder",
+        "EDQUOT": "; make room or give another folder",
+        "EFBIG": "; make room or give another folder",
+        "EACCES": "; give a folder that you may write to",
+        "EPERM": "; give a folder that you may write to",
+        "EROFS": "; give a folder that you may write to",
+        "ENOTDIR": "; a part of the path is a file",
+        "EEXIST": "; a part of the path is a file",
+        "ENAMETOOLONG": "; give a shorter name",
+    }
+    what = (error.strerror or str(error)).lower()
+    return what + advice.get(errno.errorcode.get(error.errno or 0, ""), "")
+
+
+def _or(names: Collection[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last

@@ -1,0 +1,293 @@
+"""The recipe of one picture: all that decides its pixels, written into the picture and read back.
+
+Two texts go into a file. `parameters` is the text of AUTOMATIC1111's web UI, which other programs
+and galleries read; it is an outline. `sfumato` is our own JSON; it is complete and exact.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, cast
+
+from sfumato.errors import PictureError, RequestError
+from sfumato.images import Texts, read_texts, save
+from sfumato.request import Request
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Raise by one whenever the same recipe comes to give other pixels on the same machine.
+NUMERICS = 1
+# The layout of our JSON; raise by one when a field is renamed or changes its meaning.
+FORMAT = 1
+
+_WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
+_RNG = {"cpu": "CPU", "nv": "NV"}
+# A1111 before 1.9 wrote the schedule behind the sampler: "DPM++ 2M Karras".
+_SCHEDULE_SUFFIXES = (" Karras", " Exponential")
+# A1111's own pattern, with a bound on the key: without it a long line takes quadratic time.
+_PAIR = re.compile(r'(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+# Settings that say who made the picture, and never how: nothing is lost by not following them.
+_CREDITS = frozenset({"Version", "Model hash", "User"})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the pixels of one picture, and who made it where.
+
+    - `request`: resolved, with count 1 and this picture's own seeds. Its `model` is a name of the
+      catalog or the name of a file; the folder is dropped, because pictures are shown to others.
+    - `family`, `title`, `sha256`: the model that was used; the hash is of the weights file.
+    - `sampler_title`, `schedule_title`: their names in A1111, for the `parameters` text.
+    - `device`, `precision`, `torch`, `numerics`: the same recipe gives the same bits only where
+      these are the same too. `sfumato`: the version of this package.
+    - `index`: which picture of its run, from 0. `seconds`: from the first step to the last pixel.
+    """
+
+    request: Request
+    family: str
+    title: str
+    sha256: str
+    sampler_title: str
+    schedule_title: str
+    device: str
+    precision: str
+    sfumato: str
+    torch: str
+    numerics: int = NUMERICS
+    index: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.request.resolved or self.request.count != 1:
+            raise ValueError("a recipe is for one picture, and its request must be resolved")
+        model = PureWindowsPath(self.request.model or "").name  # knows both kinds of slash
+        object.__setattr__(self, "request", replace(self.request, model=model))
+
+    def to_json(self) -> str:
+        """Our own text: ASCII, one line, complete; `from_json` gives an equal recipe."""
+        return json.dumps({"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read what `to_json` wrote; raises `PictureError` for anything else."""
+        try:
+            data: object = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise PictureError(f"its sfumato recipe is not valid JSON ({error}).") from error
+        values = _mapping(data, "recipe")
+        written = values.pop("format", None)
+        if written != FORMAT:
+            raise PictureError(
+                f"its sfumato recipe has format {written!r}, but this version reads {FORMAT}; "
+                f"it was made by sfumato {values.get('sfumato', '(unknown)')}."
+            )
+        wish = _mapping(values.pop("request", None), "request")
+        _same_keys(wish, {f.name for f in fields(Request)}, "request")
+        _same_keys(values, {f.name for f in fields(cls)} - {"request"}, "recipe")
+        for f in fields(cls):
+            kind = {"str": str, "int": int, "float": (int, float)}.get(str(f.type))
+            if kind and not isinstance(values[f.name], kind):
+                raise PictureError(f"its sfumato recipe has {f.name} {values[f.name]!r}.")
+        try:
+            request = Request(**wish)  # pyright: ignore[reportArgumentType] - checked by Request
+            return cls(request=request, **values)  # pyright: ignore[reportArgumentType]
+        except (RequestError, ValueError) as error:
+            raise PictureError(f"its sfumato recipe cannot be followed: {error}") from error
+
+    def parameters(self) -> str:
+        """The same in A1111's words, as far as it has words for it."""
+        request = self.request
+        pairs = {
+            "Steps": str(request.steps),
+            "Sampler": self.sampler_title,
+            "Schedule type": self.schedule_title,
+            "CFG scale": repr(request.guidance).removesuffix(".0"),
+            "Seed": str(request.seed),
+            "Size": f"{request.width}x{request.height}",
+            "Model hash": self.sha256[:10],
+            "Model": _stem(request.model or ""),
+            "RNG": _RNG[request.stream],
+            "Version": f"sfumato {self.sfumato}",
+        }
+        parts = [request.prompt] if request.prompt else []
+        if request.negative:
+            parts.append(f"Negative prompt: {request.negative}")
+        parts.append(", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items()))
+        return "\n".join(parts)
+
+    def texts(self) -> Texts:
+        """Both texts, as `images.save` puts them into a file."""
+        return Texts(parameters=self.parameters(), sfumato=self.to_json())
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture and its recipe."""
+
+    image: Image
+    recipe: Recipe
+
+    def save(self, path: str | Path) -> None:
+        """Write PNG, JPEG or WebP by the suffix, recipe inside; `OutputError` if it cannot be."""
+        save(self.image, Path(path), self.recipe.texts())
+
+
+@dataclass(frozen=True)
+class Result:
+    """All pictures of one run, in the order of their seeds, and how many seconds it took."""
+
+    pictures: tuple[Picture, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a picture says about its making.
+
+    `recipe` is there only if sfumato made it. `request` is what can be followed: exact with a
+    recipe, else as far as the A1111 text goes. `unread` holds the settings of that text that
+    sfumato does not follow, so that nobody is surprised by what is missing.
+    """
+
+    request: Request
+    recipe: Recipe | None
+    parameters: str
+    unread: Mapping[str, str]
+
+
+def read(path: str | Path) -> Origin:
+    """What the picture at `path` says about its making.
+
+    Raises `PictureError` if it is not a picture, says nothing, or says what cannot be followed.
+    """
+    place = Path(path)
+    texts = read_texts(place)
+    try:
+        if texts.sfumato:
+            recipe = Recipe.from_json(texts.sfumato)
+            return Origin(recipe.request, recipe, texts.parameters, {})
+        if texts.parameters:
+            return from_parameters(texts.parameters)
+    except PictureError as error:
+        raise PictureError(f"{place.name}: {error}") from error
+    raise PictureError(f"{place.name} carries no recipe; only pictures that hold one can be read.")
+
+
+def from_parameters(text: str) -> Origin:
+    """Read the text that A1111, or anything that writes like it, put into a picture.
+
+    Sampler and schedule keep the names found there; `Request.resolve` looks them up. "Automatic"
+    becomes None, the model's own. Without an `RNG` the noise came from an NVIDIA card.
+    Raises `PictureError` when a value is not what its key promises.
+    """
+    prompt, negative, settings = split_parameters(text)
+    if "Steps" not in settings:
+        raise PictureError("its text is not a recipe (it has no line that starts with 'Steps: ').")
+    left = {key: value for key, value in settings.items() if key not in _CREDITS}
+    sampler, schedule = left.pop("Sampler", None), left.pop("Schedule type", None)
+    if sampler is not None and schedule is None:
+        for suffix in _SCHEDULE_SUFFIXES:
+            if sampler.endswith(suffix):
+                sampler, schedule = sampler.removesuffix(suffix), suffix.strip()
+    if schedule is not None and schedule.lower() == "automatic":
+        schedule = None
+    size = left.pop("Size", None)
+    shape = _SIZE.fullmatch(size) if size is not None else None
+    if size is not None and shape is None:
+        raise PictureError(f"its recipe says 'Size: {size}', which is not width x height.")
+    try:
+        steps, seed, guidance = left.pop("Steps"), left.pop("Seed", None), left.pop("CFG scale", "")
+        request = Request(
+            prompt=prompt,
+            negative=negative,
+            seed=None if seed is None else int(seed),
+            steps=int(steps),
+            guidance=float(guidance) if guidance else None,
+            sampler=sampler or None,
+            schedule=schedule or None,
+            width=None if shape is None else int(shape[1]),
+            height=None if shape is None else int(shape[2]),
+            stream="cpu" if left.pop("RNG", "GPU").upper() == "CPU" else "nv",
+            model=left.pop("Model", None) or None,
+        )
+    except (RequestError, ValueError) as error:
+        raise PictureError(f"its recipe cannot be followed: {error}") from error
+    return Origin(request, None, text, left)
+
+
+def split_parameters(text: str) -> tuple[str, str, dict[str, str]]:
+    """Prompt, negative prompt and settings of an A1111 text, by A1111's own rules.
+
+    The settings are the last line, if it holds at least three `key: value` pairs; lines lose the
+    white space at their ends.
+    """
+    lines = text.strip().split("\n")
+    pairs = _PAIR.findall(lines[-1])
+    if len(pairs) >= 3:
+        lines.pop()
+    else:
+        pairs = []
+    marker = "Negative prompt:"
+    prompts: tuple[list[str], list[str]] = ([], [])
+    negative = False
+    for line in map(str.strip, lines):
+        if line.startswith(marker):
+            negative, line = True, line.removeprefix(marker).strip()
+        prompts[negative].append(line)
+    settings = {key: _unquoted(value.strip()) for key, value in pairs}
+    return "\n".join(prompts[0]), "\n".join(prompts[1]), settings
+
+
+def diff(a: Recipe, b: Recipe) -> dict[str, tuple[object, object]]:
+    """The fields in which two recipes differ, with both values; empty for equal recipes."""
+    left, right = _flat(a), _flat(b)
+    return {key: (left[key], right[key]) for key in left if left[key] != right[key]}
+
+
+def _flat(recipe: Recipe) -> dict[str, object]:
+    values = asdict(recipe)
+    return {**values.pop("request"), **values}
+
+
+def _stem(model: str) -> str:
+    """The model's name as A1111 shows it: a file without its suffix."""
+    for suffix in _WEIGHT_SUFFIXES:
+        model = model.removesuffix(suffix)
+    return model
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if re.search(r"[,:\n]", value) else value
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:  # a value that only looks quoted is what it is
+        return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
+
+
+def _mapping(value: object, what: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise PictureError(f"its sfumato {what} is not a JSON object.")
+    return cast(dict[str, object], value)
+
+
+def _same_keys(values: Mapping[str, object], wanted: set[str], what: str) -> None:
+    wrong = sorted(wanted ^ values.keys())
+    if wrong:
+        raise PictureError(
+            f"its sfumato {what} does not have the fields of this version ({', '.join(wrong)})."
+        )

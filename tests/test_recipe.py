@@ -1,0 +1,269 @@
+"""A recipe survives its way through every kind of picture, and other programs can read it."""
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from sd_parsers import ParserManager
+
+from sfumato.errors import PictureError
+from sfumato.images import encode
+from sfumato.recipe import Picture, Recipe, diff, from_parameters, read, split_parameters
+from sfumato.request import MAX_SEED, Request
+
+REQUEST = Request(
+    prompt="a red fox, 3d",
+    negative="blurry: very, bad",
+    seed=42,
+    steps=20,
+    guidance=7,
+    sampler="dpmpp_2m",
+    schedule="karras",
+    width=512,
+    height=768,
+    model="v1-5.safetensors",
+)
+RECIPE = Recipe(
+    request=REQUEST,
+    family="sd",
+    title="Stable Diffusion 1.5",
+    sha256="6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa",
+    sampler_title="DPM++ 2M",
+    schedule_title="Karras",
+    device="cpu",
+    precision="fp32",
+    sfumato="0.1.0",
+    torch="2.13.0",
+    seconds=1.25,
+)
+SUFFIXES = (".png", ".jpg", ".webp")
+LONG = "the quick brown fox, " * 5000  # 105 kB
+
+
+def saved(recipe: Recipe, path: Path) -> Path:
+    Picture(Image.new("RGB", (16, 8), "teal"), recipe).save(path)
+    return path
+
+
+def with_prompt(prompt: str, negative: str = "") -> Recipe:
+    return replace(RECIPE, request=replace(REQUEST, prompt=prompt, negative=negative))
+
+
+def test_the_parameters_text_is_what_a1111_writes():
+    assert RECIPE.parameters() == (
+        "a red fox, 3d\n"
+        "Negative prompt: blurry: very, bad\n"
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, "
+        "Size: 512x768, Model hash: 6ce0161689, Model: v1-5, RNG: CPU, Version: sfumato 0.1.0"
+    )
+
+
+def test_a_value_with_a_comma_is_quoted():
+    recipe = replace(RECIPE, request=replace(REQUEST, model="fox, red.ckpt"))
+    assert 'Model: "fox, red", RNG' in recipe.parameters()
+    assert split_parameters(recipe.parameters())[2]["Model"] == "fox, red"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "",
+        "a fox",
+        "naïve",
+        "狐 🦊\n\n second  line \r\n",
+        '"it\'s" <&> \\ \x00\x1b',
+        "Steps: 3, A: 4",
+    ],
+)
+def test_a_recipe_comes_back_equal_from_a_file(tmp_path: Path, suffix: str, prompt: str):
+    recipe = with_prompt(prompt, negative=prompt)
+    origin = read(saved(recipe, tmp_path / f"fox{suffix}"))
+    assert origin.recipe == recipe
+    assert origin.request == recipe.request
+    assert origin.parameters == recipe.parameters()
+    assert origin.unread == {}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_a_prompt_of_100_kb_comes_back_equal(tmp_path: Path, suffix: str):
+    recipe = with_prompt(LONG + "狐")
+    assert read(saved(recipe, tmp_path / f"fox{suffix}")).recipe == recipe
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    prompt=st.text(st.characters(exclude_categories=["Cs"])),
+    negative=st.text(st.characters(exclude_categories=["Cs"])),
+    seed=st.integers(0, MAX_SEED),
+    guidance=st.floats(0, 100),
+    kind=st.sampled_from(["PNG", "JPEG", "WEBP"]),
+)
+def test_any_text_and_number_come_back_equal(
+    tmp_path_factory: pytest.TempPathFactory,
+    prompt: str,
+    negative: str,
+    seed: int,
+    guidance: float,
+    kind: str,
+):
+    request = replace(REQUEST, prompt=prompt, negative=negative, seed=seed, guidance=guidance)
+    recipe = replace(RECIPE, request=request)
+    path = tmp_path_factory.getbasetemp() / f"any.{kind.lower()}"
+    path.write_bytes(encode(Image.new("RGB", (8, 8)), kind, recipe.texts()))
+    origin = read(path)
+    assert origin.recipe == recipe
+    settings_found = split_parameters(origin.parameters)[2]
+    assert settings_found["Seed"] == str(seed)
+    assert float(settings_found["CFG scale"]) == guidance
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("prompt", ["a red fox, 3d", "ein Fuchs, 狐 🦊\nim Schnee"])
+def test_sd_parsers_reads_the_same(tmp_path: Path, suffix: str, prompt: str):
+    path = saved(with_prompt(prompt, negative="blurry, bad"), tmp_path / f"fox{suffix}")
+    found = ParserManager().parse(path)
+    assert found is not None
+    (sampler,) = found.samplers
+    assert [p.value for p in sampler.prompts] == [prompt]
+    assert [p.value for p in sampler.negative_prompts] == ["blurry, bad"]
+    assert sampler.name == "DPM++ 2M"
+    assert sampler.model is not None
+    assert (sampler.model.name, sampler.model.hash) == ("v1-5", "6ce0161689")
+    assert sampler.parameters["scheduler"] == "Karras"
+    assert sampler.parameters["seed"] == "42"
+    assert sampler.parameters["steps"] == "20"
+    assert found.metadata["Size"] == "512x768"
+
+
+def foreign(tmp_path: Path, text: str) -> Path:
+    chunks = PngInfo()
+    chunks.add_text("parameters", text)
+    Image.new("RGB", (8, 8)).save(tmp_path / "foreign.png", pnginfo=chunks)
+    return tmp_path / "foreign.png"
+
+
+def test_a_picture_of_a1111_is_read_as_far_as_its_text_goes(tmp_path: Path):
+    text = (
+        "masterpiece,\n best quality \nNegative prompt: bad\nhands\n"
+        "Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 18446744073709551615, "
+        "Size: 512x640, Model hash: abc, Model: anime, Clip skip: 2, "
+        'Lora hashes: "a: 1, b: 2", Version: v1.7.0'
+    )
+    origin = read(foreign(tmp_path, text))
+    assert origin.recipe is None
+    assert origin.request == Request(
+        prompt="masterpiece,\nbest quality",
+        negative="bad\nhands",
+        seed=MAX_SEED,
+        steps=28,
+        guidance=6.5,
+        sampler="DPM++ 2M",
+        schedule="Karras",
+        width=512,
+        height=640,
+        stream="nv",  # A1111's default is noise from the GPU, and then it does not say so
+        model="anime",
+    )
+    assert origin.unread == {"Clip skip": "2", "Lora hashes": "a: 1, b: 2"}
+
+
+def test_automatic_schedule_and_cpu_noise_are_understood():
+    text = (
+        "fox\nSteps: 4, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 1, RNG: CPU"
+    )
+    request = from_parameters(text).request
+    assert (request.sampler, request.schedule, request.stream) == ("Euler", None, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Steps: many, Sampler: Euler, Seed: 1", "many"),
+        ("Steps: 4000, Sampler: Euler, Seed: 1", "between 1 and 1000"),
+        ("Steps: 4, Sampler: Euler, Seed: -5", "seed is -5"),
+        ("Steps: 4, Sampler: Euler, Size: huge", "Size: huge"),
+        ("Steps: 4, Sampler: Euler, CFG scale: nan", "nan"),
+        ("no settings at all", "not a recipe"),
+    ],
+)
+def test_a_foreign_text_that_cannot_be_followed_is_refused(tmp_path: Path, line: str, reason: str):
+    with pytest.raises(PictureError, match=reason) as caught:
+        read(foreign(tmp_path, f"fox\n{line}"))
+    assert str(caught.value).startswith("foreign.png: its ")
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 200_000, " " * 200_000 + ".", 'a: "' * 50_000, "a\n" * 99_999]
+)
+def test_a_hostile_text_takes_no_time(text: str):
+    start = time.perf_counter()
+    split_parameters(text)
+    assert time.perf_counter() - start < 2
+
+
+def test_a_picture_without_a_recipe_says_so(tmp_path: Path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    with pytest.raises(PictureError, match=r"plain\.png carries no recipe"):
+        read(tmp_path / "plain.png")
+
+
+def change(**values: Any) -> str:
+    return json.dumps({**json.loads(RECIPE.to_json()), **values})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "not a JSON object"),
+        (change(format=2, sfumato="9.9"), "made by sfumato 9.9"),
+        (change(request=3), "request is not a JSON object"),
+        (change(extra=1), "extra"),
+        (change(seconds="1"), "seconds '1'"),
+        (change(sha256=None), "sha256 None"),
+        (change(request={**asdict(REQUEST), "steps": 0}), "steps is 0"),
+        (change(request={**asdict(REQUEST), "prompt": 5}), "prompt is 5"),
+        (change(request={**asdict(REQUEST), "seed": None}), "resolved"),
+        (change(request={**asdict(REQUEST), "count": 2}), "one picture"),
+        (change(request={"prompt": "fox"}), "does not have the fields"),
+        (RECIPE.to_json().replace("1.25", "NaN"), "NaN"),
+    ],
+    ids=range(14),
+)
+def test_a_damaged_recipe_is_refused(text: str, reason: str):
+    with pytest.raises(PictureError, match=reason):
+        Recipe.from_json(text)
+
+
+def test_our_text_is_one_line_of_ascii():
+    text = with_prompt("狐\n\x00").to_json()
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def test_the_folder_of_a_model_never_travels_with_the_picture():
+    for model in ("/home/anna/models/fox.safetensors", r"C:\Users\anna\fox.safetensors"):
+        recipe = replace(RECIPE, request=replace(REQUEST, model=model))
+        assert recipe.request.model == "fox.safetensors"
+        assert "anna" not in recipe.to_json() + recipe.parameters()
+
+
+def test_a_recipe_is_only_for_one_resolved_picture():
+    for request in (replace(REQUEST, count=2), replace(REQUEST, seed=None)):
+        with pytest.raises(ValueError, match="one picture"):
+            replace(RECIPE, request=request)
+
+
+def test_diff_names_the_fields_that_differ():
+    other = replace(RECIPE, request=replace(REQUEST, seed=43), torch="2.14.0")
+    assert diff(RECIPE, other) == {"seed": (42, 43), "torch": ("2.13.0", "2.14.0")}
+    assert diff(RECIPE, RECIPE) == {}
