@@ -42,6 +42,10 @@ class Process(ABC):
         """How much of x0 is left at this level; the same type as sigma."""
 
     @abstractmethod
+    def sigma_of(self, log_snr: float) -> float:
+        """The level at which log(alpha / sigma) is `log_snr`."""
+
+    @abstractmethod
     def model_input(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """x (B, C, H, W), scaled as the network saw it in training."""
 
@@ -90,6 +94,9 @@ class _Table(Process):
 
     def alpha(self, sigma: Level) -> Level:
         return sigma**0  # 1, as a float or as a tensor of sigma's shape
+
+    def sigma_of(self, log_snr: float) -> float:
+        return math.exp(-log_snr)
 
     def model_input(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         return x / (1 + spread(sigma, x) ** 2) ** 0.5
@@ -169,6 +176,9 @@ class Flow(Process):
 
     def alpha(self, sigma: Level) -> Level:
         return 1 - sigma
+
+    def sigma_of(self, log_snr: float) -> float:
+        return 1 / (1 + math.exp(log_snr))
 
     def model_input(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         return x

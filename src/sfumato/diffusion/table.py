@@ -35,10 +35,45 @@ class ScheduleRow:
     source: str
 
 
+_DDIM = "Song et al. 2020, Denoising Diffusion Implicit Models, arXiv:2010.02502"
+_DDPM = "Ho et al. 2020, Denoising Diffusion Probabilistic Models, arXiv:2006.11239"
 _DPMPP = "Lu et al. 2022, DPM-Solver++, arXiv:2211.01095"
 _KARRAS = "Karras et al. 2022, Elucidating the Design Space, arXiv:2206.00364"
+_KDIFFUSION = "Crowson 2022, k-diffusion"
+_UNIPC = "Zhao et al. 2023, UniPC, arXiv:2302.04867"
 
+# Name, title, aliases, order, draws noise, calls of the network per step, source.
 SAMPLER_ROWS = (
+    SamplerRow("ddim", "DDIM", ("DDIMScheduler",), 1, False, 1, _DDIM),
+    SamplerRow("ddpm", "DDPM", ("DDPMScheduler",), 1, True, 1, _DDPM),
+    SamplerRow(
+        "dpmpp_2m",
+        "DPM++ 2M",
+        ("k_dpmpp_2m", "DPMSolverMultistepScheduler"),
+        2,
+        False,
+        1,
+        _DPMPP,
+    ),
+    SamplerRow(
+        "dpmpp_2m_sde",
+        "DPM++ 2M SDE",
+        ("k_dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
+        1,
+        True,
+        1,
+        _DPMPP,
+    ),
+    SamplerRow("dpmpp_2m_sigma", "DPM++ 2M sigma", (), 2, False, 1, _DPMPP),
+    SamplerRow(
+        "dpmpp_sde",
+        "DPM++ SDE",
+        ("k_dpmpp_sde", "dpmpp_sde_gpu", "DPMSolverSDEScheduler"),
+        1,
+        True,
+        2,
+        _DPMPP,
+    ),
     SamplerRow(
         "euler",
         "Euler",
@@ -49,13 +84,24 @@ SAMPLER_ROWS = (
         _KARRAS,
     ),
     SamplerRow(
-        "dpmpp_2m",
-        "DPM++ 2M",
-        ("k_dpmpp_2m", "DPMSolverMultistepScheduler"),
+        "euler_ancestral",
+        "Euler a",
+        ("k_euler_a", "k_euler_ancestral", "EulerAncestralDiscreteScheduler"),
+        1,
+        True,
+        1,
+        _KDIFFUSION,
+    ),
+    SamplerRow("heun", "Heun", ("k_heun", "HeunDiscreteScheduler"), 2, False, 2, _KARRAS),
+    SamplerRow("lms", "LMS", ("k_lms", "LMSDiscreteScheduler"), 4, False, 1, _KDIFFUSION),
+    SamplerRow(
+        "unipc",
+        "UniPC",
+        ("uni_pc", "uni_pc_bh2", "UniPCMultistepScheduler"),
         2,
         False,
         1,
-        _DPMPP,
+        _UNIPC,
     ),
 )
 
@@ -84,6 +130,20 @@ def sampler_row(name: str) -> SamplerRow:
     Raises RequestError with the nearest names where there is none.
     """
     return _find(name, SAMPLER_ROWS, "sampler")
+
+
+def check_wander(name: str) -> None:
+    """Refuse noise of its own for the steps where the sampler draws none.
+
+    Raises RequestError that names the samplers which do.
+    """
+    row = sampler_row(name)
+    if not row.draws_noise:
+        drawing = ", ".join(other.name for other in SAMPLER_ROWS if other.draws_noise)
+        raise RequestError(
+            f"the sampler {row.name} draws no noise in its steps, so it cannot wander; "
+            f"choose one of: {drawing}"
+        )
 
 
 def schedule_row(name: str) -> ScheduleRow:

@@ -6,14 +6,30 @@ from types import MappingProxyType
 from torch import Tensor
 
 from sfumato.diffusion.process import Process
-from sfumato.diffusion.samplers.dpmpp import dpmpp_2m
-from sfumato.diffusion.samplers.ode import euler
+from sfumato.diffusion.samplers.ancestral import ddim, ddpm, euler_ancestral
+from sfumato.diffusion.samplers.dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2m_sigma, dpmpp_sde
+from sfumato.diffusion.samplers.ode import euler, heun, lms
 from sfumato.diffusion.samplers.step import Denoise, Draw, Sampler, Step
-from sfumato.diffusion.table import sampler_row
+from sfumato.diffusion.samplers.unipc import unipc
+from sfumato.diffusion.table import check_wander, sampler_row
 
-__all__ = ["SAMPLERS", "Denoise", "Draw", "Sampler", "Step", "dpmpp_2m", "euler", "run"]
+__all__ = ["SAMPLERS", "Denoise", "Draw", "Sampler", "Step", "check_wander", "run"]
 
-SAMPLERS: Mapping[str, Sampler] = MappingProxyType({"euler": euler, "dpmpp_2m": dpmpp_2m})
+SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
+    {
+        "ddim": ddim,
+        "ddpm": ddpm,
+        "dpmpp_2m": dpmpp_2m,
+        "dpmpp_2m_sde": dpmpp_2m_sde,
+        "dpmpp_2m_sigma": dpmpp_2m_sigma,
+        "dpmpp_sde": dpmpp_sde,
+        "euler": euler,
+        "euler_ancestral": euler_ancestral,
+        "heun": heun,
+        "lms": lms,
+        "unipc": unipc,
+    }
+)
 
 
 def run(

@@ -5,7 +5,7 @@ after a kill and handing over to a refiner are one thing.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -78,33 +78,31 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
-class Levels:
-    """The noise levels of a run as floats, with alpha and log(alpha / sigma) of each."""
+class Level:
+    """One noise level of a run.
 
-    sigma: list[float]
-    alpha: list[float]
-    snr: list[float]
-    """lambda = log(alpha / sigma), the log of the signal-to-noise ratio: from -inf, where nothing
-    of x0 is left, to inf, where there is no noise."""
+    snr: lambda = log(alpha / sigma), the log of the signal-to-noise ratio: from -inf, where nothing
+    of x0 is left, to inf, where there is no noise.
+    """
 
-    @property
-    def steps(self) -> int:
-        return len(self.sigma) - 1
-
-    def left(self, start: Step | None) -> range:
-        """The numbers of the steps still to take."""
-        return range(0 if start is None else start.index + 1, self.steps)
+    sigma: float
+    alpha: float
+    snr: float
 
 
-def levels(sigmas: Tensor, process: Process) -> Levels:
+def levels(sigmas: Tensor, process: Process) -> list[Level]:
     """The levels of `sigmas`, (N + 1,), under `process`."""
-    sigma = [float(level) for level in sigmas]
-    alpha = [process.alpha(s) for s in sigma]
-    return Levels(sigma, alpha, [log_snr(a, s) for a, s in zip(alpha, sigma, strict=True)])
+    return [level(float(sigma), process.alpha(float(sigma))) for sigma in sigmas]
 
 
-def log_snr(alpha: float, sigma: float) -> float:
-    """log(alpha / sigma), with its limits: -inf for pure noise, inf for none."""
+def level(sigma: float, alpha: float) -> Level:
+    """The level with this sigma and alpha, at most one of them 0."""
     if sigma == 0:
-        return math.inf
-    return -math.inf if alpha == 0 else math.log(alpha / sigma)
+        return Level(sigma, alpha, math.inf)
+    return Level(sigma, alpha, math.log(alpha / sigma) if alpha > 0 else -math.inf)
+
+
+def left(line: Sequence[Level], start: Step | None) -> Iterator[tuple[int, Level, Level]]:
+    """The steps still to take: (number, level now, level after)."""
+    for i in range(0 if start is None else start.index + 1, len(line) - 1):
+        yield i, line[i], line[i + 1]
