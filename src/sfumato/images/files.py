@@ -35,6 +35,7 @@ _XMP = (
 # A JPEG segment holds 65,533 bytes, and the texts must fit in one each with their headers.
 _JPEG_ROOM = 65_400
 _UNICODE = b"UNICODE\0"
+_LONGEST = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}  # the formats' own limits, in pixels
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,15 @@ def encode(image: Image.Image, kind: str, texts: Texts | None = None) -> bytes:
     """The bytes of a file of `kind` ("PNG", "JPEG" or "WEBP") with the texts inside.
 
     PNG and WebP keep every pixel; JPEG has quality 95 and full colour. Raises `OutputError` when
-    the texts are too long for a JPEG.
+    the texts are too long for a JPEG, or a side is longer than the format can say.
     """
     texts = Texts() if texts is None else texts
     image = image.convert("RGB") if kind != "PNG" else image.copy()
+    if max(image.size) > _LONGEST[kind]:
+        raise OutputError(
+            f"a {kind} ends at {_LONGEST[kind]} pixels a side, and this picture has "
+            f"{image.width}x{image.height}; write a .png."
+        )
     image.info = {}  # what another file carried must not travel on
     buffer = io.BytesIO()
     if kind == "PNG":
@@ -159,9 +165,7 @@ def _read(source: Path | IO[bytes], *, decode: bool) -> tuple[Image.Image, Texts
     except FileNotFoundError as error:
         raise PictureError(f"there is no picture {source}.") from error
     except UnidentifiedImageError as error:
-        raise PictureError(
-            f"{name} is not a picture that can be read (PNG, JPEG, WebP)."
-        ) from error
+        raise PictureError(f"{name} is not a PNG, JPEG or WebP picture.") from error
     except (
         OSError,
         ValueError,

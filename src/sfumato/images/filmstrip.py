@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 # A sheet of warm paper: the pictures must be the only strong colours on it.
 _PAPER, _HAIRLINE, _LABEL, _INK = "#f7f5f0", "#d9d4ca", "#8a8478", "#3b3833"
 _MARGIN, _GAP, _ROW_GAP = 32, 12, 18
-_LABEL_SIZE, _CAPTION_SIZE = 11, 14
+_LABEL_SIZE, _CAPTION_SIZE = 12, 15
 _SMALLEST, _LARGEST = 96, 256  # the long side of a frame, in pixels
 _WIDEST = 1600
 _RADIUS = 4
-_FINE = 4  # how much finer than the pixels the rounded corners are drawn
+_FINE = 4  # how much finer than the pixels corners and letters are drawn, for an even look
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,13 @@ class Frame:
     image: Image.Image
 
 
-def filmstrip(frames: Sequence[Frame], *, caption: str = "") -> Image.Image:
+def filmstrip(frames: Sequence[Frame], *, caption: Sequence[str] = ()) -> Image.Image:
     """All frames on one RGB sheet, in reading order, in even rows, each with its label.
 
     Frames longer than 256 pixels are scaled down; those shorter than 96 are enlarged by a whole
-    factor, without blur. The caption stands below, cut to two lines; characters that the built-in
-    font does not have would be empty boxes, so a caption with any of them is left out.
+    factor, without blur. The parts of the caption stand below, joined by dots and cut to two
+    lines. The built-in font has little beyond ASCII: a part that it cannot write is left out,
+    where it would only be a row of empty boxes.
     """
     if not frames:
         raise ValueError("a film strip needs at least one frame")
@@ -48,20 +49,19 @@ def filmstrip(frames: Sequence[Frame], *, caption: str = "") -> Image.Image:
     step_x, step_y = width + _GAP, height + 8 + _LABEL_SIZE + _ROW_GAP
     sheet_width = 2 * _MARGIN + columns * step_x - _GAP
     lines = _wrapped(caption, caption_font, sheet_width - 2 * _MARGIN)
-    foot = 8 + len(lines) * (_CAPTION_SIZE + 6) if lines else 0
+    foot = 12 + len(lines) * (_CAPTION_SIZE + 6) if lines else 0
     sheet_height = 2 * _MARGIN + rows * step_y - _ROW_GAP + foot
 
     sheet = Image.new("RGB", (sheet_width, sheet_height), _PAPER)
-    draw = ImageDraw.Draw(sheet)
     for i, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
         x, y = _MARGIN + i % columns * step_x, _MARGIN + i // columns * step_y
         _mount(sheet, picture, x, y)
         label = _cut(frame.label, label_font, width)
         colour = _INK if i == len(frames) - 1 else _LABEL
-        draw.text((x + 1, y + height + 7), label, font=label_font, fill=colour)
+        _write(sheet, (x, y + height + 6), label, label_font, colour)
     y = _MARGIN + rows * step_y - _ROW_GAP + 16
     for line in lines:
-        draw.text((_MARGIN + 1, y), line, font=caption_font, fill=_INK)
+        _write(sheet, (_MARGIN, y), line, caption_font, _INK)
         y += _CAPTION_SIZE + 6
     return sheet
 
@@ -98,30 +98,44 @@ def _rounded(size: tuple[int, int], radius: int) -> Image.Image:
 
 
 def _font(size: int) -> FreeTypeFont:
-    font = ImageFont.load_default(size)  # comes with Pillow: the same on every machine
+    """The font that comes with Pillow, the same on every machine, `_FINE` times as large."""
+    font = ImageFont.load_default(size * _FINE)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise TypeError("this Pillow was built without FreeType; install a wheel of Pillow")
     return font
 
 
+def _write(
+    sheet: Image.Image, place: tuple[int, int], text: str, font: FreeTypeFont, colour: str
+) -> None:
+    """Write one line; drawn large and scaled down, because small letters are spaced unevenly."""
+    size = (math.ceil(_length(text, font)) + 2, math.ceil(font.size / _FINE * 1.4))
+    fine = Image.new("L", (size[0] * _FINE, size[1] * _FINE), 0)
+    ImageDraw.Draw(fine).text((0, 0), text, font=font, fill=255)
+    sheet.paste(colour, place, fine.resize(size, Image.Resampling.BOX))
+
+
+def _length(text: str, font: FreeTypeFont) -> float:
+    return font.getlength(text) / _FINE
+
+
 def _cut(text: str, font: FreeTypeFont, width: float) -> str:
     """The text, or as much of it as fits with an ellipsis behind."""
-    if font.getlength(text) <= width:
+    if _length(text, font) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and _length(text + "…", font) > width:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
-def _wrapped(text: str, font: FreeTypeFont, width: float) -> list[str]:
-    """At most two lines of the text, the second cut; none if the font cannot write it."""
-    words = text[:1000].split()
-    if not words or not _drawable(text[:1000], font):
-        return []
+def _wrapped(parts: Sequence[str], font: FreeTypeFont, width: float) -> list[str]:
+    """At most two lines of the parts that the font can write, the second cut."""
+    shown = [part[:1000] for part in parts if _drawable(part[:1000], font)]
+    words = "  ·  ".join(shown).split(" ")
     first = 1
-    while first < len(words) and font.getlength(" ".join(words[: first + 1])) <= width:
+    while first < len(words) and _length(" ".join(words[: first + 1]), font) <= width:
         first += 1
-    lines = [" ".join(words[:first]), " ".join(words[first:])]
+    lines = [" ".join(words[:first]).strip(), " ".join(words[first:]).strip(" ·")]
     return [_cut(line, font, width) for line in lines if line]
 
 
@@ -131,6 +145,6 @@ def _drawable(text: str, font: FreeTypeFont) -> bool:
 
 
 def _drawn(char: str, font: FreeTypeFont) -> bytes:
-    image = Image.new("L", (2 * _CAPTION_SIZE, 2 * _CAPTION_SIZE))
-    ImageDraw.Draw(image).text((_CAPTION_SIZE, 4), char, font=font, fill=255)
+    image = Image.new("L", (2 * int(font.size), 2 * int(font.size)))
+    ImageDraw.Draw(image).text((font.size // 2, 0), char, font=font, fill=255)
     return image.tobytes()
