@@ -373,6 +373,15 @@ def test_equal_frames_are_still_shown_for_their_time(tmp_path: Path, suffix: str
         assert total == 3 * 120 + 2000
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".gif"])
+def test_an_animation_carries_our_text(tmp_path: Path, suffix: str):
+    path = tmp_path / f"fox{suffix}"
+    texts = Texts(sfumato='{"format": 1, "prompt": "' + "fox" * 500 + '"}')
+    animate([frame.image for frame in frames(3, (8, 8))], path, texts)
+    assert read_texts(path) == texts
+    assert is_ours(path)
+
+
 def test_an_unknown_animation_is_refused(tmp_path: Path):
     with pytest.raises(OutputError, match=r"must end in \.webp, \.gif or \.mp4"):
         check_animation(tmp_path / "fox.avi")
@@ -406,6 +415,9 @@ def test_ffmpeg_is_given_every_frame_and_the_last_one_longer(
     written = (tmp_path / "fox.mp4").read_bytes()
     assert written[: 3 * 24] == b"".join(picture.tobytes() for picture in pictures)
     assert written[3 * 24 :] == pictures[-1].tobytes() * 16
+    assert not is_ours(tmp_path / "fox.mp4")  # this ffmpeg writes no marks
+    (tmp_path / "fox.mp4").write_bytes(b"\0\1made by sfumato\0")
+    assert is_ours(tmp_path / "fox.mp4")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")

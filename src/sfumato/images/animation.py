@@ -8,18 +8,18 @@ import io
 import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from sfumato.errors import OutputError
-from sfumato.images.files import check_suffix, write
+from sfumato.images.files import MARK, Texts, check_suffix, encode_xmp, write
 
 ANIMATIONS = (".webp", ".gif", ".mp4")
 FRAME_MS = 120
 HOLD_MS = 2000  # the finished picture stays, so that one can look at it
-_NOTE = "made by sfumato"
 
 
 def check_animation(path: Path) -> None:
@@ -29,17 +29,19 @@ def check_animation(path: Path) -> None:
         find_ffmpeg()
 
 
-def animate(images: Sequence[Image.Image], path: Path) -> None:
+def animate(images: Sequence[Image.Image], path: Path, texts: Texts | None = None) -> None:
     """Write the pictures, all of one size, as an animation that rests on its last picture.
 
     WebP is lossless and loops; GIF has 256 colours and loops; MP4 is made by ffmpeg and plays
-    once. Written whole or not at all; raises `OutputError`.
+    once. WebP and GIF carry our own text, MP4 only the mark that it is ours. Written whole or not
+    at all; raises `OutputError`.
     """
     if not images or len({image.size for image in images}) != 1:
         raise ValueError("an animation needs at least one picture, and all of one size")
     check_animation(path)
     frames = [image.convert("RGB") for image in images]
-    write(_ENCODERS[path.suffix.lower()](frames), path)
+    ours = "" if texts is None else texts.sfumato
+    write(_ENCODERS[path.suffix.lower()](frames, ours), path)
 
 
 def find_ffmpeg() -> str:
@@ -55,12 +57,12 @@ def find_ffmpeg() -> str:
     )
 
 
-def _webp(frames: Sequence[Image.Image]) -> bytes:
-    return _pillow(frames, "WEBP", lossless=True)
+def _webp(frames: Sequence[Image.Image], ours: str) -> bytes:
+    return _pillow(frames, "WEBP", lossless=True, xmp=encode_xmp(ours))
 
 
-def _gif(frames: Sequence[Image.Image]) -> bytes:
-    return _pillow(frames, "GIF", comment=_NOTE)
+def _gif(frames: Sequence[Image.Image], ours: str) -> bytes:
+    return _pillow(frames, "GIF", comment=ours)
 
 
 def _pillow(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
@@ -73,10 +75,9 @@ def _pillow(frames: Sequence[Image.Image], kind: str, **options: object) -> byte
     return buffer.getvalue()
 
 
-def _mp4(frames: Sequence[Image.Image]) -> bytes:
-    # An MP4 has its index at the end, so ffmpeg cannot write it into a pipe.
-    import tempfile
-
+def _mp4(frames: Sequence[Image.Image], ours: str) -> bytes:
+    # An MP4 has its index at the end, so ffmpeg cannot write it into a pipe; and `ours` may be
+    # longer than a command line, so only the mark goes in.
     width, height = frames[0].size
     still = [frames[-1]] * (HOLD_MS // FRAME_MS)
     with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
@@ -85,7 +86,7 @@ def _mp4(frames: Sequence[Image.Image]) -> bytes:
         command += ["-s", f"{width}x{height}", "-framerate", f"1000/{FRAME_MS}", "-i", "-"]
         # 4:2:0 is what every player reads, and it needs even sides.
         command += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-crf", "16"]
-        command += ["-metadata", f"comment={_NOTE}", "-movflags", "+faststart", str(place)]
+        command += ["-metadata", f"comment={MARK}", "-movflags", "+faststart", str(place)]
         pixels = b"".join(frame.tobytes() for frame in [*frames, *still])
         done = subprocess.run(command, input=pixels, capture_output=True, check=False)
         if done.returncode != 0 or not place.is_file():
@@ -95,7 +96,7 @@ def _mp4(frames: Sequence[Image.Image]) -> bytes:
         return place.read_bytes()
 
 
-_ENCODERS: dict[str, Callable[[Sequence[Image.Image]], bytes]] = {
+_ENCODERS: dict[str, Callable[[Sequence[Image.Image], str], bytes]] = {
     ".webp": _webp,
     ".gif": _gif,
     ".mp4": _mp4,

@@ -32,6 +32,8 @@ _XMP = (
     f'<rdf:Description rdf:about="" xmlns:sfumato="{_NAMESPACE}" sfumato:recipe=%s/>'
     "</rdf:RDF></x:xmpmeta>"
 )
+# What an MP4 of ours says about itself.
+MARK = "made by sfumato"
 # A JPEG segment holds 65,533 bytes, and the texts must fit in one each with their headers.
 _JPEG_ROOM = 65_400
 _UNICODE = b"UNICODE\0"
@@ -64,7 +66,7 @@ def encode(image: Image.Image, kind: str, texts: Texts | None = None) -> bytes:
     if kind == "PNG":
         image.save(buffer, "PNG", pnginfo=_chunks(texts))
         return buffer.getvalue()
-    exif, xmp = _exif(texts.parameters), _xmp(texts.sfumato)
+    exif, xmp = _exif(texts.parameters), encode_xmp(texts.sfumato)
     if kind == "WEBP":
         image.save(buffer, "WEBP", lossless=True, exif=exif, xmp=xmp)
     elif max(len(exif), len(xmp)) > _JPEG_ROOM:
@@ -148,7 +150,9 @@ def read_texts(source: Path | IO[bytes]) -> Texts:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether the file is a picture that sfumato made: one that it may overwrite."""
+    """Whether sfumato made the file: a picture or an animation that it may overwrite."""
+    if path.suffix.lower() == ".mp4":
+        return path.is_file() and MARK.encode() in path.read_bytes()
     try:
         return bool(read_texts(path).sfumato)
     except PictureError:
@@ -183,7 +187,10 @@ def _texts(image: Image.Image) -> Texts:
     if not isinstance(parameters, str):
         comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
         parameters = _comment(comment) if isinstance(comment, bytes) else ""
-    if not isinstance(sfumato, str):
+    if not isinstance(sfumato, str) and image.format == "GIF":
+        comment = image.info.get("comment", b"")
+        sfumato = comment.decode(errors="replace") if comment.startswith(b'{"format"') else ""
+    elif not isinstance(sfumato, str):
         sfumato = _from_xmp(xmp) if isinstance(xmp, bytes) else ""
     return Texts(str(parameters), str(sfumato))
 
@@ -219,7 +226,8 @@ def _comment(raw: bytes) -> str:
     return ""
 
 
-def _xmp(sfumato: str) -> bytes:
+def encode_xmp(sfumato: str) -> bytes:
+    """Our text as an XMP packet, or nothing if there is none."""
     return (_XMP % quoteattr(sfumato)).encode() if sfumato else b""
 
 
