@@ -14,8 +14,11 @@ from importlib import resources
 import numpy as np
 
 COLOURS = frozenset(
-    "red orange yellow green blue purple pink brown black white grey teal golden gold".split()
+    {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"}
+    | {"grey", "golden", "gold"}
 )
+# Looks that have no colour of their own: nothing in them is "a yellow heart".
+COLOURLESS = frozenset({"line art", "blueprint", "pencil sketch", "silhouette"})
 _COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
 _IRREGULAR = {
     "mouse": "mice",
@@ -48,7 +51,7 @@ _IRREGULAR = {
 # "an hourglass", "a unicorn": what counts is the sound, not the letter.
 _VOWEL_SOUND = ("hour", "suv", "8", "11", "18", "x-ray")
 _CONSONANT_SOUND = ("uni", "ufo", "use", "eu", "one")
-_HEAD_ENDS = frozenset("of with in behind blowing sticking and on".split())
+_HEAD_ENDS = frozenset({"of", "with", "in", "behind", "blowing", "sticking", "and", "on"})
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Subject:
     words: tuple[str, ...]
     weight: float
     kind: str  # the subgroup of the Unicode list: "animal-mammal", "food-fruit" ...
+    colour: str | None = None  # checked by eye: in every coloured style
 
     @property
     def countable(self) -> bool:
@@ -137,11 +141,20 @@ _UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
 _SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR, _SAY_LABEL = 0.15, 0.85, 0.55, 0.75
 
 
-def focus_subjects() -> dict[str, tuple[tuple[str, ...], float]]:
-    """Wordings and weight of every focus subject by code point, from the package's own list."""
-    text = resources.files(__package__).joinpath("data/subjects.json").read_text("utf-8")
+@dataclass(frozen=True)
+class FocusEntry:
+    """What the focus list says of one subject."""
+
+    words: tuple[str, ...]
+    weight: float
+    colour: str | None
+
+
+def focus_subjects() -> dict[str, FocusEntry]:
+    """The focus list by code point, from the package's own file."""
+    text = resources.files("sfumato.train").joinpath("data/subjects.json").read_text("utf-8")
     return {
-        code: (tuple(entry["words"]), float(entry["weight"]))
+        code: FocusEntry(tuple(entry["words"]), float(entry["weight"]), entry.get("colour"))
         for code, entry in json.loads(text).items()
     }
 
@@ -175,7 +188,8 @@ def plural(phrase: str) -> str:
     return " ".join([*words[:head], many, *words[head + 1 :]])
 
 
-def _has_colour(words: str) -> bool:
+def has_colour(words: str) -> bool:
+    """Whether a phrase names a colour: "a red rose"."""
     return not COLOURS.isdisjoint(words.split())
 
 
@@ -223,8 +237,8 @@ def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
 def _wording(subject: Subject, facts: Facts, rng: np.random.Generator) -> str:
     """The label, or a synonym that holds for this picture."""
     label, *others = subject.words
-    if facts.recoloured:  # "a red rose" is not blue
-        others = [words for words in others if not _has_colour(words)]
+    if facts.recoloured or facts.style in COLOURLESS:  # "a red rose" is not blue, nor drawn in ink
+        others = [words for words in others if not has_colour(words)]
     if facts.count > 1 or facts.size is not None:
         others = [words for words in others if words.split()[0] in ("a", "an")]
     if not others or rng.random() < _SAY_LABEL:
@@ -270,9 +284,9 @@ def caption(
         return ""
     words = _wording(subjects[facts.subject], facts, rng)
     adjectives = [facts.size] if facts.size is not None else []
-    if facts.colour is not None and not _has_colour(words):
-        if facts.recoloured or rng.random() < _SAY_COLOUR:
-            adjectives.append(facts.colour)
+    say = facts.recoloured or rng.random() < _SAY_COLOUR
+    if facts.colour is not None and say and not has_colour(words):
+        adjectives.append(facts.colour)
     ground = _ground_words(facts, rng)
     unsaid = rng.random() < (_UNSAID_3D if facts.style == "3d" else _UNSAID_OTHER)
     style = STYLES[facts.style]

@@ -21,17 +21,26 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sfumato.train.captions import COLOURS, Facts, Subject, focus_subjects, with_article
+from sfumato.train.captions import (
+    COLOURLESS,
+    Facts,
+    Subject,
+    focus_subjects,
+    has_colour,
+    with_article,
+)
 from sfumato.train.sources import SourcesError
 from sfumato.train.stylize import (
     DERIVED,
-    HUES,
-    Floats,
+    Box,
     Picture,
     inverted_lines,
     may_recolour,
     over,
+    place,
+    raggedness,
     recolour,
+    rim,
     targets,
     tint,
 )
@@ -57,6 +66,7 @@ _JITTER = 7  # each way, of 255, in every channel of a coloured ground
 _CLEAR = 60.0  # distance in RGB that a drawing keeps from its ground
 _DARK = 96.0  # luminance below which black lines turn white
 _COLOURED = ("3d", "gradient", "flat", "cartoon", "blob", "sticker", "soft")
+_FRUIT_ORANGE = "1f34a"  # "an orange" names a thing, not a colour
 _BLACK = ("line art", "silhouette")
 _HELD_NAMES = {
     "fluent-3d": "3d",
@@ -82,9 +92,6 @@ _STYLE_WEIGHTS = (
 )
 
 Cell = tuple[str, str]  # code point, style
-Box = tuple[
-    float, float, float, float
-]  # centre x, centre y, width, height, in sides of the picture
 
 
 # Where two, three or four copies stand.
@@ -102,11 +109,9 @@ _RELATIONS: Mapping[str, tuple[Box, Box]] = {
     "to the right of": (_RIGHT, _LEFT),
     "next to": (_LEFT, _RIGHT),
 }
-# Kinds whose outline alone says what they are; a face or a ball would be a disc.
-_SILHOUETTE = tuple(
-    "animal- plant- transport- place- food-fruit drink musical- tool clothing person light- "
-    "science lock household sky- event arts-".split()
-)
+# Kinds whose outline says nothing; of the others, those that are more than a disc or a box.
+_NO_SILHOUETTE = ("face-", "cat-face", "heart")
+_PLAIN_SHAPE = 1.27  # perimeter squared over 4 pi area: 1 for a disc
 
 
 @dataclass(frozen=True)
@@ -144,28 +149,30 @@ class _Plan:
 
 def held_cells() -> tuple[frozenset[Cell], frozenset[str]]:
     """The (code point, style) cells and the whole subjects that are never trained on."""
-    text = resources.files(__package__).joinpath("data/holdout.json").read_text("utf-8")
+    text = resources.files("sfumato.train").joinpath("data/holdout.json").read_text("utf-8")
     table = json.loads(text)
     cells = frozenset((code, _HELD_NAMES[unit]) for unit, code in table["held_images"])
     return cells, frozenset(table["zero_shot_subjects"])
 
 
 def _subjects(index: Mapping[str, Any], config: SceneConfig) -> dict[str, Subject]:
-    """The subjects to draw, those in the file and not held out, in the file's order."""
+    """The subjects to draw, in an order that does not depend on the file's."""
     focus = focus_subjects()
     _, held = held_cells()
     subjects: dict[str, Subject] = {}
-    for code, entry in index.items():
-        if code in held or (config.focus and code not in focus):
+    for code in focus if config.focus else sorted(index):
+        if code in held or code not in index:
             continue
-        if code in focus:
-            words, weight = focus[code]
+        entry, told = index[code], focus.get(code)
+        if told is not None:
+            words, weight, colour = told.words, told.weight, told.colour
         else:
-            names = [entry["label"].lower(), *entry["synonyms"]]
-            words = tuple(with_article(name) for name in names)
+            # A keyword may be a verb or a sign ("diving", "4"): not a name of the thing.
+            names = [n for n in entry["synonyms"] if n.isalpha() and not n.endswith("ing")]
+            words = tuple(with_article(n) for n in (entry["label"].lower(), *names))
             # A quarter of all subjects are people, many of them near-twins.
-            weight = 0.35 if entry["group"] == "people-body" else 1.0
-        subjects[code] = Subject(code, words, weight, entry["subgroup"])
+            weight, colour = 0.35 if entry["group"] == "people-body" else 1.0, None
+        subjects[code] = Subject(code, words, weight, entry["subgroup"], colour)
     return subjects
 
 
@@ -179,38 +186,11 @@ def _weighted(options: Sequence[str], weights: Sequence[float], u: float) -> str
     return options[min(bisect_right(ends, u * ends[-1]), len(options) - 1)]
 
 
-def _rim(picture: Picture) -> Floats:
-    """Colours along a drawing's outline, 48 of them, float32 (48, 3)."""
-    solid = picture[..., 3] > 128
-    inner = solid.copy()
-    for axis, step in ((0, 3), (0, -3), (1, 3), (1, -3)):
-        inner &= np.roll(solid, step, axis)
-    rim = picture[solid & ~inner][:, :3]
-    if len(rim) == 0:
-        return np.zeros((1, 3), np.float32)
-    return rim[np.linspace(0, len(rim) - 1, 48).astype(int)].astype(np.float32)
-
-
 def _decode(data: bytes, size: int) -> Picture:
     image = Image.open(io.BytesIO(data)).convert("RGBA")
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(image)
-
-
-def _place(canvas: Floats, picture: Picture, box: Box) -> None:
-    """Lay the visible part of `picture` into `box` of the float canvas (S, S, 3), in place."""
-    side = canvas.shape[0]
-    rows, columns = (np.flatnonzero((picture[..., 3] > 0).any(axis=axis)) for axis in (1, 0))
-    cut = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    high, wide = cut.shape[:2]
-    scale = min(box[2] * side / wide, box[3] * side / high)
-    wide, high = max(1, int(wide * scale)), max(1, int(high * scale))
-    image = Image.fromarray(np.ascontiguousarray(cut))
-    small = np.asarray(image.resize((wide, high), Image.Resampling.LANCZOS))
-    left, top = round(box[0] * side - wide / 2), round(box[1] * side - high / 2)
-    region = (slice(top, top + high), slice(left, left + wide))
-    canvas[region] = over(small, canvas[region])
 
 
 class Scenes:
@@ -235,7 +215,7 @@ class Scenes:
         self._codes = list(self.subjects)
         self._weights = [s.weight for s in self.subjects.values()]
         self._tints = {c: tint(p) for c, p in self._cells.items() if c[1] in _COLOURED}
-        self._rims = {cell: _rim(picture) for cell, picture in self._cells.items()}
+        self._rims = {cell: rim(picture) for cell, picture in self._cells.items()}
         self._turn = min(0.5, self.config.recolour / max(self._recolourable_share(), 1e-6))
 
     def __len__(self) -> int:
@@ -267,8 +247,22 @@ class Scenes:
             for style, weight in self._wanted.items()
             if weight > 0
             and self._source(subject.code, style) is not None
-            and (style != "silhouette" or subject.kind.startswith(_SILHOUETTE))
+            and self._tells(subject, style)
         ]
+
+    def _tells(self, subject: Subject, style: str) -> bool:
+        """Whether the subject can be known, and its label be true, in a look without colour."""
+        named = has_colour(subject.words[0]) and "black" not in subject.words[0].split()
+        if style in COLOURLESS and named and subject.code != _FRUIT_ORANGE:
+            return False
+        if style != "silhouette":
+            return True
+        source = self._source(subject.code, style)
+        return (
+            source is not None
+            and not subject.kind.startswith(_NO_SILHOUETTE)
+            and raggedness(self._cells[(subject.code, source)]) > _PLAIN_SHAPE
+        )
 
     def _recolourable_share(self) -> float:
         """The share of single subjects, as drawn, whose colour can be turned."""
@@ -281,10 +275,13 @@ class Scenes:
         return share / sum(self._weights)
 
     def _may_turn(self, code: str, style: str) -> bool:
-        named = not COLOURS.isdisjoint(self.subjects[code].words[0].split())
-        return not named and may_recolour(self._tints.get((code, style)))
+        return not has_colour(self.subjects[code].words[0]) and may_recolour(
+            self._tints.get((code, style))
+        )
 
     def _colour(self, code: str, style: str) -> str | None:
+        if style in (*_COLOURED, "pixel art") and self.subjects[code].colour is not None:
+            return self.subjects[code].colour
         source = self._source(code, style) if style == "pixel art" else style
         found = None if source is None else self._tints.get((code, source))
         return None if found is None else found.name
@@ -311,7 +308,10 @@ class Scenes:
         source = self._source(code, style)
         if source is None:
             return False
-        far = np.linalg.norm(self._rims[(code, source)] - np.float32(rgb), axis=1) > _CLEAR
+        far = (
+            np.linalg.norm(self._rims[(code, source)] - np.asarray(rgb, np.float32), axis=1)
+            > _CLEAR
+        )
         return bool(far.mean() > 0.6)
 
     def _plan(self, index: int) -> _Plan:
@@ -400,7 +400,7 @@ class Scenes:
             if box is None:
                 canvas = over(picture, canvas)
             else:
-                _place(canvas, picture, box)
+                place(canvas, picture, box)
         return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
 
     def facts(self, index: int) -> Facts:

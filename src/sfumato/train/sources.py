@@ -56,90 +56,6 @@ class Package:
         return f"{self.npm.lstrip('@').replace('/', '-')}-{self.version}.tgz"
 
 
-_FLUENT = "Microsoft (Fluent Emoji)"
-PACKAGES = (
-    Package(
-        "3d",
-        "@lobehub/fluent-emoji-3d",
-        "1.1.0",
-        "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
-        "MIT",
-        f"{_FLUENT}, packaged by LobeHub",
-    ),
-    Package(
-        "gradient",
-        "@iconify-json/fluent-emoji",
-        "1.2.7",
-        "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
-        "MIT",
-        f"{_FLUENT}, packaged by Iconify",
-    ),
-    Package(
-        "flat",
-        "@iconify-json/fluent-emoji-flat",
-        "1.2.6",
-        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
-        "MIT",
-        f"{_FLUENT}, packaged by Iconify",
-    ),
-    Package(
-        "line art",
-        "@iconify-json/fluent-emoji-high-contrast",
-        "1.2.6",
-        "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
-        "MIT",
-        f"{_FLUENT}, packaged by Iconify",
-    ),
-    Package(
-        "cartoon",
-        "@iconify-json/noto",
-        "1.2.9",
-        "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
-        "Apache-2.0",
-        "Google (Noto Emoji), packaged by Iconify",
-    ),
-    Package(
-        "blob",
-        "@iconify-json/noto-v1",
-        "1.2.5",
-        "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
-        "Apache-2.0",
-        "Google (Noto Emoji, first version), packaged by Iconify",
-    ),
-    Package(
-        "sticker",
-        "@iconify-json/twemoji",
-        "1.2.5",
-        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
-        "CC BY 4.0",
-        "Twitter and contributors (Twemoji), packaged by Iconify",
-    ),
-    Package(
-        "soft",
-        "@iconify-json/emojione",
-        "1.2.3",
-        "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
-        "CC BY 4.0",
-        "EmojiTwo (after EmojiOne 2), packaged by Iconify",
-    ),
-    Package(
-        None,
-        "emojibase-data",
-        "17.0.0",
-        "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
-        "MIT",
-        "Miles Johnson (emojibase)",
-    ),
-    Package(
-        None,
-        "emojilib",
-        "4.0.3",
-        "7f9a6b43cff31d18985b7d65d11faba5bd971cbcc60020cf6d09322fbaaaf303",
-        "MIT",
-        "Mu-An Chiou (emojilib)",
-    ),
-)
-
 # Components, symbols that are mere signs, flags.
 _LEFT_GROUPS = frozenset({"component", "symbols", "flags"})
 # Weapons, cigarettes, rude gestures: not wanted in what the model can draw.
@@ -162,6 +78,16 @@ _HYPERNYMS = {
 _HYPERNYM_STEMS = {"face": "face", "cat": "cat", "animal": "animal", "food": "food"}
 
 
+def packages() -> list[Package]:
+    """Every package that the pictures and their names come from, pinned."""
+    return [Package(**row) for row in json.loads(_own("packages.json"))]
+
+
+def _own(name: str) -> str:
+    """A table that is part of this package."""
+    return resources.files("sfumato.train").joinpath(f"data/{name}").read_text("utf-8")
+
+
 @dataclass(frozen=True)
 class BuildReport:
     """What a build made: counts, size in bytes, wall time in seconds, sha256 of the file."""
@@ -182,8 +108,7 @@ def code_of(text: str) -> str:
 
 def focus_codes() -> list[str]:
     """Code points of the focus subjects, in the order of the list."""
-    text = resources.files(__package__).joinpath("data/subjects.json").read_text("utf-8")
-    return list(json.loads(text))
+    return list(json.loads(_own("subjects.json")))
 
 
 def fetch(package: Package, cache: Path) -> Path:
@@ -224,14 +149,7 @@ def fetch(package: Package, cache: Path) -> Path:
     return path
 
 
-Draw = Callable[[], Image.Image]
-
-
-class _Drawings:
-    """All drawings of one style by code point, each rendered when asked for."""
-
-    def __init__(self, draws: Mapping[str, Draw]) -> None:
-        self.draws = draws
+Draw = Callable[[], Image.Image]  # renders one drawing, when asked
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
@@ -252,8 +170,12 @@ def _svg_draw(body: str, width: int, height: int) -> Draw:
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{body}</svg>'
         )
-        side = {"width": _RENDER} if width >= height else {"height": _RENDER}
-        png = resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True, **side)
+        png = resvg_py.svg_to_bytes(
+            svg_string=svg,
+            skip_system_fonts=True,
+            width=_RENDER if width >= height else None,
+            height=None if width >= height else _RENDER,
+        )
         return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
 
     return draw
@@ -263,7 +185,7 @@ def _webp_draw(data: bytes) -> Draw:
     return lambda: Image.open(io.BytesIO(data)).convert("RGBA")
 
 
-def _iconify(path: Path, names: Mapping[str, str]) -> _Drawings:
+def _iconify(path: Path, names: Mapping[str, str]) -> dict[str, Draw]:
     """Drawings of an Iconify set; `names` gives code points where the set itself does not."""
     icons = _load(path, "icons.json")
     chars = _load(path, "chars.json")
@@ -276,10 +198,10 @@ def _iconify(path: Path, names: Mapping[str, str]) -> _Drawings:
             draws[code] = _svg_draw(
                 icon["body"], int(icon.get("width", wide)), int(icon.get("height", high))
             )
-    return _Drawings(draws)
+    return draws
 
 
-def _pictures(path: Path, keep: Iterable[str]) -> _Drawings:
+def _pictures(path: Path, keep: Iterable[str]) -> dict[str, Draw]:
     """The 3D pictures, only of subjects that are also in the maker's own vector sets."""
     wanted = set(keep)
     draws: dict[str, Draw] = {}
@@ -288,10 +210,10 @@ def _pictures(path: Path, keep: Iterable[str]) -> _Drawings:
             code = code_of(Path(member.name).stem)
             if member.name.endswith(".webp") and code in wanted:
                 draws[code] = _webp_draw(_member(archive, member.name))
-    return _Drawings(draws)
+    return draws
 
 
-def _drawings(paths: Mapping[str, Path]) -> dict[str, _Drawings]:
+def _drawings(paths: Mapping[str, Path]) -> dict[str, dict[str, Draw]]:
     """Every style's drawings. Three Iconify sets carry no code points: names join them."""
     names: dict[str, str] = {}
     for style in ("twemoji", "cartoon"):
@@ -304,8 +226,8 @@ def _drawings(paths: Mapping[str, Path]) -> dict[str, _Drawings]:
     found = {
         style: _iconify(paths[style], fluent) for style in ("gradient", "flat", "line art")
     } | {style: _iconify(paths[style], names) for style in ("cartoon", "blob", "sticker", "soft")}
-    keep = [code for style in ("gradient", "flat", "line art") for code in found[style].draws]
-    order = [package.style for package in PACKAGES if package.style is not None]
+    keep = [code for style in ("gradient", "flat", "line art") for code in found[style]]
+    order = [package.style for package in packages() if package.style is not None]
     found["3d"] = _pictures(paths["3d"], keep)
     return {style: found[style] for style in order}
 
@@ -315,7 +237,8 @@ def fit(picture: Image.Image) -> Image.Image | None:
 
     None if nothing is visible.
     """
-    box = picture.getchannel("A").point(lambda a: 255 * (a >= _VISIBLE)).getbbox()
+    alpha = picture.getchannel("A").point([255 * (a >= _VISIBLE) for a in range(256)])
+    box = alpha.getbbox()
     if box is None:
         return None
     cut = picture.crop(box)
@@ -379,7 +302,8 @@ def build(out: Path, cache: Path, *, focus_only: bool = False) -> BuildReport:
     Raises SourcesError if a package cannot be had or is not the pinned one.
     """
     start = time.monotonic()
-    paths = {package.style or package.npm: fetch(package, cache) for package in PACKAGES}
+    pinned = packages()
+    paths = {package.style or package.npm: fetch(package, cache) for package in pinned}
     subjects = _subjects(paths["emojibase-data"], paths["emojilib"])
     drawings = _drawings(paths)
     focus = [code for code in focus_codes() if code in subjects]
@@ -392,7 +316,7 @@ def build(out: Path, cache: Path, *, focus_only: bool = False) -> BuildReport:
         for code in codes:
             styles: list[str] = []
             for style, found in drawings.items():
-                draw = found.draws.get(code)
+                draw = found.get(code)
                 picture = None if draw is None else fit(draw())
                 if picture is not None:
                     _write(archive, f"{style}/{code}.webp", _encode(picture))
@@ -400,7 +324,7 @@ def build(out: Path, cache: Path, *, focus_only: bool = False) -> BuildReport:
             if styles:
                 index[code] = {"code": code, **subjects[code], "styles": styles}
                 counts.update(styles)
-        sources = [asdict(package) for package in PACKAGES]
+        sources = [asdict(package) for package in pinned]
         text = json.dumps({"size": SIZE, "sources": sources, "subjects": index}, indent=0)
         _write(archive, "index.json", text.encode())
     part.replace(out)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Picture = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Box = tuple[float, float, float, float]  # centre x and y, width, height, in sides of the picture
+Floats = NDArray[np.floating[Any]]
 
 # Hue, in degrees, that each colour is recoloured to: the middle of what people call by the name.
 HUES: Mapping[str, float] = {
@@ -26,12 +28,25 @@ HUES: Mapping[str, float] = {
     "purple": 275,
     "pink": 328,
 }
-_HUE_EDGES = ((14, "red"), (41, "orange"), (66, "yellow"), (166, "green"), (190, "teal"))
-_HUE_EDGES_2 = ((256, "blue"), (298, "purple"), (346, "pink"), (361, "red"))
-NAMES = (*HUES, "teal", "brown", "black", "white", "grey")
+# Between two names lies a gap that is called neither: amber, teal.
+_HUE_EDGES = (
+    (13, "red"),
+    (34, "orange"),
+    (38, "other"),
+    (66, "yellow"),
+    (166, "green"),
+    (190, "other"),
+    (246, "blue"),
+    (298, "purple"),
+    (346, "pink"),
+    (361, "red"),
+)
+NAMES = (*HUES, "brown", "black", "white", "grey", "other")
 
 BLUEPRINT = (27, 79, 156)  # the paper of a blueprint, sRGB
 NIGHT = (14, 12, 30)  # what neon glows on
+_CHALK = np.asarray([236, 244, 255], np.float32)
+_LUMA = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _CELL = 5  # side of a "pixel" of pixel art at S = 128
 
 
@@ -49,22 +64,30 @@ class Tint:
 def _hsv(picture: Picture) -> tuple[Floats, Floats, Floats]:
     """Hue in degrees, saturation and value in [0, 1], each (S, S)."""
     hsv = np.asarray(Image.fromarray(picture[..., :3]).convert("HSV"), dtype=np.float32)
-    return hsv[..., 0] * np.float32(360 / 256), hsv[..., 1] / 255, hsv[..., 2] / 255
+    return hsv[..., 0] * (360 / 256), hsv[..., 1] / 255, hsv[..., 2] / 255
 
 
 def _classes(hue: Floats, sat: Floats, val: Floats) -> NDArray[np.int64]:
     """The index in NAMES of every pixel's colour."""
-    edges = (*_HUE_EDGES, *_HUE_EDGES_2)
-    order = np.array([NAMES.index(name) for _, name in edges])
-    kind = order[np.searchsorted([edge for edge, _ in edges], hue, side="right")]
-    warm = (hue < 48) | (hue >= 330)
-    rosy = (hue < 14) | (hue >= 298)
-    kind = np.where(rosy & (sat < 0.62) & (val > 0.75), NAMES.index("pink"), kind)
-    brown = warm & (val < 0.72) & (sat > 0.2) & ~((sat > 0.7) & ((hue < 10) | (hue >= 330)))
-    kind = np.where(brown | (warm & (val < 0.45)), NAMES.index("brown"), kind)
-    kind = np.where(sat < 0.13, NAMES.index("grey"), kind)
-    kind = np.where((sat < 0.13) & (val > 0.86), NAMES.index("white"), kind)
-    return np.where((val < 0.24) | ((val < 0.34) & (sat < 0.3)), NAMES.index("black"), kind)
+    order = np.array([NAMES.index(name) for _, name in _HUE_EDGES])
+    kind = order[np.searchsorted([edge for edge, _ in _HUE_EDGES], hue, side="right")]
+    warm = (hue < 50) | (hue >= 330)
+    rosy = ((hue < 13) | (hue >= 298)) & (sat < 0.62) & (val > 0.85)
+    sand = (hue >= 13) & (hue < 66) & (sat < 0.6) & (val >= 0.78)  # skin, bread, bone
+    ashen = ~warm & (sat < 0.3)
+    brown = warm & (sat > 0.2) & (((val < 0.78) & (sat < 0.75)) | (val < 0.5))
+    rules = (
+        (rosy, "pink"),
+        (sand, "other"),
+        (ashen, "other"),
+        (brown, "brown"),
+        (sat < 0.13, "grey"),
+        ((sat < 0.13) & (val > 0.86), "white"),
+        ((val < 0.24) | ((val < 0.34) & (sat < 0.3)), "black"),
+    )
+    for where, name in rules:
+        kind = np.where(where, NAMES.index(name), kind)
+    return kind
 
 
 def tint(picture: Picture, least: float = 0.66) -> Tint | None:
@@ -78,7 +101,7 @@ def tint(picture: Picture, least: float = 0.66) -> Tint | None:
     counts = np.bincount(kinds, minlength=len(NAMES))
     best = int(counts.argmax())
     share = float(counts[best] / total)
-    if share < least or NAMES[best] == "teal":
+    if share < least or NAMES[best] == "other":
         return None
     mine = kinds == best
     angle = np.deg2rad(hue[mine])
@@ -92,8 +115,8 @@ def may_recolour(found: Tint | None) -> bool:
         found is not None
         and found.name in HUES
         and found.share >= 0.72
-        and found.saturation > 0.5
-        and found.value > 0.62
+        and found.saturation > 0.55
+        and found.value > 0.68
     )
 
 
@@ -133,14 +156,48 @@ def over(picture: Picture, ground: tuple[int, int, int] | Floats) -> Floats:
     return picture[..., :3] * alpha + base * (1 - alpha)
 
 
-def _edges(picture: Picture) -> Floats:
-    """Strength in [0, 1] of colour edges, the outline among them: (S, S)."""
+def rim(picture: Picture) -> Floats:
+    """Colours along a drawing's outline, 48 of them, float32 (48, 3)."""
+    solid = picture[..., 3] > 128
+    inner = solid.copy()
+    for axis, step in ((0, 3), (0, -3), (1, 3), (1, -3)):
+        inner &= np.roll(solid, step, axis)
+    rim = picture[solid & ~inner][:, :3]
+    if len(rim) == 0:
+        return np.zeros((1, 3), np.float32)
+    return rim[np.linspace(0, len(rim) - 1, 48).astype(int)].astype(np.float32)
+
+
+def raggedness(picture: Picture) -> float:
+    """Perimeter squared over 4 pi times the area of a drawing's outline: 1 for a disc."""
+    solid = np.pad(picture[..., 3] > 128, 1).astype(np.int64)
+    steps = int(sum(np.abs(np.diff(solid, axis=axis)).sum() for axis in (0, 1)))
+    return (steps * np.pi / 4) ** 2 / (4 * np.pi * max(1, int(solid.sum())))
+
+
+def place(canvas: Floats, picture: Picture, box: Box) -> None:
+    """Lay the visible part of `picture` into `box` of the float canvas (S, S, 3), in place."""
+    side = canvas.shape[0]
+    rows, columns = (np.flatnonzero((picture[..., 3] > 0).any(axis=axis)) for axis in (1, 0))
+    cut = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    high, wide = cut.shape[:2]
+    scale = min(box[2] * side / wide, box[3] * side / high)
+    wide, high = max(1, int(wide * scale)), max(1, int(high * scale))
+    image = Image.fromarray(np.ascontiguousarray(cut))
+    small = np.asarray(image.resize((wide, high), Image.Resampling.LANCZOS))
+    left, top = round(box[0] * side - wide / 2), round(box[1] * side - high / 2)
+    region = (slice(top, top + high), slice(left, left + wide))
+    canvas[region] = over(small, canvas[region])
+
+
+def _edges(picture: Picture, faint: float = 0.10) -> Floats:
+    """Strength in [0, 1] of colour edges, the outline among them: (S, S); 0 below `faint`."""
     flat = over(picture, (128, 255, 128)) / 255  # a ground that few drawings have
     soft = np.dstack([_blur(flat[..., i], 0.7) for i in range(3)])
     dx = np.abs(soft[1:-1, 2:] - soft[1:-1, :-2]).max(axis=2)
     dy = np.abs(soft[2:, 1:-1] - soft[:-2, 1:-1]).max(axis=2)
     strength = np.pad(np.hypot(dx, dy), 1)
-    return np.clip((strength - 0.10) / 0.22, 0, 1).astype(np.float32)
+    return np.clip((strength - faint) / (2.2 * faint), 0, 1).astype(np.float32)
 
 
 def pixel_art(picture: Picture) -> Picture:
@@ -169,16 +226,16 @@ def blueprint(picture: Picture) -> Picture:
     step = max(4, side // 8)
     paper[step // 2 :: step] += 22
     paper[:, step // 2 :: step] += 22
-    line = _edges(picture)[..., None]
+    line = _edges(picture, 0.045)[..., None]
     inside = picture[..., 3:].astype(np.float32) / 255
     paper = paper * (1 - 0.12 * inside)
-    out = paper * (1 - line) + np.float32([236, 244, 255]) * line
+    out = paper * (1 - line) + _CHALK * line
     return _opaque(out)
 
 
 def neon(picture: Picture) -> Picture:
     """Glowing coloured tubes along the edges, at night; opaque."""
-    line = _edges(picture)
+    line = _edges(picture, 0.055)
     hue, sat, _ = _hsv(picture)
     glow_of = np.where(sat > 0.2, hue, 190)  # what has no colour glows cyan
     bright = np.dstack([glow_of * (256 / 360), np.full_like(hue, 190), np.full_like(hue, 255)])
@@ -188,7 +245,7 @@ def neon(picture: Picture) -> Picture:
     lit = rgb * line[..., None]
     wide = np.dstack([_blur(lit[..., i] / 255, 4.0 * line.shape[0] / 128) for i in range(3)])
     core = 0.35 * 255 * np.clip(line * 1.2 - 0.5, 0, 1)[..., None]
-    return _opaque(np.float32(NIGHT) + lit + 255 * 1.5 * wide + core)
+    return _opaque(np.asarray(NIGHT, np.float32) + lit + 255 * 1.5 * wide + core)
 
 
 def _spread(rgb: NDArray[np.uint8], known: NDArray[np.bool_]) -> Floats:
@@ -200,7 +257,7 @@ def _spread(rgb: NDArray[np.uint8], known: NDArray[np.bool_]) -> Floats:
 
 def pencil_sketch(picture: Picture) -> Picture:
     """Grey strokes and soft shade on white paper; opaque."""
-    grey = over(picture, (255, 255, 255)) @ np.float32([0.299, 0.587, 0.114]) / 255
+    grey = over(picture, (255, 255, 255)) @ _LUMA / 255
     soft = _blur(1 - grey, 4.0 * grey.shape[0] / 128)
     dodge = np.clip(grey / np.maximum(1 - soft, 0.02), 0, 1)  # colour dodge: only changes stay
     shade = 1 - 0.16 * (1 - grey)
