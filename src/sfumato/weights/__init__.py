@@ -1,0 +1,1 @@
+"""Model files: opened safely, recognised by what they hold, and loaded with nothing left over."""

@@ -1,0 +1,8 @@
+"""Our own layout: the names of our modules, in one file or in a file for each part."""
+
+from sfumato.weights.layouts.table import Table
+
+
+def part(name: str) -> Table:
+    """The table of `unet`, `vae` or `text`: led by `unet/` in a folder, by `unet.` in a file."""
+    return Table(None, (f"{name}/", f"{name}."))

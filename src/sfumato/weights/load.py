@@ -1,0 +1,192 @@
+"""Networks filled with a file's weights: every tensor placed, none missing, none left over.
+
+A network is built without memory (torch's `meta` device), each tensor is taken from the mapped
+file in the wanted precision and becomes the network's own, so that loading needs the memory of the
+result and little more.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.errors import WeightsError
+from sfumato.nn.bert import TextTower
+from sfumato.nn.clip import ClipText
+from sfumato.nn.unet import UNet
+from sfumato.nn.vae import Vae
+from sfumato.spec import BertConfig, ModelSpec
+from sfumato.weights.entries import Weights
+from sfumato.weights.int8 import SCALE, unpack_rows
+from sfumato.weights.layouts import Tables
+from sfumato.weights.layouts.table import Table
+from sfumato.weights.reader import Reader
+
+__all__ = ["Parts", "load_model", "load_part"]
+
+Config = TypeVar("Config")
+Network = TypeVar("Network", bound=nn.Module)
+
+FLOATS = {"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A whole model's networks, on the CPU, in evaluation mode, asking for no gradients."""
+
+    unet: UNet
+    vae: Vae
+    text: ClipText | TextTower
+
+
+def load_model(
+    weights: Weights,
+    spec: ModelSpec,
+    tables: Tables,
+    dtype: torch.dtype,
+    vae_dtype: torch.dtype | None = None,
+) -> Parts:
+    """All parts of `spec` from an opened file or folder, which names them as `tables` say.
+
+    `vae_dtype` is the precision of the autoencoder where it differs. Raises WeightsError, before
+    any tensor is read, where the file and the spec do not fit each other to the last tensor.
+    """
+    unet = _blank(UNet, spec.unet)
+    vae = _blank(Vae, spec.vae)
+    if isinstance(spec.text, BertConfig):
+        text = _blank(TextTower, spec.text)
+    else:
+        text = _blank(ClipText, spec.text)
+    parts = ((unet, tables.unet), (vae, tables.vae), (text, tables.text))
+    places = [_places(network, weights, table) for network, table in parts]
+    _require_nothing_left(weights, places, [table for _, table in parts], weights.entries)
+    reader = Reader()
+    _fill(unet, weights, places[0], reader, dtype)
+    _fill(vae, weights, places[1], reader, dtype if vae_dtype is None else vae_dtype)
+    _fill(text, weights, places[2], reader, dtype)
+    return Parts(unet, vae, text)
+
+
+def load_part(
+    network_class: Callable[[Config], Network],
+    config: Config,
+    weights: Weights,
+    table: Table,
+    dtype: torch.dtype,
+) -> Network:
+    """One network from a file that may hold others too.
+
+    Every key under the table's prefixes must have its place. Raises WeightsError like `load_model`.
+    """
+    network = _blank(network_class, config)
+    places = _places(network, weights, table)
+    own = [key for key in weights.entries if table.holds(key)]
+    _require_nothing_left(weights, [places], [table], own)
+    _fill(network, weights, places, Reader(), dtype)
+    return network
+
+
+def _blank(network_class: Callable[[Config], Network], config: Config) -> Network:
+    with torch.device("meta"):
+        return network_class(config)
+
+
+def _places(network: nn.Module, weights: Weights, table: Table) -> dict[str, str]:
+    """For each of the network's tensors the file's key, shapes compared."""
+    places: dict[str, str] = {}
+    missing: list[str] = []
+    unlike: list[str] = []
+    state: Mapping[str, Tensor] = network.state_dict()
+    for ours, tensor in state.items():
+        names = list(table.candidates(ours))
+        key = next((name for name in names if name in weights.entries), None)
+        if key is None:
+            missing.append(names[0])
+            continue
+        places[ours] = key
+        got, expected = weights.entries[key].shape, tuple(tensor.shape)
+        if _bare(got) != _bare(expected):
+            unlike.append(f"{key}: got {got}, expected {expected}")
+        elif (problem := _problem(weights, key)) is not None:
+            unlike.append(f"{key}: {problem}")
+    what, name = type(network).__name__, weights.path.name
+    if missing and not places:
+        raise WeightsError(
+            f"{name} holds no {what}: no key such as {missing[0]}. A whole model is expected.\n"
+            f"  See what it holds: sfumato models inspect {name}"
+        )
+    if missing or unlike:
+        lines = [*unlike[:3], *(f"{key}: missing" for key in missing[:3])]
+        raise WeightsError(
+            f"{name} does not fit: of {len(state)} tensors of the {what} {len(missing)} are "
+            f"missing and {len(unlike)} differ.\n  "
+            + "\n  ".join(lines)
+            + f"\n  See what it is: sfumato models inspect {name}"
+        )
+    return places
+
+
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape in which a 1 x 1 convolution equals the matrix that it is."""
+    return shape[:2] if len(shape) == 4 and shape[2:] == (1, 1) else shape
+
+
+def _problem(weights: Weights, key: str) -> str | None:
+    """Why a tensor's type cannot be a weight's, or None."""
+    entry = weights.entries[key]
+    if entry.dtype in FLOATS:
+        return None
+    scale = weights.entries.get(key + SCALE)
+    if entry.dtype != "int8":
+        return f"got {entry.dtype}, expected floating point"
+    if scale is None:
+        return f"got int8 without its scale, expected {key}{SCALE} beside it"
+    if scale.shape != entry.shape[:1] or scale.dtype not in FLOATS:
+        return f"its scale is {scale.dtype} {scale.shape}, expected a float for each row"
+    return None
+
+
+def _require_nothing_left(
+    weights: Weights,
+    places: Iterable[Mapping[str, str]],
+    tables: Iterable[Table],
+    keys: Iterable[str],
+) -> None:
+    """Every key is used, or known by a table to come along."""
+    used = {key for part in places for key in part.values()}
+    used |= {key + SCALE for key in used if weights.entries[key].dtype == "int8"}
+    rows = list(tables)
+    left = [
+        key for key in keys if key not in used and not any(table.is_extra(key) for table in rows)
+    ]
+    if left:
+        shown = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
+        raise WeightsError(
+            f"{weights.path.name} holds {len(left)} tensors that this model has no place for: "
+            f"{shown}.\n  It may be another model, or a merge gone wrong. "
+            f"See what it is: sfumato models inspect {weights.path.name}"
+        )
+
+
+def _fill(
+    network: nn.Module,
+    weights: Weights,
+    places: Mapping[str, str],
+    reader: Reader,
+    dtype: torch.dtype,
+) -> None:
+    """Give the network its tensors, one at a time."""
+    blank: Mapping[str, Tensor] = network.state_dict()
+    state: dict[str, Tensor] = {}
+    for ours, key in places.items():
+        entry = weights.entries[key]
+        if entry.dtype == "int8":
+            scale = reader.read(weights.entries[key + SCALE])
+            tensor = unpack_rows(reader.read(entry), scale, dtype)
+        else:
+            tensor = reader.read(entry, dtype)
+        state[ours] = tensor.view(blank[ours].shape)
+    network.load_state_dict(state, strict=True, assign=True)
+    network.eval().requires_grad_(requires_grad=False)

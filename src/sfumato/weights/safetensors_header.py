@@ -1,0 +1,119 @@
+"""The header of a safetensors file, read and checked without any tensor being touched.
+
+Format: https://github.com/huggingface/safetensors, "Format": eight bytes of length, a JSON header,
+then the tensors' bytes, little-endian, rows one after another.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, TypeGuard, cast
+
+from sfumato.errors import WeightsError
+from sfumato.weights.entries import Entry, Weights
+
+LIMIT = 100_000_000  # the format's own limit to a header
+
+NAMES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+    "C64": "complex64",
+}
+
+
+def read(path: Path, file: BinaryIO, size: int) -> Weights:
+    """The tensors of a safetensors file of `size` bytes.
+
+    Raises WeightsError where the header does not describe exactly this file.
+    """
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > LIMIT:
+        raise WeightsError(
+            f"{path.name} is corrupt: its header claims {length:,} bytes, the format allows "
+            f"{LIMIT:,}. Download it again."
+        )
+    if 8 + length > size:
+        raise _cut(path, 8 + length, size)
+    header = _parse(path, file.read(length))
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict):
+        raise _corrupt(path, "its metadata is not a table of texts")
+    texts = {str(k): str(v) for k, v in cast(dict[str, object], metadata).items()}
+    entries = {key: _entry(path, key, row, 8 + length) for key, row in header.items()}
+    _check_places(path, entries, 8 + length, size)
+    return Weights(path, "safetensors", entries, texts)
+
+
+def _parse(path: Path, text: bytes) -> dict[str, object]:
+    try:
+        header: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(path, "its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise _corrupt(path, "its header is not a table")
+    return cast(dict[str, object], header)
+
+
+def _entry(path: Path, key: str, row: object, start: int) -> Entry:
+    """One row of the header, `start` being the byte at which the tensors begin."""
+    if not isinstance(row, dict):
+        raise _corrupt(path, f"{key} is described by {row!r}")
+    fields = cast(dict[str, object], row)
+    name, shape, span = (fields.get(k) for k in ("dtype", "shape", "data_offsets"))
+    if name not in NAMES:
+        raise WeightsError(
+            f"{path.name}: {key} is of type {name!r}, which is not read here. "
+            f"Save the model as float16, bfloat16 or float32."
+        )
+    if not _is_sizes(shape) or not _is_sizes(span) or len(span) != 2:
+        raise _corrupt(path, f"{key} is described by {row!r}")
+    entry = Entry(path, NAMES[str(name)], tuple(shape), start + span[0])
+    if entry.bytes != span[1] - span[0]:
+        raise _corrupt(
+            path,
+            f"{key} should take {entry.bytes:,} bytes by its shape {list(shape)}, "
+            f"and takes {span[1] - span[0]:,}",
+        )
+    return entry
+
+
+def _is_sizes(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(
+        type(item) is int and item >= 0 for item in cast(list[object], value)
+    )
+
+
+def _check_places(path: Path, entries: dict[str, Entry], start: int, size: int) -> None:
+    """The tensors must lie one behind the other, from the header's end to the file's end."""
+    rows = sorted(entries.items(), key=lambda row: (row[1].offset, row[1].bytes))
+    for (before, a), (after, b) in pairwise(rows):
+        if a.offset + a.bytes > b.offset:
+            raise _corrupt(path, f"{before} and {after} lie upon each other")
+    end = max((entry.offset + entry.bytes for entry in entries.values()), default=start)
+    if end > size:
+        raise _cut(path, end, size)
+
+
+def _cut(path: Path, expected: int, size: int) -> WeightsError:
+    return WeightsError(
+        f"{path.name} is cut short: its header describes {expected:,} bytes, the file has "
+        f"{size:,}. Download it again."
+    )
+
+
+def _corrupt(path: Path, what: str) -> WeightsError:
+    return WeightsError(f"{path.name} is corrupt: {what}. Download it again.")
