@@ -10,6 +10,7 @@ it, Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2
 all 64 bits.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, final
@@ -114,7 +115,7 @@ class _Philox(_Stream):
         self._shape = shape
 
     def draw(self, k: int) -> Tensor:
-        element = np.arange(np.prod(self._shape), dtype=np.uint64)
+        element = np.arange(math.prod(self._shape), dtype=np.uint64)
         zero = np.zeros_like(element)
         words = philox((zero + np.uint64(k), zero, element, zero), self._key)
         return torch.tensor(_box_muller(words[0], words[1])).view(self._shape)

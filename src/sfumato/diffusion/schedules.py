@@ -39,10 +39,7 @@ def normal(process: Process, steps: int) -> list[float]:
 
 
 def sgm_uniform(process: Process, steps: int) -> list[float]:
-    """Even in the network's time, the lower end left out: Stability's generative-models.
-
-    Nearly diffusers' "trailing", which differs by the rounding of the times.
-    """
+    """Even in the network's time, the lower end left out: Stability's generative-models."""
     times = _line(process.time(process.sigma_max), process.time(process.sigma_min), steps + 1)
     return [process.sigma_at(time) for time in times[:-1]]
 
@@ -62,7 +59,8 @@ def exponential(process: Process, steps: int) -> list[float]:
 def simple(process: Process, steps: int) -> list[float]:
     """Every (N / steps)-th level of the table, from the top: ComfyUI's name.
 
-    On a flow, where N / steps is whole, this is Flux's own schedule: 1, 1 - 1/steps, ...; shifted.
+    Where N / steps is whole, this is diffusers' "trailing", which otherwise rounds another way, and
+    on a flow it is Flux's own schedule: 1, 1 - 1/steps, ...; shifted.
     The stride is a float and is cut, as in ComfyUI, so that 70 of the 1000 numbers of steps take
     one level that exact arithmetic would not.
     """

@@ -19,7 +19,7 @@ class SamplerRow:
     name: str
     title: str  # as A1111 shows it
     aliases: tuple[str, ...]  # A1111, ComfyUI, diffusers
-    order: int  # halving the step divides the error by 2^order
+    order: int  # halving the step divides the error by 2^order; with noise, that of the variance
     draws_noise: bool
     calls: int  # of the network, per step
     source: str
@@ -59,7 +59,7 @@ SAMPLER_ROWS = (
         "dpmpp_2m_sde",
         "DPM++ 2M SDE",
         ("k_dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
-        1,
+        2,
         True,
         1,
         _DPMPP,
@@ -69,7 +69,7 @@ SAMPLER_ROWS = (
         "dpmpp_sde",
         "DPM++ SDE",
         ("k_dpmpp_sde", "dpmpp_sde_gpu", "DPMSolverSDEScheduler"),
-        1,
+        2,
         True,
         2,
         _DPMPP,
@@ -93,7 +93,7 @@ SAMPLER_ROWS = (
         _KDIFFUSION,
     ),
     SamplerRow("heun", "Heun", ("k_heun", "HeunDiscreteScheduler"), 2, False, 2, _KARRAS),
-    SamplerRow("lms", "LMS", ("k_lms", "LMSDiscreteScheduler"), 4, False, 1, _KDIFFUSION),
+    SamplerRow("lms", "LMS", ("k_lms", "LMSDiscreteScheduler"), 2, False, 1, _KDIFFUSION),
     SamplerRow(
         "unipc",
         "UniPC",
@@ -111,12 +111,12 @@ SCHEDULE_ROWS = (
     ScheduleRow(
         "exponential", "Exponential", ("use_exponential_sigmas",), "k-diffusion, even in log sigma"
     ),
-    ScheduleRow("simple", "Simple", (), "ComfyUI, simple"),
+    ScheduleRow("simple", "Simple", ("trailing",), "ComfyUI, simple"),
     ScheduleRow("ddim_uniform", "DDIM", ("leading",), "Song et al. 2020, DDIM, arXiv:2010.02502"),
     ScheduleRow(
         "sgm_uniform",
         "SGM Uniform",
-        ("SGMUniform", "trailing"),
+        ("SGMUniform",),
         "Stability AI generative-models, EulerEDMSampler configuration",
     ),
 )

@@ -72,10 +72,11 @@ def lms(
     noise: Draw,
     start: Step | None = None,
 ) -> Iterator[Step]:
-    """A cubic through the last four directions, integrated over the step: up to fourth order.
+    """A cubic through the last four directions, integrated over the step.
 
     Adams-Bashforth on uneven levels (Hairer, Norsett and Wanner, Solving ODEs I, III.5), as in
-    k-diffusion; the first three steps have fewer directions to use and are of lower order.
+    k-diffusion. The formula is of fourth order; the first three steps have fewer directions to use,
+    and the very first, an Euler step, leaves a whole run with second order.
     history: the last three directions dx/dsigma.
     """
     x, past = (x, ()) if start is None else (start.x, start.history)

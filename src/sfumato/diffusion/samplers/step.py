@@ -38,9 +38,13 @@ class Step:
     history: tuple[Tensor, ...] = ()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The step as named tensors, ready for a safetensors file."""
+        """The step as named tensors that share no memory, ready for a safetensors file."""
         past = {f"history.{i}": past for i, past in enumerate(self.history)}
-        return {"index": torch.tensor(self.index), "x": self.x, "x0": self.x0, **past}
+        named = {"index": torch.tensor(self.index), "x": self.x, "x0": self.x0, **past}
+        return {
+            name: tensor.clone(memory_format=torch.contiguous_format)
+            for name, tensor in named.items()
+        }
 
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor]) -> "Step":
