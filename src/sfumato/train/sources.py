@@ -18,7 +18,7 @@ import tarfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -227,9 +227,7 @@ def _drawings(paths: Mapping[str, Path]) -> dict[str, dict[str, Draw]]:
         style: _iconify(paths[style], fluent) for style in ("gradient", "flat", "line art")
     } | {style: _iconify(paths[style], names) for style in ("cartoon", "blob", "sticker", "soft")}
     keep = [code for style in ("gradient", "flat", "line art") for code in found[style]]
-    order = [package.style for package in packages() if package.style is not None]
-    found["3d"] = _pictures(paths["3d"], keep)
-    return {style: found[style] for style in order}
+    return {"3d": _pictures(paths["3d"], keep), **found}
 
 
 def fit(picture: Image.Image) -> Image.Image | None:
@@ -296,13 +294,21 @@ def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
 
 
-def build(out: Path, cache: Path, *, focus_only: bool = False) -> BuildReport:
+def build(
+    out: Path,
+    cache: Path,
+    *,
+    focus_only: bool = False,
+    pinned: Sequence[Package] | None = None,
+) -> BuildReport:
     """Make the packed file `out`, focus subjects first; packages are kept in `cache`.
 
-    Raises SourcesError if a package cannot be had or is not the pinned one.
+    `pinned` are the packages to build from, those of `packages()` by default. The same packages
+    give the same file, byte for byte. Raises SourcesError if a package cannot be had or is not
+    the pinned one.
     """
     start = time.monotonic()
-    pinned = packages()
+    pinned = packages() if pinned is None else pinned
     paths = {package.style or package.npm: fetch(package, cache) for package in pinned}
     subjects = _subjects(paths["emojibase-data"], paths["emojilib"])
     drawings = _drawings(paths)

@@ -1,0 +1,192 @@
+"""Captions: right grammar, and nothing in them that is not true of the picture."""
+
+import numpy as np
+import pytest
+
+from sfumato.train.captions import (
+    COLOURS,
+    STYLES,
+    Facts,
+    Subject,
+    caption,
+    focus_subjects,
+    has_colour,
+    noun_phrase,
+    plain,
+    plural,
+    with_article,
+)
+
+SUBJECTS = {
+    code: Subject(code, entry.words, entry.weight, "any", entry.colour)
+    for code, entry in focus_subjects().items()
+}
+APPLE, ROSE, GRAPES, MOON, MOUNTAIN = "1f34e", "1f339", "1f347", "1f319", "26f0"
+
+
+def captions(facts: Facts, many: int = 400, drop: float = 0.0) -> list[str]:
+    return [caption(facts, SUBJECTS, np.random.default_rng([1, i]), drop) for i in range(many)]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [
+        ("apple", "an apple"),
+        ("red apple", "a red apple"),
+        ("hourglass", "an hourglass"),
+        ("house", "a house"),
+        ("unicorn", "a unicorn"),
+        ("umbrella", "an umbrella"),
+        ("ufo", "a ufo"),
+        ("suv", "an suv"),
+        ("unhappy face", "an unhappy face"),
+        ("3d fox", "a 3d fox"),
+    ],
+)
+def test_articles_go_by_sound(phrase: str, said: str) -> None:
+    assert with_article(phrase) == said
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("strawberry", "strawberries"),
+        ("monkey", "monkeys"),
+        ("fox", "foxes"),
+        ("cactus", "cacti"),
+        ("wolf", "wolves"),
+        ("mouse", "mice"),
+        ("mouse face", "mouse faces"),
+        ("tomato", "tomatoes"),
+        ("snowman", "snowmen"),
+        ("piece of cake", "pieces of cake"),
+        ("face with heart eyes", "faces with heart eyes"),
+        ("sun behind a cloud", "suns behind a cloud"),
+        ("fish", "fish"),
+        ("octopus", "octopuses"),
+        ("bus", "buses"),
+        ("watch", "watches"),
+    ],
+)
+def test_plurals(one: str, many: str) -> None:
+    assert plural(one) == many
+
+
+def test_no_plural_of_the_focus_list_ends_in_a_doubled_s() -> None:
+    for subject in SUBJECTS.values():
+        if subject.countable:
+            words = noun_phrase(subject.words[0], count=3)
+            assert words.startswith("three ")
+            assert not words.endswith("sss")
+            assert (
+                words != f"three {subject.words[0].split(' ', 1)[1]}"
+                or "fish" in words
+                or (subject.words[0].split()[-1] in {"sheep", "deer", "dice", "shrimp"})
+            )
+
+
+def test_adjectives_stand_between_article_and_noun() -> None:
+    assert noun_phrase("an apple", ["red"]) == "a red apple"
+    assert noun_phrase("a car", ["orange"]) == "an orange car"
+    assert noun_phrase("grapes", ["purple"]) == "purple grapes"
+    assert noun_phrase("the sun", ["big"]) == "the big sun"
+    assert noun_phrase("a strawberry", ["red"], 3) == "three red strawberries"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (Facts(APPLE, "3d"), "an apple, 3d"),
+        (Facts(APPLE, "3d", colour="blue", recoloured=True), "a blue apple, 3d"),
+        (Facts(APPLE, "flat", background="teal"), "an apple, flat on a teal background"),
+        (Facts("1f353", "flat", count=3), "three strawberries, flat"),
+        (Facts("1f353", "flat", size="small"), "a small strawberry, flat"),
+        (Facts(MOON, "3d", relation=("above", MOUNTAIN)), "a moon above a mountain, 3d"),
+        (Facts("1f40b", "neon", background=None), None),
+    ],
+)
+def test_plain_wording(facts: Facts, said: str | None) -> None:
+    if said is None:
+        with pytest.raises(KeyError):
+            plain(facts, SUBJECTS)
+    else:
+        assert plain(facts, SUBJECTS) == said
+
+
+def test_only_the_true_colour_and_background_are_named() -> None:
+    facts = Facts(APPLE, "flat", background="teal", colour="red")
+    for text in captions(facts):
+        assert COLOURS.intersection(text.replace(",", "").split()) <= {"red"}
+        assert "background" not in text or "teal background" in text
+        assert "white" not in text
+
+
+def test_a_recoloured_drawing_always_names_its_colour_and_never_the_old_one() -> None:
+    for text in captions(Facts(ROSE, "flat", colour="blue", recoloured=True)):
+        assert "blue" in text.split()
+        assert "red" not in text.split()
+
+
+def test_black_lines_are_never_given_a_colour() -> None:
+    assert not any(
+        has_colour(text) for text in captions(Facts(ROSE, "line art", background="teal"))
+    )
+
+
+def test_words_without_article_are_never_counted() -> None:
+    facts = Facts("1f352", "flat", size="small")  # cherries
+    assert {"a small cherries", "a cherries"}.isdisjoint(captions(facts))
+    assert not SUBJECTS[GRAPES].countable
+
+
+def test_counts_are_said_as_words_with_the_plural() -> None:
+    for text in captions(Facts("1f353", "cartoon", count=3)):
+        assert "three strawberries" in text
+
+
+def test_both_subjects_of_a_relation_are_named_in_order() -> None:
+    for text in captions(Facts(MOON, "flat", relation=("above", MOUNTAIN))):
+        assert " above a mountain" in text
+        assert text.index("moon") < text.index("above")
+
+
+def test_every_style_has_wordings_that_name_no_vendor() -> None:
+    for words in STYLES.values():
+        text = " ".join((*words.after, *words.before, *words.of)).lower()
+        for vendor in ("emoji", "google", "microsoft", "twitter", "noto", "fluent", "apple"):
+            assert vendor not in text
+
+
+def test_no_caption_at_all_in_a_tenth() -> None:
+    assert captions(Facts(APPLE, "3d"), many=4000, drop=0.1).count("") == pytest.approx(400, abs=60)
+
+
+def test_an_unsaid_style_is_mostly_3d() -> None:
+    weights = {"3d": 0.24, "flat": 0.17, "cartoon": 0.17, "line art": 0.15, "sticker": 0.12}
+    unsaid: dict[str, float] = {}
+    for style, weight in weights.items():
+        texts = captions(Facts(MOUNTAIN, style), many=2000)
+        stems = [style, "render", "drawing", "design"]
+        silent = [text for text in texts if not any(stem in text for stem in stems)]
+        unsaid[style] = weight * len(silent) / len(texts)
+    assert sum(unsaid.values()) / sum(weights.values()) == pytest.approx(0.12, abs=0.02)
+    assert unsaid["3d"] / sum(unsaid.values()) == pytest.approx(0.62, abs=0.06)
+
+
+def test_the_same_random_state_says_the_same() -> None:
+    facts = Facts(APPLE, "3d", colour="red")
+    assert captions(facts, 20) == captions(facts, 20)
+
+
+def test_no_wording_stands_for_two_focus_subjects() -> None:
+    words = [word for subject in SUBJECTS.values() for word in subject.words]
+    assert len(words) == len(set(words))
+
+
+def test_the_prompt_grid_is_in_the_focus_list() -> None:
+    labels = {subject.words[0] for subject in SUBJECTS.values()}
+    everything = {word for subject in SUBJECTS.values() for word in subject.words}
+    asked = "apple,smiling cat,rocket,hamburger,house,sad face,sunflower,car,penguin,fox,cactus"
+    asked += ",ship,octopus,strawberry,moon,mountain"
+    assert {with_article(word) for word in asked.split(",")} <= labels
+    assert "a puppy" in everything
