@@ -1,0 +1,317 @@
+"""`sfumato generate`: from what the user typed to finished files, one picture at a time.
+
+Each picture is a request of its own (`Request.single`), saved as soon as it is finished: whatever
+stops the run, what was finished is kept.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import typer
+from PIL import ImageChops
+from PIL.Image import Image
+
+from sfumato.cli.paths import Plan, numbered, plan
+from sfumato.cli.screen import Progress, duration, note, say
+from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.errors import PictureError
+from sfumato.images import Frame, Texts, animate, filmstrip, read_picture, save
+from sfumato.recipe import NUMERICS, Origin, Picture, Recipe, Result, read
+from sfumato.request import Request
+
+TERMINATED = 143  # 128 + SIGTERM
+
+
+class StepLike(Protocol):
+    """One step of a run: its number from 1, and what the picture looks like by then."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    def preview(self) -> list[Image]: ...
+
+
+class RunLike(Protocol):
+    """A run: iterate its steps, then take the result. `sha256` is that of the model's weights."""
+
+    @property
+    def request(self) -> Request: ...
+    @property
+    def sha256(self) -> str: ...
+    def __iter__(self) -> Iterator[StepLike]: ...
+    def result(self) -> Result: ...
+
+
+class EngineLike(Protocol):
+    """What makes pictures: `sfumato.engine.Engine`, or a stand-in."""
+
+    def submit(self, request: Request) -> RunLike: ...
+
+
+MakeEngine = Callable[[str, str], EngineLike]  # (device, precision)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: it stops a run as Ctrl-C does, with a status of its own."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user typed, before it is a request.
+
+    `changes` holds the fields of `Request` that were given; all else is the model's, or that of
+    the picture `source` (`--from`).
+    """
+
+    changes: Mapping[str, object]
+    device: str | None = None
+    precision: str | None = None
+    out: str | None = None
+    filmstrip: Path | None = None
+    animation: Path | None = None
+    source: Path | None = None
+    anyway: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """An order that has been understood and can be rendered."""
+
+    order: Order
+    origin: Origin | None
+    request: Request
+    files: Plan
+
+
+def generate(order: Order, make_engine: MakeEngine) -> None:
+    """Make the pictures of an order, and say where they are and how to make them again.
+
+    Raises `SfumatoError` before the first step for everything that can be known by then.
+    """
+    origin = None if order.source is None else read(order.source)
+    if origin is not None:
+        _check_origin(order, origin)
+    request = wish(order, origin)
+    files = plan(request.count, order.out, order.filmstrip, order.animation)
+    files.check()
+    finished: list[tuple[Path, Picture]] = []
+    try:
+        with _terminable():
+            _render(Job(order, origin, request, files), make_engine, finished)
+    except KeyboardInterrupt as stop:
+        kept = ", ".join(str(path) for path, _ in finished)
+        done = f"{len(finished)} of {request.count} finished and kept: {kept}"
+        note(f"stopped; {done if finished else 'no picture was finished'}")
+        if isinstance(stop, Terminated):
+            raise typer.Exit(TERMINATED) from None
+        raise
+    if not order.quiet:
+        path, first = finished[0]
+        if origin is not None:
+            _tell_sameness(order, origin, first)
+        say(f"again: {again(order, first.recipe, path)}")
+
+
+def wish(order: Order, origin: Origin | None) -> Request:
+    """The request: what the picture in `--from` says, changed by what was typed."""
+    start = Request() if origin is None else origin.request
+    changes = dict(order.changes)
+    if changes.get("wander") is False:
+        changes.setdefault("path_seed", None)
+    request = replace(start, **changes)  # pyright: ignore[reportArgumentType] - Request checks
+    # Unknown names are told now, before torch and the model are loaded.
+    if request.sampler is not None:
+        sampler_row(request.sampler)
+    if request.schedule is not None:
+        schedule_row(request.schedule)
+    return request
+
+
+def again(order: Order, recipe: Recipe, path: Path) -> str:
+    """The command that makes the same pictures once more, for a POSIX shell.
+
+    Options of output are left out. A prompt that a terminal cannot show is taken from the picture.
+    """
+    given: dict[str, object] = {**order.changes, "seed": recipe.request.seed}
+    if recipe.request.wander:
+        given["path_seed"] = recipe.request.path_seed
+    if "width" in given:
+        given["size"] = f"{given.pop('width')}x{given.pop('height')}"
+    prompt, source, anyway = given.pop("prompt", None), order.source, order.anyway
+    if isinstance(prompt, str) and not prompt.replace("\n", " ").isprintable():
+        prompt, source, given = None, path, {}
+    words = [str(prompt)] if prompt is not None and not str(prompt).startswith("-") else []
+    if source is not None:
+        words += ["--from", str(source)] + (["--anyway"] if anyway else [])
+    for name, value in given.items():
+        flag, text = f"--{name.replace('_', '-')}", _option(value)
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{name}")
+        elif value is not None:
+            words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    for flag, value in (("--device", order.device), ("--precision", order.precision)):
+        words += [] if value is None else [flag, value]
+    if prompt is not None and str(prompt).startswith("-"):
+        words += ["--", str(prompt)]
+    return shlex.join(["sfumato", "generate", *words])
+
+
+def _option(value: object) -> str:
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Picture]]) -> None:
+    """Render and save one picture after the other; each joins `finished` once it is on disk."""
+    count, request = job.request.count, job.request
+    with Progress(count, quiet=job.order.quiet) as progress:
+        progress.wait("loading the model")
+        begun = time.perf_counter()
+        engine = make_engine(*_machine(job))
+        for i in range(count):
+            run = engine.submit(request.single(i))
+            if i == 0:
+                _check_run(job, run)
+                # What the first picture settled holds for all; the model keeps its folder.
+                request = replace(run.request, count=count, model=request.model)
+            frames: list[Frame] = []
+            progress.begin()
+            for step in run:
+                progress.step(i, step.index, step.total)
+                if job.files.wants_frames and step.index < step.total:
+                    label = f"step {step.index} of {step.total}"
+                    frames.append(Frame(label, step.preview()[0]))
+            (picture,) = run.result().pictures
+            picture = replace(picture, recipe=replace(picture.recipe, index=i))
+            finished.append((_save(job, i, picture), picture))
+            now = time.perf_counter()
+            _tell_picture(job, finished[-1], now - begun, progress)
+            _save_frames(job, i, picture, frames, progress)
+            begun = now
+
+
+def _machine(job: Job) -> tuple[str, str]:
+    """Device and precision: as typed, else those of the picture to be made again."""
+    recipe = None if job.origin is None else job.origin.recipe
+    device = "auto" if recipe is None else recipe.device.split(":")[0]
+    precision = "auto" if recipe is None else recipe.precision
+    return job.order.device or device, job.order.precision or precision
+
+
+def _check_origin(order: Order, origin: Origin) -> None:
+    """Refuse to promise what cannot be kept, unless the user wants it anyway."""
+    name = "" if order.source is None else order.source.name
+    recipe = origin.recipe
+    if order.anyway:
+        if origin.unread:
+            left = ", ".join(f"{key} {value}" for key, value in origin.unread.items())
+            note(f"{name}: these of its settings are not followed: {left}")
+    elif recipe is None:
+        raise PictureError(
+            f"{name} was made by another program, so the same picture cannot be promised.\n"
+            "Add --anyway to follow its text as far as it goes."
+        )
+    elif recipe.numerics != NUMERICS:
+        raise PictureError(
+            f"{name} was made by sfumato {recipe.sfumato} with numerics {recipe.numerics}, and "
+            f"this version has {NUMERICS}: the pixels would differ.\nAdd --anyway to make it so."
+        )
+
+
+def _check_run(job: Job, run: RunLike) -> None:
+    """What can only be known once the model is: its identity, and the room for the files."""
+    request, recipe = run.request, None if job.origin is None else job.origin.recipe
+    if recipe is not None and recipe.sha256 != run.sha256 and not job.order.anyway:
+        raise PictureError(
+            f"the picture was made with {recipe.request.model} (sha256 {recipe.sha256[:10]}…), and "
+            f"{request.model} here has {run.sha256[:10]}….\n"
+            "Give the place of that file with --model, or add --anyway."
+        )
+    job.files.check_room(request.width or 0, request.height or 0, request.steps or 0)
+
+
+def _save(job: Job, index: int, picture: Picture) -> Path:
+    request = picture.recipe.request
+    path = job.files.picture_path(index, request.prompt, request.seed or 0)
+    picture.save(path)
+    return path
+
+
+def _save_frames(
+    job: Job, index: int, picture: Picture, frames: list[Frame], progress: Progress
+) -> None:
+    """The film strip and the animation of one picture, which end with the picture itself."""
+    request, files, count = picture.recipe.request, job.files, job.request.count
+    frames = [*frames, Frame(f"step {request.steps} of {request.steps}", picture.image)]
+    ours = Texts(sfumato=picture.recipe.to_json())
+    if files.filmstrip is not None:
+        path = numbered(files.filmstrip, index, count)
+        save(filmstrip(frames, caption=_caption(request)), path, ours)
+        progress.say(str(path) if job.order.quiet else f"{path}  film strip")
+    if files.animation is not None:
+        path = numbered(files.animation, index, count)
+        animate([frame.image for frame in frames], path, ours)
+        progress.say(str(path) if job.order.quiet else f"{path}  animation")
+
+
+def _caption(request: Request) -> list[str]:
+    parts = [request.prompt.strip(), f"seed {request.seed}"]
+    parts += [] if request.path_seed is None else [f"path {request.path_seed}"]
+    parts += [f"{request.sampler}, {request.schedule}", f"guidance {_option(request.guidance)}"]
+    return [part for part in parts if part]
+
+
+def _tell_picture(job: Job, made: tuple[Path, Picture], seconds: float, progress: Progress) -> None:
+    path, picture = made
+    request = picture.recipe.request
+    wander = "" if request.path_seed is None else f"  path {request.path_seed}"
+    facts = f"  {duration(seconds)}  seed {request.seed}{wander}"
+    progress.say(f"{path}{'' if job.order.quiet else facts}")
+
+
+def _tell_sameness(order: Order, origin: Origin, made: Picture) -> None:
+    """Compare with the picture in `--from`, if it is meant to be the same and keeps its pixels."""
+    source, recipe = order.source, origin.recipe
+    if source is None or recipe is None or source.suffix.lower() not in (".png", ".webp"):
+        return
+    if recipe.request != made.recipe.request:
+        return
+    image, _ = read_picture(source)
+    if image.size != made.image.size:  # a film strip or a copy that was scaled
+        return
+    levels = ImageChops.difference(image.convert("RGB"), made.image.convert("RGB")).getextrema()
+    largest = max(int(high) for _, high in levels)  # pyright: ignore
+    if largest == 0:
+        say(f"the same as {source}, to the bit")
+        return
+    here = f"{made.recipe.device}, {made.recipe.precision}, torch {made.recipe.torch}"
+    there = f"{recipe.device}, {recipe.precision}, torch {recipe.torch}"
+    say(f"differs from {source} by up to {largest} of 255 levels (there {there}; here {here})")
+
+
+@contextmanager
+def _terminable() -> Generator[None]:
+    """Let SIGTERM stop the run as Ctrl-C does; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,65 @@
+"""`sfumato info`: what a picture says about its making."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from sfumato.cli.screen import columns, duration, say
+from sfumato.recipe import Origin, read
+
+
+def info(path: Path, *, as_json: bool) -> None:
+    """Print the recipe of a picture; raises `PictureError` if it has none that can be read."""
+    origin = read(path)
+    if as_json:
+        recipe = None if origin.recipe is None else asdict(origin.recipe)
+        found = {
+            "file": str(path),
+            "request": asdict(origin.request),
+            "recipe": recipe,
+            "unread": dict(origin.unread),
+            "parameters": origin.parameters,
+        }
+        typer.echo(json.dumps(found, indent=2))
+        return
+    columns(_rows(origin))
+    if origin.recipe is None:
+        say(f"made by another program; follow it with: sfumato generate --from {path} --anyway")
+
+
+def _rows(origin: Origin) -> list[tuple[str, str]]:
+    request, recipe = origin.request, origin.recipe
+    size = None if request.width is None else f"{request.width} x {request.height}"
+    rows: list[tuple[str, object]] = [
+        ("prompt", request.prompt),
+        ("negative", request.negative),
+        ("seed", request.seed),
+        ("path", request.path_seed),
+        ("steps", request.steps),
+        ("sampler", request.sampler),
+        ("schedule", request.schedule),
+        ("guidance", request.guidance),
+        ("rescale", request.rescale or None),
+        ("size", size),
+        ("noise", {"cpu": "CPU", "nv": "NVIDIA"}[request.stream]),
+        ("model", request.model),
+    ]
+    if recipe is not None:
+        rows += [
+            ("", f"{recipe.title}, {recipe.family}"),
+            ("", f"sha256 {recipe.sha256}"),
+            ("made by", f"sfumato {recipe.sfumato}, numerics {recipe.numerics}"),
+            ("", f"torch {recipe.torch}, {recipe.device}, {recipe.precision}"),
+            ("", f"in {duration(recipe.seconds)}"),
+        ]
+    rows += [("not followed", f"{key}: {value}") for key, value in origin.unread.items()]
+    return [
+        (name if i == 0 else "", line)
+        for name, value in rows
+        if value is not None and value != ""
+        for i, line in enumerate(str(value).removesuffix(".0").split("\n"))
+    ]
