@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import subprocess
-import sys
 import tarfile
 import time
 import zipfile
@@ -353,8 +352,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--focus", action="store_true", help="only the focus subjects")
     options = parser.parse_args()
-    report = build(options.out, options.cache, focus_only=options.focus)
-    sys.stdout.write(f"{report}\n")
+    build(options.out, options.cache, focus_only=options.focus)
 
 
 if __name__ == "__main__":
