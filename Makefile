@@ -29,6 +29,7 @@ picture: $(VENV)/.runtime ## Paint PROMPT; also SEED, STEPS, SIZE, OUT, MODEL ..
 	@$(if $(filter command,$(origin PROMPT)),,echo '$(no-prompt)' >&2; exit 2)
 	@$(BIN)/sfumato generate $(foreach word,$(OPTIONS),$${PICTURE_$(word):+--$(call lower,$(word)) \
 		"$$PICTURE_$(word)"}) $${PICTURE_WANDER:+--wander} -- "$$PICTURE_PROMPT"
+	@echo '(here, sfumato is $(BIN)/sfumato)'
 
 test: $(VENV)/.test lint ## Set up and run every check and every test
 	$(BIN)/python -m pytest --cov --cov-report=term

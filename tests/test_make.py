@@ -37,6 +37,13 @@ def venv(tmp_path: Path) -> str:
     return f"VENV={tmp_path}"
 
 
+def told(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The words that `sfumato` was given."""
+    words, where = done.stdout.splitlines()
+    assert where.startswith("(here, sfumato is ")
+    return json.loads(words)
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
@@ -55,19 +62,19 @@ def venv(tmp_path: Path) -> str:
 )
 def test_a_prompt_arrives_as_it_was_typed(venv: str, prompt: str) -> None:
     done = make(venv, "picture", f"PROMPT={prompt}")
-    assert json.loads(done.stdout) == ["generate", "--", prompt]
+    assert told(done) == ["generate", "--", prompt]
     assert not (ROOT / "broken").exists()
 
 
 def test_options_are_handed_on_when_given(venv: str) -> None:
     done = make(venv, "picture", "PROMPT=x", "SEED=0", "OUT=my pictures/a.png", "WANDER=1")
     expected = ["generate", "--seed", "0", "--out", "my pictures/a.png", "--wander", "--", "x"]
-    assert json.loads(done.stdout) == expected
+    assert told(done) == expected
 
 
 def test_the_environment_is_not_taken_for_an_option(venv: str) -> None:
     done = make(venv, "picture", "PROMPT=x", MODEL="other", OUT="elsewhere.png")
-    assert json.loads(done.stdout) == ["generate", "--", "x"]
+    assert told(done) == ["generate", "--", "x"]
 
 
 def test_a_missing_prompt_is_told(venv: str) -> None:
