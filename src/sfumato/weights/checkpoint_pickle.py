@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,19 @@ BYSTANDERS = {
 }
 BYSTANDER_ROOMS = ("pytorch_lightning.callbacks.", "lightning.pytorch.callbacks.")
 
+# What zipfile and the pickle's reader raise on damaged input.
+BAD_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 BROKEN = (
     pickle.UnpicklingError,
     AttributeError,
@@ -80,7 +94,7 @@ def read(path: Path, file: BinaryIO, size: int) -> Weights:
             program, folder = _program(path, archive, records)
             if f"{folder}byteorder" in records and archive.read(f"{folder}byteorder") != b"little":
                 raise _corrupt(path, "it was written on a machine of the other byte order")
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+    except BAD_ARCHIVE as error:
         raise _corrupt(path, f"its archive cannot be read ({error})") from error
     blocks = _tensors(path, _run(path, program))
     starts: dict[str, int] = {}

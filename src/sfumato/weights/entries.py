@@ -65,7 +65,8 @@ class Weights:
     """A model file or folder, opened: its tensors by key, none of them read yet.
 
     In a diffusers folder the key is led by its part: `unet/conv_in.weight`. `metadata` is the text
-    that a safetensors header may carry; of a folder, its small JSON files by their path in it.
+    that a safetensors header may carry; in a folder it is led by its part too, and the folder's
+    small JSON files stand beside it by their path.
     """
 
     path: Path

@@ -5,7 +5,6 @@ A file is taken for what its bytes say, not for what its name ends in.
 
 import json
 from codecs import getincrementaldecoder
-from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -41,6 +40,8 @@ def open_weights(path: Path) -> Weights:
     try:
         if path.is_dir():
             return _open_folder(path)
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path} is not a regular file. {EXPECTED}")
         with path.open("rb") as file:
             return _open_file(path, file, path.stat().st_size)
     except FileNotFoundError as error:
@@ -109,17 +110,19 @@ def _open_folder(path: Path) -> Weights:
     Keys of a whole model are led by their part; those of one part alone are as in its file.
     """
     parts = {part: file for part in PARTS if (file := _part_file(path, part)) is not None}
-    if parts:
-        opened = {part: _open_part(file) for part, file in parts.items()}
-        entries = {
-            f"{part}/{key}": entry for part, found in opened.items() for key, entry in found.items()
-        }
-    elif (alone := _weights_in(path)) is not None:
-        entries = _open_part(alone)
-    else:
-        raise _no_model(path)
+    entries: dict[str, Entry] = {}
+    texts: dict[str, str] = {}
+    for part, file in parts.items():
+        opened = _open_part(file)
+        entries |= {f"{part}/{key}": entry for key, entry in opened.entries.items()}
+        texts |= {f"{part}/{key}": text for key, text in opened.metadata.items()}
+    if not parts:
+        alone = _weights_in(path)
+        if alone is None:
+            raise _no_model(path)
+        entries |= _open_part(alone).entries
     names = (*SETTINGS, *(f"{part}/config.json" for part in parts), "config.json")
-    texts = {name: text for name in names if (text := _settings(path / name)) is not None}
+    texts |= {name: text for name in names if (text := _settings(path / name)) is not None}
     return Weights(path, "folder", entries, texts)
 
 
@@ -144,9 +147,10 @@ def _weights_in(folder: Path) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _open_part(file: Path) -> Mapping[str, Entry]:
+def _open_part(file: Path) -> Weights:
+    """A part's file, or its several files by their index."""
     if file.suffix != ".json":
-        return open_weights(file).entries
+        return open_weights(file)
     places = _weight_map(file)
     shards = {
         name: open_weights(file.with_name(name)).entries for name in sorted(set(places.values()))
@@ -157,7 +161,8 @@ def _open_part(file: Path) -> Mapping[str, Entry]:
             f"{file.name} names {len(lost)} tensors that its files do not hold, {lost[0]} first. "
             f"Download the folder again."
         )
-    return {key: shards[name][key] for key, name in places.items()}
+    entries = {key: shards[name][key] for key, name in places.items()}
+    return Weights(file, "folder", entries, {})
 
 
 def _weight_map(file: Path) -> dict[str, str]:

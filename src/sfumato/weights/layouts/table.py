@@ -36,6 +36,10 @@ class Table:
             for name in names:
                 yield f"{prefix}{name}.{leaf}"
 
+    def usual(self, ours: str) -> str:
+        """The key that the layout gives to our tensor today."""
+        return next(self.candidates(ours))
+
     def holds(self, key: str) -> bool:
         """Whether a key of a file belongs to this network."""
         return key.startswith(self.prefixes)

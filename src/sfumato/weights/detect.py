@@ -1,0 +1,279 @@
+"""What a model file is, told from its keys and shapes, with the evidence.
+
+Only headers are read and torch is not imported, so the answer takes milliseconds.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from sfumato.errors import WeightsError
+from sfumato.weights.entries import Entry, Weights
+from sfumato.weights.files import open_weights
+
+__all__ = ["Inspection", "inspect", "recognise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was recognised.
+
+    `spec_name` is the model's row in the catalog, None where this version does not open it, and
+    `kind` says in words what it is. `layout` is one of `layouts.LAYOUTS`. `precision` names the
+    type of most bytes. `prediction` is known where the file says it. `evidence` are whole lines.
+    """
+
+    path: Path
+    kind: str
+    spec_name: str | None
+    layout: str | None
+    precision: str
+    tensors: int
+    parameters: int
+    bytes: int
+    prediction: Literal["eps", "v"] | None
+    evidence: tuple[str, ...]
+
+    def require(self) -> tuple[str, str]:
+        """The catalog's name and the layout, or WeightsError with what it is instead."""
+        if self.spec_name is None or self.layout is None:
+            raise WeightsError(
+                f"{self.path.name} is {self.kind}; this version of sfumato opens whole "
+                f"Stable Diffusion 1.x models.\n  " + "\n  ".join(self.evidence)
+            )
+        return self.spec_name, self.layout
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    kind: str
+    evidence: tuple[str, ...]
+    spec_name: str | None = None
+    layout: str | None = None
+
+
+def inspect(path: Path) -> Inspection:
+    """Open a file or folder and recognise it. WeightsError where it is no model file at all."""
+    return recognise(open_weights(path))
+
+
+def recognise(weights: Weights) -> Inspection:
+    """Recognise an opened file."""
+    entries = weights.entries
+    found = (
+        _own(weights)
+        or _attachment(entries)
+        or _transformer(entries)
+        or _unet(entries)
+        or _part_alone(entries)
+        or _Finding("of a kind unknown here", (f"its first keys: {', '.join(list(entries)[:3])}",))
+    )
+    prediction, said = _prediction(weights)
+    return Inspection(
+        path=weights.path,
+        kind=found.kind,
+        spec_name=found.spec_name,
+        layout=found.layout,
+        precision=_precision(entries),
+        tensors=len(entries),
+        parameters=sum(entry.elements for entry in entries.values()),
+        bytes=sum(entry.bytes for entry in entries.values()),
+        prediction=prediction,
+        evidence=found.evidence + said,
+    )
+
+
+def _precision(entries: Mapping[str, Entry]) -> str:
+    sizes: Counter[str] = Counter()
+    for entry in entries.values():
+        sizes[entry.dtype] += entry.bytes
+    return sizes.most_common(1)[0][0] if sizes else "none"
+
+
+def _prediction(weights: Weights) -> tuple[Literal["eps", "v"] | None, tuple[str, ...]]:
+    """What a diffusers folder says that its denoiser predicts."""
+    name = "scheduler/scheduler_config.json"
+    if name not in weights.metadata:
+        return None, ()
+    try:
+        settings: object = json.loads(weights.metadata[name])
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{weights.path}/{name} is not JSON. Download it again.") from error
+    said = cast(dict[str, object], settings).get("prediction_type", "epsilon")
+    if said not in {"epsilon", "v_prediction"}:
+        raise WeightsError(
+            f"{weights.path}/{name}: prediction_type is {said!r}; expected epsilon or v_prediction."
+        )
+    return "eps" if said == "epsilon" else "v", (f"{name}: prediction_type {said}",)
+
+
+# ---- one question each, from the surest to the vaguest --------------------------------------
+
+
+def _own(weights: Weights) -> _Finding | None:
+    for prefix in ("unet/", "unet."):
+        key = f"{prefix}time_in.weight"
+        if key in weights.entries:
+            name = weights.metadata.get("model") or weights.metadata.get("unet/model")
+            return _Finding(
+                "a model of sfumato's own layout", (f"{key}: our own name",), name, "sfumato"
+            )
+    return None
+
+
+# Add-ons to a model, by what only their keys contain.
+ATTACHMENTS = (
+    (("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down."), "a LoRA"),
+    ((".hada_w1", ".lokr_w1"), "a LyCORIS (a relative of LoRA)"),
+    (("control_model.", "controlnet_cond_embedding.", "input_hint_block."), "a ControlNet"),
+    (("ip_adapter.", "image_proj."), "an IP-Adapter"),
+    (("motion_modules.",), "an AnimateDiff motion module"),
+    (("emb_params", "string_to_param"), "a textual inversion"),
+)
+
+
+def _attachment(entries: Mapping[str, Entry]) -> _Finding | None:
+    for marks, kind in ATTACHMENTS:
+        for key in entries:
+            if any(mark in key for mark in marks):
+                return _Finding(f"{kind}, which is added to a model and is not one", (f"{key}",))
+    return None
+
+
+# Transformers in place of the U-Net, by the end of one key, in the original layout or diffusers'.
+TRANSFORMERS = (
+    ("double_blocks.0.img_attn.qkv.weight", "Flux"),
+    ("single_transformer_blocks.0.attn.to_q.weight", "Flux"),
+    ("joint_blocks.0.context_block.attn.qkv.weight", "Stable Diffusion 3"),
+    ("transformer_blocks.0.attn.add_q_proj.weight", "Stable Diffusion 3"),
+)
+
+
+def _transformer(entries: Mapping[str, Entry]) -> _Finding | None:
+    for ending, kind in TRANSFORMERS:
+        for key in entries:
+            if key.endswith(ending):
+                return _Finding(kind, (f"{key}: a transformer in place of the U-Net",))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Where a layout keeps the few tensors by which a U-Net is told."""
+
+    layout: str
+    prefix: str
+    first: str
+    context: tuple[str, ...]
+    added: str
+    vae: str
+    text: str
+
+
+ORIGINAL = _Names(
+    "original",
+    "model.diffusion_model.",
+    "input_blocks.0.0.weight",
+    (
+        "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+        "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight",
+    ),
+    "label_emb.0.0.weight",
+    "first_stage_model.",
+    "cond_stage_model.",
+)
+DIFFUSERS = _Names(
+    "diffusers",
+    "unet/",
+    "conv_in.weight",
+    (
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+        "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+    ),
+    "add_embedding.linear_1.weight",
+    "vae/",
+    "text_encoder/",
+)
+
+
+def _unet(entries: Mapping[str, Entry]) -> _Finding | None:
+    for names in (ORIGINAL, DIFFUSERS):
+        for prefix in (names.prefix, ""):
+            first = entries.get(prefix + names.first)
+            contexts = [prefix + key for key in names.context if prefix + key in entries]
+            if first is not None and len(first.shape) == 4 and contexts:
+                return _unet_kind(entries, names, prefix, contexts[0])
+    return None
+
+
+def _unet_kind(
+    entries: Mapping[str, Entry], names: _Names, prefix: str, context_key: str
+) -> _Finding:
+    first_key, added_key = prefix + names.first, prefix + names.added
+    first, context = entries[first_key].shape, entries[context_key].shape[-1]
+    added = entries.get(added_key)
+    evidence = [
+        f"{first_key} is {first}: {first[1]} input channels",
+        f"{context_key} is {entries[context_key].shape}: reads text states {context} wide",
+        f"no {added_key}: no added conditioning, so not SDXL"
+        if added is None
+        else f"{added_key} is {added.shape}: added conditioning, as in SDXL",
+    ]
+    kind, name = _family(first[1], context, with_added=added is not None)
+    if name is None:
+        return _Finding(kind, tuple(evidence), None, names.layout)
+    missing = [
+        what
+        for what, lead in (("autoencoder", names.vae), ("text encoder", names.text))
+        if not any(key.startswith(lead) for key in entries)
+    ]
+    if missing or not prefix:
+        evidence.append(f"no {' and no '.join(missing) or 'key led by its part'}")
+        return _Finding(f"the U-Net of {kind} alone", tuple(evidence), None, names.layout)
+    evidence.append("autoencoder and text encoder are there")
+    return _Finding(kind, tuple(evidence), name, names.layout)
+
+
+# Of the first family: input channels, the family in words, and the catalog's row.
+FIRST_FAMILY: Mapping[int, tuple[str, str | None]] = {
+    4: ("Stable Diffusion 1.x", "sd15"),
+    8: ("InstructPix2Pix on Stable Diffusion 1.x", None),
+    9: ("Stable Diffusion 1.x for inpainting", "sd15-inpaint"),
+}
+
+
+def _family(channels: int, context: int, *, with_added: bool) -> tuple[str, str | None]:
+    """The family in words, and the catalog's row where this version opens it."""
+    match context, with_added:
+        case 768, False:
+            other = (f"Stable Diffusion 1.x with {channels} input channels", None)
+            return FIRST_FAMILY.get(channels, other)
+        case 1024, False:
+            return "Stable Diffusion 2.x", None
+        case 2048, True:
+            return "Stable Diffusion XL", None
+        case 1280, True:
+            return "the refiner of Stable Diffusion XL", None
+        case _:
+            return "a U-Net of an unknown family", None
+
+
+# Parts of a model that come as files of their own, by the end of one key.
+ALONE = (
+    ("decoder.conv_in.weight", "an autoencoder (VAE) alone"),
+    ("embeddings.token_embedding.weight", "a CLIP text encoder alone"),
+    ("encoder.block.0.layer.0.SelfAttention.q.weight", "a T5 text encoder alone"),
+    ("transformer.resblocks.0.attn.in_proj_weight", "an OpenCLIP text encoder alone"),
+    ("conv_first.weight", "an upscaler"),
+)
+
+
+def _part_alone(entries: Mapping[str, Entry]) -> _Finding | None:
+    for ending, kind in ALONE:
+        for key, entry in entries.items():
+            if key.endswith(ending):
+                return _Finding(kind, (f"{key} is {entry.shape}",))
+    return None
