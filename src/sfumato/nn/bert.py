@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfumato.nn.layers import attend
 from sfumato.spec import BertConfig
 
-__all__ = ["Bert", "TextTower"]
+__all__ = ["Adapter", "Bert", "TextTower"]
 
 
 class BertLayer(nn.Module):
@@ -54,29 +54,37 @@ class Bert(nn.Module):
         return x
 
 
-class TextTower(nn.Module):
-    """What the denoiser reads: adapted token states, and one vector for the whole prompt."""
+class Adapter(nn.Module):
+    """The trained half: published states to what the denoiser reads."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.bert = Bert(config)
-        self.adapter = nn.ModuleList(BertLayer(config) for _ in range(config.adapter))
+        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.adapter))
         self.pool = nn.Linear(2 * config.width, config.width)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L) ids and mask to the context (B, L, D) and the pooled vector (B, D)."""
-        return self.adapt(self.bert(ids, mask), mask)
+    def forward(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, L, D) and mask (B, L) to the context (B, L, D) and a pooled vector (B, D).
 
-    def adapt(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The trained half: the encoder's states (B, L, D) to context and pooled vector.
-
-        The pooled vector sees the mean of the published states beside the adapted ones, so that
-        words close in meaning stay close.
+        The pooled vector sees the mean of the published states beside that of the adapted ones, so
+        that words close in meaning stay close.
         """
         x = states
-        for layer in self.adapter:
+        for layer in self.layers:
             x = layer(x, mask[:, None, None])
         weight = mask[:, :, None].to(x.dtype)
         total = weight.sum(1)
         means = [(y * weight).sum(1) / total for y in (states, x)]
         return x, self.pool(torch.cat(means, dim=-1))
+
+
+class TextTower(nn.Module):
+    """The whole reader: adapted token states, and one vector for the whole prompt."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.bert = Bert(config)
+        self.adapter = Adapter(config)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L) ids and mask (true where real) to context (B, L, D) and pooled vector (B, D)."""
+        return self.adapter(self.bert(ids, mask), mask)

@@ -84,9 +84,13 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """To ``size`` where given: the U-Net's skip may be one row short of twice."""
-        if size is None:
-            size = (2 * x.shape[2], 2 * x.shape[3])
-        return self.conv(F.interpolate(x, size=size, mode="nearest"))  # (B, C, 2H, 2W)
+        height, width = x.shape[2:]
+        if size is None or size == (2 * height, 2 * width):
+            # Not F.interpolate: torch 2.13's compiler loses its gradient on the CPU in bf16.
+            x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).flatten(4).flatten(2, 3)
+        else:
+            x = F.interpolate(x, size=size, mode="nearest")
+        return self.conv(x)  # (B, C, 2H, 2W)
 
 
 class Downsample(nn.Module):

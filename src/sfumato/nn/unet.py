@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sfumato.nn.layers import Attention, Downsample, FeedForward, Upsample, time_embedding
 from sfumato.spec import UNetConfig
 
-__all__ = ["UNet"]
+__all__ = ["ResBlock", "SpatialTransformer", "UNet"]
 
 Extra = tuple[Tensor, Tensor]  # keys and values of a second source, (B, M, C) each
 

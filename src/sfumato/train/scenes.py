@@ -121,6 +121,7 @@ class SceneConfig:
     seed: int = 0
     size: int = 128  # side of the pictures, at most 128
     focus: bool = True  # only the focus list, else every subject in the file
+    emphasis: float = 1.0  # power of the subjects' weights: above 1, more of what is asked for most
     styles: tuple[tuple[str, float], ...] = _STYLE_WEIGHTS
     counts: float = 0.04  # two to four copies
     relations: float = 0.04  # two subjects
@@ -213,7 +214,7 @@ class Scenes:
         if not self.subjects:
             raise SourcesError(f"{pack} has none of the wanted subjects; build it again.")
         self._codes = list(self.subjects)
-        self._weights = [s.weight for s in self.subjects.values()]
+        self._weights = [s.weight**self.config.emphasis for s in self.subjects.values()]
         self._tints = {c: tint(p) for c, p in self._cells.items() if c[1] in _COLOURED}
         self._rims = {cell: rim(picture) for cell, picture in self._cells.items()}
         self._turn = min(0.5, self.config.recolour / max(self._recolourable_share(), 1e-6))
@@ -267,11 +268,11 @@ class Scenes:
     def _recolourable_share(self) -> float:
         """The share of single subjects, as drawn, whose colour can be turned."""
         share = 0.0
-        for code, subject in self.subjects.items():
+        for code, weight in zip(self._codes, self._weights, strict=True):
             styles = self._styles[code]
             total = sum(self._wanted[style] for style in styles)
             turned = sum(self._wanted[style] for style in styles if self._may_turn(code, style))
-            share += subject.weight * turned / total
+            share += weight * turned / total
         return share / sum(self._weights)
 
     def _may_turn(self, code: str, style: str) -> bool:

@@ -1,0 +1,294 @@
+"""Devices, precision, and which model is resident: requests come in, runs go out.
+
+The only file that names a device.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata, resources
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.catalog import BUNDLED, CATALOG, model_spec
+from sfumato.diffusion.samplers import Step
+from sfumato.diffusion.schedules import sigmas as schedule
+from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.errors import RequestError, SfumatoError, WeightsError
+from sfumato.families.base import Family
+from sfumato.families.mini import Mini
+from sfumato.families.sd import StableDiffusion
+from sfumato.images import to_images
+from sfumato.nn.bert import TextTower
+from sfumato.nn.clip import ClipText
+from sfumato.pipeline import generate
+from sfumato.recipe import Picture, Recipe, Result
+from sfumato.request import Request
+from sfumato.spec import ModelSpec, ProcessConfig
+from sfumato.weights.detect import recognise
+from sfumato.weights.entries import Weights
+from sfumato.weights.files import open_weights
+from sfumato.weights.hashes import digest
+from sfumato.weights.layouts import tables
+from sfumato.weights.load import load_model
+
+__all__ = ["Engine", "Progress", "Run"]
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+SEED_BITS = 32  # of a drawn seed: short enough to be typed again
+
+
+@dataclass(frozen=True)
+class _Resident:
+    """A model in memory: what was asked for, what it was found to be, and its networks."""
+
+    asked: str
+    name: str
+    sha256: str
+    family: Family
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at."""
+
+    index: int
+    total: int
+    sigma: float
+    step: Step
+    model: Family
+
+    def preview(self) -> list[Image.Image]:
+        """The clean estimate at this step as a picture, decoded when asked for."""
+        return to_images(self.model.decode(self.step.x0))
+
+
+class Run:
+    """The making of a request's pictures: iterate its steps, or take the result at once.
+
+    ``request`` is resolved: its seed drawn and its defaults filled in. Pictures are made one after
+    the other, so that each is to the bit what its seed gives alone.
+    """
+
+    def __init__(self, request: Request, model: _Resident, precision: str) -> None:
+        self.request, self.sha256 = request, model.sha256
+        self._model, self._precision = model, precision
+        self._pictures: list[Picture] = []
+        self._seconds = 0.0
+        self._steps = self._run()
+
+    def __iter__(self) -> Iterator[Progress]:
+        return self._steps
+
+    def result(self) -> Result:
+        """The finished pictures; makes what is not made yet."""
+        for _ in self._steps:
+            pass
+        return Result(tuple(self._pictures), self._seconds)
+
+    def _run(self) -> Iterator[Progress]:
+        family = self._model.family
+        steps = self.request.steps
+        assert steps is not None
+        for i in range(self.request.count):
+            begun, one = time.perf_counter(), self.request.single(i)
+            assert one.schedule is not None
+            sigmas = schedule(one.schedule, family.process, steps)
+            last: Step | None = None
+            for last in generate(family, one):
+                done = last.index + 1
+                if done < steps:
+                    yield Progress(done, steps, float(sigmas[done]), last, family)
+            assert last is not None
+            (image,) = to_images(self._checked(family.decode(last.x)))
+            seconds = time.perf_counter() - begun
+            self._seconds += seconds
+            self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
+            yield Progress(steps, steps, 0.0, last, family)
+
+    def _checked(self, picture: Tensor) -> Tensor:
+        if not bool(picture.isfinite().all()):
+            raise SfumatoError(
+                f"{self._model.name} gave no numbers in {self._precision}: its values overflowed. "
+                "Try --precision fp32."
+            )
+        return picture
+
+    def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:
+        assert request.sampler is not None and request.schedule is not None
+        spec = self._model.family.spec
+        return Recipe(
+            request=request,
+            family=spec.family,
+            title=spec.title,
+            sha256=self.sha256,
+            sampler_title=sampler_row(request.sampler).title,
+            schedule_title=schedule_row(request.schedule).title,
+            device=str(self._model.family.device),
+            precision=self._precision,
+            sfumato=metadata.version("sfumato"),
+            torch=torch.__version__,
+            index=index,
+            seconds=round(seconds, 3),
+        )
+
+
+class Engine:
+    """Pictures on one device; one model stays resident and is replaced when another is asked for.
+
+    ``device``: auto, cpu, cuda, cuda:N or mps; ``precision``: auto, fp32, fp16 or bf16. ``model`` is
+    what a request gets that names none: a name of the catalog or a path. ``hashes`` is a file in
+    which the sha256 of big model files is remembered. Raises RequestError for what is not there.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        model: str = BUNDLED,
+        hashes: Path | None = None,
+    ) -> None:
+        self.device = _device(device)
+        self.precision = _precision(precision, self.device)
+        self.model, self.hashes = model, hashes
+        self._resident: _Resident | None = None
+
+    def submit(self, request: Request) -> Run:
+        """The run of a request, its model loaded. Nothing is rendered until it is iterated.
+
+        Raises RequestError, PromptError or WeightsError for what cannot be done.
+        """
+        model = self._load(self.model if request.model is None else request.model)
+        resolved = request.resolve(
+            model.family.spec.defaults,
+            model=model.name,
+            draw_seed=lambda: secrets.randbits(SEED_BITS),
+            sampler_name=lambda name: sampler_row(name).name,
+            schedule_name=lambda name: schedule_row(name).name,
+        )
+        self._require_room(resolved, model.family.spec)
+        model.family.encode(resolved.prompt, resolved.negative)
+        return Run(resolved, model, self.precision)
+
+    def _load(self, asked: str) -> _Resident:
+        if self._resident is not None and self._resident.asked == asked:
+            return self._resident
+        self._resident = None  # make room before the next one comes
+        path, name = _find(asked)
+        weights = open_weights(path)
+        spec, layout = _recognised(weights)
+        family = self._family(weights, spec, layout)
+        self._resident = _Resident(asked, name, digest(weights, self.hashes), family)
+        return self._resident
+
+    def _family(self, weights: Weights, spec: ModelSpec, layout: str) -> Family:
+        dtype = PRECISIONS[self.precision]
+        # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more.
+        vae_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+        parts = load_model(weights, spec, tables(layout, spec), dtype, vae_dtype)
+        unet, vae, text = (part.to(self.device) for part in (parts.unet, parts.vae, parts.text))
+        if isinstance(text, TextTower):
+            words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
+            return Mini(spec, unet, vae, text, words.read_text("utf-8").splitlines())
+        assert isinstance(text, ClipText)
+        return StableDiffusion(spec, unet, vae, text)
+
+    def _require_room(self, request: Request, spec: ModelSpec) -> None:
+        """Refuses a size that this device cannot hold, before it is tried."""
+        assert request.width is not None and request.height is not None
+        width, height = request.width, request.height
+        bytes_each = 4 if self.precision != "fp16" else 2
+        # The decoder's widest moment: three feature maps of its finest level's input.
+        widest = 3 * max(spec.vae.channels[:2]) / spec.vae.patch**2
+        need = width * height * widest * bytes_each
+        have = _memory(self.device)
+        if have is not None and need > have:
+            side = int((have / (widest * bytes_each)) ** 0.5) // 64 * 64
+            raise RequestError(
+                f"{width}x{height} needs about {need / 2**30:.0f} GiB on {self.device}, which has "
+                f"{have / 2**30:.0f}. Up to about {side}x{side} fits."
+            )
+
+
+def _find(asked: str) -> tuple[Path, str]:
+    """The file of a model and the name that a recipe gives it."""
+    if asked in CATALOG:
+        spec = CATALOG[asked]
+        if spec.asset is None:
+            raise RequestError(
+                f"{asked} is a kind of model, and its weights do not come with sfumato. "
+                "Give the path of its file or folder."
+            )
+        path = Path(str(resources.files("sfumato").joinpath("assets", spec.asset)))
+        if not path.exists():
+            raise WeightsError(f"The bundled model is not at {path}. Install sfumato again.")
+        return path, asked
+    path = Path(asked)
+    if path.exists() or len(path.parts) > 1 or path.suffix:
+        return path, path.name
+    model_spec(asked)  # raises, with the nearest names
+    raise AssertionError(asked)
+
+
+def _recognised(weights: Weights) -> tuple[ModelSpec, str]:
+    """The catalog's row for an opened file, with the prediction that the file itself tells."""
+    found = recognise(weights)
+    name, layout = found.require()
+    spec = model_spec(name)
+    if found.prediction is not None and spec.process.kind != found.prediction:
+        spec = replace(spec, process=ProcessConfig(found.prediction))
+    return spec, layout
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = asked.partition(":")
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if kind not in there or (number and not number.isdecimal()):
+        raise RequestError(
+            f"There is no device {asked!r}; expected auto, cpu, cuda, cuda:1 (and on) or mps."
+        )
+    if int(number or 0) >= there[kind]:
+        usable = ", ".join(name for name, count in there.items() if count)
+        raise RequestError(f"This machine has no {asked}; here are: {usable}. Try --device auto.")
+    return torch.device(asked)
+
+
+def _precision(asked: str, device: torch.device) -> str:
+    if asked == "auto":
+        if device.type == "cpu":
+            return "bf16" if _native_bf16() else "fp32"
+        return "fp16"
+    if asked not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise RequestError(f"There is no precision {asked!r}; expected auto, {known}.")
+    return asked
+
+
+def _native_bf16() -> bool:
+    """Whether this processor multiplies bf16 itself, rather than through float32."""
+    have = torch.cpu.get_capabilities()
+    return any(have.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _memory(device: torch.device) -> int | None:
+    """Bytes of memory that the device has in all; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None

@@ -1,0 +1,102 @@
+"""What every family offers the pipeline, and the conditioning that passes between them.
+
+B batch, C latent channels, H W latent height and width, L text tokens, D width of a token.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.diffusion.process import Eps, Flow, Process, V
+from sfumato.nn.unet import UNet
+from sfumato.nn.vae import Vae
+from sfumato.spec import ModelSpec, ProcessConfig
+
+__all__ = ["Conditioning", "Family", "process_of"]
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the U-Net hears beside the noisy latent; the fields are those of `UNet.forward`."""
+
+    context: Tensor  # (B, L, D)
+    mask: Tensor | None = None  # (B, 1, 1, L)
+    added: Tensor | None = None  # (B, A)
+    residuals: Sequence[Tensor] | None = None
+    extra: Sequence[tuple[Tensor, Tensor]] | None = None
+
+    @staticmethod
+    def join(first: "Conditioning", second: "Conditioning") -> "Conditioning":
+        """One conditioning for both batches, the first one's pictures first."""
+        extra = None
+        if first.extra is not None and second.extra is not None:
+            pairs = zip(first.extra, second.extra, strict=True)
+            extra = [(torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]])) for a, b in pairs]
+        residuals = None
+        if first.residuals is not None and second.residuals is not None:
+            both = zip(first.residuals, second.residuals, strict=True)
+            residuals = [torch.cat(pair) for pair in both]
+        return Conditioning(
+            torch.cat([first.context, second.context]),
+            _joined(first.mask, second.mask),
+            _joined(first.added, second.added),
+            residuals,
+            extra,
+        )
+
+
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat([first, second])
+
+
+class Family(ABC):
+    """A loaded model: its networks, on one device, behind the few doors that the pipeline uses."""
+
+    def __init__(self, spec: ModelSpec, unet: UNet, vae: Vae) -> None:
+        self.spec, self.unet, self.vae = spec, unet, vae
+        self.process = process_of(spec.process)
+
+    @abstractmethod
+    def encode(self, prompt: str, negative: str) -> tuple[Conditioning, Conditioning]:
+        """Both prompts as conditionings of batch 1 and of equal length.
+
+        Raises PromptError where a prompt cannot be read whole.
+        """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.unet.conv_in.weight.device
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """(C, H, W) of one picture's latent, for its size in pixels."""
+        factor = self.spec.vae.factor
+        return self.spec.vae.latent_channels, height // factor, width // factor
+
+    def network(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+        """The U-Net's output for x (B, C, H, W) at time (B,), in the network's own precision."""
+        c = conditioning
+        return self.unet(
+            x.to(self.unet.conv_in.weight.dtype),
+            time,
+            c.context,
+            mask=c.mask,
+            added=c.added,
+            residuals=c.residuals,
+            extra=c.extra,
+        )
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor) -> Tensor:
+        """Pictures (B, 3, height, width) in about [-1, 1] of latents (B, C, H, W)."""
+        return self.vae.decode(latent.to(self.vae.decoder.conv_in.weight.dtype)).float()
+
+
+def process_of(config: ProcessConfig) -> Process:
+    """The process that a spec names."""
+    if config.kind == "flow":
+        return Flow(config.shift)
+    return Eps() if config.kind == "eps" else V()

@@ -1,0 +1,123 @@
+"""The optimiser: Muon for matrices, AdamW for everything else.
+
+Muon (Jordan et al. 2024) replaces each matrix's momentum by the nearest orthogonal matrix, so that
+all directions learn at the same speed; a convolution counts as a matrix (out, in * kh * kw).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Muon", "MuonConfig", "orthogonal"]
+
+# The quintic's coefficients of Jordan et al.; after five rounds all singular values lie in 0.7-1.2.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
+    """The nearest orthogonal matrices, roughly, by Newton-Schulz iteration.
+
+    ``matrices`` (N, rows, columns); returns the same shape with singular values near 1. The
+    iteration runs in bf16, which is enough for a direction.
+    """
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(rounds):
+        square = x @ x.mT
+        x = _A * x + (_B * square + _C * square @ square) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+@dataclass(frozen=True)
+class MuonConfig:
+    """Learning rates are those after warm-up; ``rate`` is for matrices, ``adam`` for the rest."""
+
+    rate: float = 0.01
+    momentum: float = 0.95
+    decay: float = 0.01
+    adam: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    rounds: int = 5
+
+
+class Muon:
+    """Both optimisers over one set of named parameters, with a state that is plain tensors.
+
+    Embeddings and the first and last convolutions are left to AdamW (``plain`` names them by a part
+    of their name), as are vectors.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        config: MuonConfig,
+        plain: tuple[str, ...] = (),
+    ) -> None:
+        self.config = config
+        self.parameters = dict(parameters)
+        self.groups: dict[tuple[int, int], list[str]] = defaultdict(list)
+        self.vectors: list[str] = []
+        for name, p in self.parameters.items():
+            if p.ndim >= 2 and not any(part in name for part in plain):
+                self.groups[p.shape[0], p[0].numel()].append(name)
+            else:
+                self.vectors.append(name)
+        self.first = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
+        self.second = {name: torch.zeros_like(self.parameters[name]) for name in self.vectors}
+
+    @torch.no_grad()
+    def step(self, number: int, factor: float) -> None:
+        """One update; ``number`` counts from 1, ``factor`` scales every learning rate."""
+        for shape, names in self.groups.items():
+            self._matrices(shape, names, factor)
+        self._vectors(number, factor)
+        for p in self.parameters.values():
+            p.grad = None
+
+    def _matrices(self, shape: tuple[int, int], names: list[str], factor: float) -> None:
+        c = self.config
+        gradients = [self._gradient(name) for name in names]
+        for name, g in zip(names, gradients, strict=True):
+            self.first[name].lerp_(g, 1 - c.momentum)
+        ahead = [
+            g.lerp(self.first[name], c.momentum).reshape(shape)
+            for name, g in zip(names, gradients, strict=True)
+        ]
+        updates = orthogonal(torch.stack(ahead), c.rounds)
+        scale = max(1.0, shape[0] / shape[1]) ** 0.5
+        for name, update in zip(names, updates, strict=True):
+            p = self.parameters[name]
+            p.mul_(1 - factor * c.rate * c.decay)
+            p.add_(update.view(p.shape), alpha=-factor * c.rate * scale)
+
+    def _vectors(self, number: int, factor: float) -> None:
+        c = self.config
+        slow, fast = 1 - c.betas[0] ** number, 1 - c.betas[1] ** number
+        for name in self.vectors:
+            g = self._gradient(name)
+            first, second = self.first[name], self.second[name]
+            first.lerp_(g, 1 - c.betas[0])
+            second.lerp_(g.square(), 1 - c.betas[1])
+            update = (first / slow) / ((second / fast).sqrt() + 1e-8)
+            self.parameters[name].add_(update, alpha=-factor * c.adam)
+
+    def _gradient(self, name: str) -> Tensor:
+        g = self.parameters[name].grad
+        assert g is not None, f"{name} took no part in the loss"
+        return g
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next step needs, by name."""
+        first = {f"first.{name}": t for name, t in self.first.items()}
+        return first | {f"second.{name}": t for name, t in self.second.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Takes up a stored ``state``."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])

