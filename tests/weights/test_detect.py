@@ -1,0 +1,207 @@
+"""A model file is recognised by its header alone, and the evidence names real keys."""
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sfumato.catalog import CATALOG, SD15, SD15_INPAINT, model_spec
+from sfumato.errors import WeightsError
+from sfumato.nn.clip import ClipText
+from sfumato.nn.unet import UNet
+from sfumato.nn.vae import Vae
+from sfumato.spec import ClipConfig, ModelSpec, UNetConfig
+from sfumato.weights.detect import inspect
+from sfumato.weights.layouts import tables
+
+Shapes = dict[str, tuple[int, ...]]
+
+SDXL = UNetConfig(
+    channels=(320, 640, 1280),
+    depth=(0, 2, 10),
+    middle=10,
+    heads=None,
+    head_width=64,
+    context=2048,
+    linear_projection=True,
+    added=2816,
+)
+REFINER = replace(
+    SDXL, channels=(384, 768, 1536, 1536), depth=(0, 4, 4, 0), middle=4, context=1280, added=2560
+)
+SD2 = UNetConfig(heads=None, head_width=64, context=1024, linear_projection=True)
+
+
+def shapes_of(spec: ModelSpec, layout: str) -> Shapes:
+    """A whole model's keys and shapes by a layout, nothing allocated."""
+    assert isinstance(spec.text, ClipConfig)
+    by_part = tables(layout, spec)
+    with torch.device("meta"):
+        networks = (UNet(spec.unet), Vae(spec.vae), ClipText(spec.text))
+    return {
+        table.usual(ours): tuple(tensor.shape)
+        for network, table in zip(
+            networks, (by_part.unet, by_part.vae, by_part.text), strict=True
+        )
+        for ours, tensor in network.state_dict().items()
+    }
+
+
+def sparse(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str = "F16") -> Path:
+    """A safetensors file of full size that takes no room on the disk."""
+    header, end = {}, 0
+    for key, shape in shapes.items():
+        size = prod(shape) * (2 if dtype == "F16" else 4)
+        header[key] = {"dtype": dtype, "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+@pytest.mark.parametrize("spec", [SD15, SD15_INPAINT], ids=lambda spec: spec.name)
+def test_stable_diffusion_1_is_told_from_its_inpainting_kind(
+    tmp_path: Path, spec: ModelSpec
+) -> None:
+    found = inspect(sparse(tmp_path / "m.safetensors", shapes_of(spec, "original")))
+    assert found.require() == (spec.name, "original")
+    assert model_spec(found.require()[0]) == spec
+    assert (found.precision, found.tensors) == ("float16", 1130)
+    assert found.parameters == 1_066_235_307 + 320 * 9 * (spec.unet.in_channels - 4)
+    assert found.bytes == 2 * found.parameters
+    assert found.prediction is None
+    assert any(f"(320, {spec.unet.in_channels}, 3, 3)" in line for line in found.evidence)
+
+
+def folder(path: Path, spec: ModelSpec, scheduler: object = None) -> Path:
+    for key_part, stem in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ):
+        own = {
+            key.partition("/")[2]: shape
+            for key, shape in shapes_of(spec, "diffusers").items()
+            if key.startswith(f"{key_part}/")
+        }
+        (path / key_part).mkdir(parents=True)
+        sparse(path / key_part / f"{stem}.safetensors", own, "F32")
+    if scheduler is not None:
+        (path / "scheduler").mkdir()
+        text = scheduler if isinstance(scheduler, str) else json.dumps(scheduler)
+        (path / "scheduler" / "scheduler_config.json").write_text(text)
+    return path
+
+
+def test_a_diffusers_folder_is_recognised_with_what_it_predicts(tmp_path: Path) -> None:
+    found = inspect(folder(tmp_path / "m", SD15, {"prediction_type": "v_prediction"}))
+    assert found.require() == ("sd15", "diffusers")
+    assert (found.precision, found.prediction) == ("float32", "v")
+    assert found.evidence[-1] == "scheduler/scheduler_config.json: prediction_type v_prediction"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "words"), [("{", "is not JSON"), ({"prediction_type": "sample"}, "'sample'")]
+)
+def test_a_scheduler_that_cannot_be_followed_is_told(
+    tmp_path: Path, scheduler: object, words: str
+) -> None:
+    with pytest.raises(WeightsError, match=words):
+        inspect(folder(tmp_path / "m", SD15, scheduler))
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        (SD2, "Stable Diffusion 2.x"),
+        (SDXL, "Stable Diffusion XL"),
+        (REFINER, "the refiner of Stable Diffusion XL"),
+        (replace(SD15.unet, in_channels=8), "InstructPix2Pix on Stable Diffusion 1.x"),
+        (replace(SD15.unet, context=640), "a U-Net of an unknown family"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["original", "diffusers"])
+def test_other_families_are_named_and_refused(
+    tmp_path: Path, config: UNetConfig, kind: str, layout: str
+) -> None:
+    spec = replace(SD15, unet=config)
+    shapes = shapes_of(spec, layout)
+    if layout == "diffusers":
+        shapes = {k.partition("/")[2]: v for k, v in shapes.items() if k.startswith("unet/")}
+    path = sparse(tmp_path / "m.safetensors", shapes)
+    found = inspect(path)
+    assert found.kind == kind
+    with pytest.raises(WeightsError, match=f"m.safetensors is {kind}; this version"):
+        found.require()
+
+
+SMALL: Mapping[str, Shapes] = {
+    "a LoRA": {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": (4, 8)},
+    "a LyCORIS": {"lora_unet_down_blocks_0.hada_w1_a": (4, 8)},
+    "a ControlNet": {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)},
+    "an IP-Adapter": {"image_proj.proj.weight": (4, 8)},
+    "an AnimateDiff motion module": {"down_blocks.0.motion_modules.0.norm.weight": (4,)},
+    "a textual inversion": {"emb_params": (2, 768)},
+    "Flux": {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (9, 3)},
+    "Stable Diffusion 3": {
+        "model.diffusion_model.joint_blocks.0.context_block.attn.qkv.weight": (9, 3)
+    },
+    "an autoencoder .VAE. alone": {"decoder.conv_in.weight": (512, 4, 3, 3)},
+    "a CLIP text encoder alone": {"text_model.embeddings.token_embedding.weight": (49408, 768)},
+    "a T5 text encoder alone": {"encoder.block.0.layer.0.SelfAttention.q.weight": (8, 8)},
+    "an upscaler": {"conv_first.weight": (64, 3, 3, 3)},
+    "of a kind unknown here": {"layer.weight": (3, 3)},
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_what_is_no_whole_model_is_named_by_a_key_that_it_holds(tmp_path: Path, kind: str) -> None:
+    path = sparse(tmp_path / "m.safetensors", SMALL[kind])
+    with pytest.raises(WeightsError, match=kind) as caught:
+        inspect(path).require()
+    assert next(iter(SMALL[kind])) in str(caught.value)
+
+
+def test_a_unet_without_its_companions_is_refused_as_such(tmp_path: Path) -> None:
+    shapes = shapes_of(SD15, "original")
+    without = {key: s for key, s in shapes.items() if not key.startswith("first_stage_model.")}
+    with pytest.raises(WeightsError, match=r"the U-Net of Stable Diffusion 1\.x alone") as caught:
+        inspect(sparse(tmp_path / "m.safetensors", without)).require()
+    assert "no autoencoder" in str(caught.value)
+
+
+def test_a_model_of_our_own_layout_tells_its_name(tmp_path: Path) -> None:
+    state = {"unet.time_in.weight": torch.ones(2, 2)}
+    save_file(state, tmp_path / "m.safetensors", metadata={"model": "mini"})
+    assert inspect(tmp_path / "m.safetensors").require() == ("mini", "sfumato")
+    (tmp_path / "parts").mkdir()
+    part = {"time_in.weight": torch.ones(2, 2)}
+    save_file(part, tmp_path / "parts" / "unet.safetensors", metadata={"model": "mini"})
+    assert inspect(tmp_path / "parts").require() == ("mini", "sfumato")
+
+
+def test_every_name_that_detection_gives_is_in_the_catalog() -> None:
+    from sfumato.weights.detect import FIRST_FAMILY
+
+    assert {name for _, name in FIRST_FAMILY.values() if name is not None} <= set(CATALOG)
+
+
+def test_recognition_does_not_import_torch(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "m.safetensors", shapes_of(SD15, "original"))
+    program = (
+        "import sys, pathlib; from sfumato.weights.detect import inspect; "
+        "inspect(pathlib.Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    )
+    done: Any = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert done.returncode == 0
