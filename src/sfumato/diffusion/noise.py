@@ -27,7 +27,7 @@ Words: TypeAlias = NDArray[np.uint64]
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-# Salmon et al. 2011, table 2: the multipliers of philox4x32, and the Weyl steps of its key.
+# Salmon et al. 2011: the multipliers of philox4x32, and the Weyl steps of its key.
 _MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _STEP = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 
@@ -125,7 +125,7 @@ STREAMS: dict[str, type[_Stream]] = {"cpu": _Mersenne, "nv": _Philox}
 
 
 def philox(counter: tuple[Words, Words, Words, Words], key: Words) -> tuple[Words, ...]:
-    """Philox4x32-10 of many counters under one key (Salmon et al. 2011, section 3.3).
+    """Philox4x32-10 of many counters under one key (Salmon et al. 2011).
 
     counter: four (N,) arrays of 32-bit words; key: (2,). Returns four (N,) arrays of 32-bit words,
     each held in 64 bits, where the products fit.

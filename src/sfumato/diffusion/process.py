@@ -132,7 +132,7 @@ class _Table(Process):
 
 @final
 class Eps(_Table):
-    """The network predicts the noise (Ho et al. 2020, eq. 12): SD 1.x, SD 2 base, SDXL."""
+    """The network predicts the noise (Ho et al. 2020, eq. 14): SD 1.x, SD 2 base, SDXL."""
 
     def x0(self, output: Tensor, x: Tensor, sigma: float | Tensor) -> Tensor:
         return x - spread(sigma, x) * output

@@ -1,9 +1,10 @@
 """DPM-Solver++: exact in the linear part, a line in lambda = log(alpha / sigma) for x0.
 
 Lu et al. 2022 (arXiv:2211.01095). Between two levels, h = lambda' - lambda, and D estimates x0:
-    without noise  x' = (sigma' / sigma) x + alpha' (1 - exp(-h)) D                        (eq. 12)
+    without noise  x' = (sigma' / sigma) x + alpha' (1 - exp(-h)) D
     with noise     x' = (sigma' / sigma) exp(-h) x + alpha' (1 - exp(-2h)) D
-                        + sigma' sqrt(1 - exp(-2h)) z                                      (eq. 18)
+                        + sigma' sqrt(1 - exp(-2h)) z
+which are the paper's DPM-Solver++1 and SDE-DPM-Solver++1; the others choose a better D.
 
 At pure noise alpha = 0 and lambda = -inf, so h = inf, and both formulas take their exact limits.
 An extrapolation from an estimate at lambda = -inf has slope 0, which is its limit again.
@@ -65,7 +66,7 @@ def dpmpp_2m_sde(
 ) -> Iterator[Step]:
     """`dpmpp_2m` on the reverse SDE: noise out and noise in, one call per step.
 
-    SDE-DPM-Solver++(2M) of Lu et al. 2022, eq. 19; k-diffusion's with eta = 1 and "midpoint".
+    SDE-DPM-Solver++(2M) of Lu et al. 2022; k-diffusion's with eta = 1 and "midpoint".
     Step i reads draw i + 1: independent noise for each step, as diffusers; k-diffusion takes it
     from a Brownian path.
     """

@@ -1,8 +1,8 @@
 """Samplers that follow the probability-flow ODE dx/dsigma = (x - x0) / sigma without noise.
 
-The equation is that of Karras et al. 2022 (arXiv:2206.00364), eq. 3, where alpha = 1; for rectified
-flow, alpha = 1 - sigma, (x - x0) / sigma is the velocity noise - x0, so the same code serves both.
-Nothing here is special at pure noise: the derivative is finite there.
+The equation is that of Karras et al. 2022 (arXiv:2206.00364), algorithm 1, line 4, where alpha = 1;
+for rectified flow, alpha = 1 - sigma, (x - x0) / sigma is the velocity noise - x0, so the same code
+serves both. Nothing is special at pure noise: the derivative is finite there.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """UniPC: a predictor over several past estimates, corrected once the next estimate is known.
 
-Zhao et al. 2023 (arXiv:2302.04867), with x0 predicted (their appendix A) and B2(h) = exp(h) - 1.
+Zhao et al. 2023 (arXiv:2302.04867), with x0 predicted and B2(h) = exp(h) - 1.
 lambda = log(alpha / sigma), h its growth over a step; estimates at lambda = -inf (pure noise) lie
 infinitely far away and are left out of the interpolation.
 """
@@ -27,7 +27,7 @@ def unipc(
     start: Step | None = None,
     order: int = 2,
 ) -> Iterator[Step]:
-    """UniPC-p by algorithm 1 of the paper: one call per step, the corrector needs none of its own.
+    """UniPC-p, UniP with UniC: one call per step, as the corrector needs none of its own.
 
     order: p, 1 to 3, the number of estimates used; fewer in the first and in the last p - 1 steps,
         which keeps short runs stable (the reference's and diffusers' `lower_order_final`).
@@ -59,7 +59,7 @@ def _order(line: Sequence[Level], i: int, order: int) -> int:
 def _advance(
     base: Tensor, past: Sequence[Tensor], line: Sequence[Level], corrected: Tensor | None = None
 ) -> Tensor:
-    """`base`, at line[-2], taken to line[-1] by the estimates `past` (newest first), eq. 3 and 9.
+    """`base`, at line[-2], taken to line[-1] by the estimates `past` (newest first).
 
     corrected: the estimate already made at line[-1]: UniC in place of UniP.
     """
