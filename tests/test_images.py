@@ -237,9 +237,11 @@ def test_a_rename_that_fails_leaves_nothing(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["fox.png"]
 
 
-def test_check_output_makes_the_folder_and_leaves_it_empty(tmp_path: Path):
+def test_check_output_leaves_nothing_behind_and_write_makes_the_folder(tmp_path: Path):
     check_output(tmp_path / "a" / "b" / "fox.png")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    write(b"x", tmp_path / "a" / "b" / "fox.png")
+    assert (tmp_path / "a" / "b" / "fox.png").read_bytes() == b"x"
 
 
 def test_check_output_refuses_what_cannot_be_written(tmp_path: Path):

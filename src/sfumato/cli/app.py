@@ -5,6 +5,7 @@ What a command needs is imported inside it, so that help, lists and completion a
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -230,7 +231,17 @@ def generate(
 def _make_engine(device: str, precision: str) -> EngineLike:
     from sfumato.engine import Engine
 
-    return Engine(device=device, precision=precision)
+    return Engine(device=device, precision=precision, hashes=_hashes())
+
+
+def _hashes() -> Path | None:
+    """Where the sha256 of big model files is remembered, so that they are read for it only once."""
+    named = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    try:
+        folder = Path(named) if named else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return None
+    return folder / "sfumato" / "hashes.json"
 
 
 def _whole(name: str, text: str | None) -> int | None:

@@ -23,7 +23,7 @@ from PIL.Image import Image
 
 from sfumato.cli.paths import Plan, numbered, plan
 from sfumato.cli.screen import Progress, duration, note, say
-from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import PictureError
 from sfumato.images import Frame, Texts, animate, filmstrip, read_picture, save
 from sfumato.recipe import NUMERICS, Origin, Picture, Recipe, Result, read
@@ -133,7 +133,9 @@ def wish(order: Order, origin: Origin | None) -> Request:
     request = replace(start, **changes)  # pyright: ignore[reportArgumentType] - Request checks
     # Unknown names are told now, before torch and the model are loaded.
     if request.sampler is not None:
-        sampler_row(request.sampler)
+        sampler = sampler_row(request.sampler).name
+        if request.wander:
+            check_wander(sampler)
     if request.schedule is not None:
         schedule_row(request.schedule)
     return request
@@ -186,7 +188,7 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
                 # What the first picture settled holds for all; the model keeps its folder.
                 request = replace(run.request, count=count, model=request.model)
             frames: list[Frame] = []
-            progress.begin()
+            progress.begin(i, run.request.steps or 0)
             for step in run:
                 progress.step(i, step.index, step.total)
                 if job.files.wants_frames and step.index < step.total:

@@ -41,7 +41,7 @@ class Plan:
     def check(self) -> None:
         """Raise `OutputError` if anything could not be written, or must not be replaced."""
         for path in self._named():
-            check_output(path)
+            check_output(numbered(path, self.count - 1, self.count))  # the longest of its names
             for i in range(self.count):
                 _check_replace(numbered(path, i, self.count))
 
@@ -73,7 +73,7 @@ def plan(count: int, out: str | None, filmstrip: Path | None, animation: Path | 
     if animation is not None:
         check_animation(animation)
     folder, picture = Path(FOLDER), None
-    if out is not None and (out.endswith(_SEPARATORS) or Path(out).is_dir()):
+    if out is not None and (out.endswith(_SEPARATORS) or _is_folder(out)):
         folder = Path(out)
     elif out is not None:
         picture = Path(out)
@@ -89,6 +89,13 @@ def plan(count: int, out: str | None, filmstrip: Path | None, animation: Path | 
 
 
 _SEPARATORS = tuple(sep for sep in (os.sep, os.altsep) if sep)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:  # a name too long to exist, or a place nobody may look into
+        return False
 
 
 def slug(prompt: str) -> str:

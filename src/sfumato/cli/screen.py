@@ -118,10 +118,17 @@ class Progress:
         else:
             self.bar.update(self.bar.task_ids[0], description=plain(what))
 
-    def begin(self) -> None:
-        """The first step of a picture is about to start."""
+    def begin(self, picture: int, total: int) -> None:
+        """The first of `total` steps of picture `picture`, from 0, is about to start."""
         if self.steps == 0:
             self.begun = self.clock()
+        if self.bar is not None:
+            task = self.bar.task_ids[0]
+            self.bar.reset(task, total=total, description=self._name(picture))
+            self.bar.update(task, steps=f"step 1 of {total}")
+
+    def _name(self, picture: int) -> str:
+        return f"picture {picture + 1} of {self.count}" if self.count > 1 else "picture"
 
     def step(self, picture: int, index: int, total: int) -> None:
         """Step `index` of `total`, both from 1, of picture `picture`, from 0, is done."""
@@ -129,7 +136,7 @@ class Progress:
         self.steps += 1
         seconds = now - self.begun
         left = (total - index) + (self.count - picture - 1) * total
-        name = f"picture {picture + 1} of {self.count}" if self.count > 1 else "picture"
+        name = self._name(picture)
         speed = rate(self.steps, seconds)
         remaining = f"{duration(seconds / self.steps * left)} left" if left else ""
         if self.bar is not None:

@@ -88,11 +88,13 @@ def save(image: Image.Image, path: Path, texts: Texts | None = None) -> None:
 def write(data: bytes, path: Path) -> None:
     """Put `data` into `path`, whole or not at all: beside it first, then renamed.
 
-    A file that was there before is replaced; a link is followed. Raises `OutputError`.
+    A file that was there before is replaced; a link is followed; a missing folder is made. Raises
+    `OutputError`.
     """
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".sfumato-{secrets.token_hex(8)}.part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -116,14 +118,19 @@ def check_suffix(path: Path, known: Collection[str]) -> None:
 def check_output(path: Path, *, room: int = 0) -> None:
     """Raise `OutputError` if a file of `room` bytes could not be written to `path` now.
 
-    Makes the folder if there is none, and tries it with an empty file that is removed at once:
-    better before a render than after it.
+    Tries it with an empty file that is removed at once, in the folder or, if that is still to be
+    made, in the one that will hold it: better before a render than after it.
     """
     try:
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder; give the name of a file.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
+        folder = path.parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        probe = folder / f".sfumato-{secrets.token_hex(8)}.part"
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        probe.unlink()
     except OSError as error:
         raise OutputError(f"cannot write {path}: {_reason(error)}.") from error
     if free < room:
@@ -131,12 +138,6 @@ def check_output(path: Path, *, room: int = 0) -> None:
             f"cannot write {path}: {free / 1e6:.1f} MB are free there, and {room / 1e6:.1f} MB "
             "may be needed; make room or give another folder."
         )
-    probe = path.with_name(f".sfumato-{secrets.token_hex(8)}.part")
-    try:
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {_reason(error)}.") from error
 
 
 def read_picture(source: Path | IO[bytes]) -> tuple[Image.Image, Texts]:

@@ -1,0 +1,92 @@
+"""An engine that paints a coloured square, so that the command line is tested without a model."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.errors import PromptError, RequestError
+from sfumato.recipe import Picture, Recipe, Result
+from sfumato.request import Defaults, Request
+
+DEFAULTS = Defaults(
+    steps=4, guidance=5, sampler="euler_ancestral", schedule="karras", width=32, height=24
+)
+DRAWN = 123
+SHA256 = "ab" * 32
+
+
+def painted(request: Request, part: float) -> Image.Image:
+    """One colour for each seed and path, brighter as the steps go on."""
+    seed = (request.seed or 0) * 7 + (request.path_seed or 0) * 31
+    colour = tuple(int(part * (seed * k % 256)) for k in (3, 5, 11))
+    return Image.new("RGB", (request.width or 8, request.height or 8), colour)
+
+
+@dataclass(frozen=True)
+class FakeStep:
+    request: Request
+    index: int
+    total: int
+
+    def preview(self) -> list[Image.Image]:
+        return [painted(self.request, self.index / self.total)]
+
+
+@dataclass
+class FakeRun:
+    engine: "FakeEngine"
+    request: Request
+    sha256: str
+
+    def __iter__(self) -> Iterator[FakeStep]:
+        total = self.request.steps or 0
+        for index in range(1, total + 1):
+            self.engine.on_step(len(self.engine.submitted), index)
+            yield FakeStep(self.request, index, total)
+
+    def result(self) -> Result:
+        request = self.request
+        recipe = Recipe(
+            request=request,
+            family="fake",
+            title="A fake",
+            sha256=self.sha256,
+            sampler_title=sampler_row(request.sampler or "").title,
+            schedule_title=schedule_row(request.schedule or "").title,
+            device="cpu",
+            precision="fp32",
+            sfumato="0.1.0",
+            torch="2.13.0",
+        )
+        return Result((Picture(painted(request, 1), recipe),), 0.5)
+
+
+@dataclass
+class FakeEngine:
+    """`on_step(picture, step)`, both from 1, is called before each step."""
+
+    on_step: Callable[[int, int], None] = lambda picture, step: None
+    sha256: str = SHA256
+    made: list[tuple[str, str]] = field(default_factory=list)
+    submitted: list[Request] = field(default_factory=list)
+
+    def make(self, device: str, precision: str) -> "FakeEngine":
+        if device not in ("auto", "cpu"):
+            raise RequestError(f"no device {device!r}; this machine has cpu.")
+        self.made.append((device, precision))
+        return self
+
+    def submit(self, request: Request) -> FakeRun:
+        self.submitted.append(request)
+        if len(request.prompt.split()) > 50:
+            raise PromptError("the prompt is longer than the model reads; these words fall off: x")
+        resolved = request.resolve(
+            DEFAULTS,
+            model=request.model or "fake",
+            draw_seed=lambda: DRAWN,
+            sampler_name=lambda name: sampler_row(name).name,
+            schedule_name=lambda name: schedule_row(name).name,
+        )
+        return FakeRun(self, resolved, self.sha256)

@@ -1,0 +1,89 @@
+"""`sfumato info` says how a picture was made, and no stranger's text steers the terminal."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from sfumato.recipe import read
+from tests.cli.conftest import Sfumato
+
+
+def foreign(path: Path, text: str) -> None:
+    chunks = PngInfo()
+    chunks.add_text("parameters", text)
+    Image.new("RGB", (8, 8)).save(path, pnginfo=chunks)
+
+
+def test_info_tells_the_recipe(sfumato: Sfumato):
+    sfumato("generate", "a fox\nin snow", "--seed", "5", "--wander", "--out", "a.png")
+    answer = sfumato("info", "a.png")
+    assert answer.status == 0
+    assert answer.out.splitlines() == [
+        "prompt    a fox",
+        "          in snow",
+        "seed      5",
+        "path      123",
+        "steps     4",
+        "sampler   euler_ancestral",
+        "schedule  karras",
+        "guidance  5",
+        "size      32 x 24",
+        "noise     CPU",
+        "model     fake",
+        "          A fake, fake",
+        f"          sha256 {'ab' * 32}",
+        "made by   sfumato 0.1.0, numerics 1",
+        "          torch 2.13.0, cpu, fp32",
+        "          in 0.0 s",
+    ]
+
+
+def test_info_for_programs_is_json(sfumato: Sfumato):
+    sfumato("generate", "狐 \x1b[2J", "--out", "a.png")
+    answer = sfumato("info", "a.png", "--json")
+    found = json.loads(answer.out)
+    recipe = read("a.png").recipe
+    assert recipe is not None
+    assert found["recipe"] == asdict(recipe)
+    assert found["request"]["prompt"] == "狐 \x1b[2J"
+    assert found["parameters"] == recipe.parameters()
+
+
+def test_info_reads_a_picture_of_a1111(sfumato: Sfumato, tmp_path: Path):
+    foreign(tmp_path / "a.png", "fox\nSteps: 2, Sampler: Euler a, Seed: 3, Clip skip: 2")
+    answer = sfumato("info", "a.png")
+    assert answer.status == 0
+    assert "sampler       Euler a" in answer.out
+    assert "not followed  Clip skip: 2" in answer.out
+    assert "made by another program" in answer.out
+    assert json.loads(sfumato("info", "a.png", "--json").out)["recipe"] is None
+
+
+def test_control_characters_of_a_stranger_are_written_out(sfumato: Sfumato, tmp_path: Path):
+    text = "fox \x1b]0;owned\x07 \x9b31m \u202e\nSteps: 2, Sampler: Euler, Seed: 3, \x1b[31m: x"
+    foreign(tmp_path / "a.png", text)
+    out = sfumato("info", "a.png").out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert r"fox \x1b]0;owned\x07 \x9b31m \u202e" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("none.png", "there is no picture none.png"),
+        ("text.png", "text.png is not a PNG, JPEG or WebP picture"),
+        ("plain.png", "plain.png carries no recipe"),
+        ("short.png", "short.png is not a PNG, JPEG or WebP"),
+        (".", "cannot be read as a picture"),
+    ],
+)
+def test_what_has_no_recipe_is_refused(sfumato: Sfumato, tmp_path: Path, name: str, expected: str):
+    (tmp_path / "text.png").write_text("text")
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    data = (tmp_path / "plain.png").read_bytes()
+    (tmp_path / "short.png").write_bytes(data[:40])
+    assert expected in sfumato("info", name).refused()
