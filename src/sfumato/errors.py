@@ -6,7 +6,7 @@ turns any of these into exit status 2 and prints the message; it catches nothing
 
 
 class SfumatoError(Exception):
-    """The root: what a caller catches to tell a mistake in the input from a fault in the program."""
+    """The root: to catch it is to tell a mistake in the input from a fault in the program."""
 
 
 class RequestError(SfumatoError):

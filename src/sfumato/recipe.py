@@ -26,7 +26,7 @@ NUMERICS = 1
 FORMAT = 1
 
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
-_RNG = {"cpu": "CPU", "nv": "NV"}
+_RNG: Mapping[str, str] = {"cpu": "CPU", "nv": "NV"}
 # A1111 before 1.9 wrote the schedule behind the sampler: "DPM++ 2M Karras".
 _SCHEDULE_SUFFIXES = (" Karras", " Exponential")
 # A1111's own pattern, with a bound on the key: without it a long line takes quadratic time.

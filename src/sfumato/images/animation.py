@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -58,19 +58,33 @@ def find_ffmpeg() -> str:
 
 
 def _webp(frames: Sequence[Image.Image], ours: str) -> bytes:
-    return _pillow(frames, "WEBP", lossless=True, xmp=encode_xmp(ours))
+    first, *rest = frames
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=rest,
+        duration=[FRAME_MS] * len(rest) + [HOLD_MS],
+        loop=0,
+        lossless=True,
+        xmp=encode_xmp(ours),
+    )
+    return buffer.getvalue()
 
 
 def _gif(frames: Sequence[Image.Image], ours: str) -> bytes:
-    return _pillow(frames, "GIF", comment=ours)
-
-
-def _pillow(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
     first, *rest = frames
-    durations = [FRAME_MS] * len(rest) + [HOLD_MS]
     buffer = io.BytesIO()
+    durations = [FRAME_MS] * len(rest) + [HOLD_MS]
     first.save(
-        buffer, kind, save_all=True, append_images=rest, duration=durations, loop=0, **options
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=rest,
+        duration=durations,
+        loop=0,
+        comment=ours,
     )
     return buffer.getvalue()
 
@@ -96,7 +110,7 @@ def _mp4(frames: Sequence[Image.Image], ours: str) -> bytes:
         return place.read_bytes()
 
 
-_ENCODERS: dict[str, Callable[[Sequence[Image.Image], str], bytes]] = {
+_ENCODERS: Mapping[str, Callable[[Sequence[Image.Image], str], bytes]] = {
     ".webp": _webp,
     ".gif": _gif,
     ".mp4": _mp4,

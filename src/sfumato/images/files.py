@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from sfumato.errors import OutputError, PictureError
 
 # Suffix -> Pillow's name of the format.
-PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+PICTURES: Mapping[str, str] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 # Our text lies in XMP in JPEG and WebP: EXIF would show it to people as a caption, and programs
 # that look for A1111's text in EXIF never look here.
@@ -37,7 +37,8 @@ MARK = "made by sfumato"
 # A JPEG segment holds 65,533 bytes, and the texts must fit in one each with their headers.
 _JPEG_ROOM = 65_400
 _UNICODE = b"UNICODE\0"
-_LONGEST = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}  # the formats' own limits, in pixels
+# The formats' own limits, in pixels a side.
+_LONGEST: Mapping[str, int] = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
 
 @dataclass(frozen=True)
