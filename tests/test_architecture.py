@@ -2,6 +2,7 @@
 
 import ast
 import re
+import socket
 import subprocess
 import sys
 from functools import cache
@@ -201,3 +202,8 @@ def loaded_by(statement: str) -> set[str]:
 def test_importing_does_not_load_torch(statement: str) -> None:
     assert "torch" in loaded_by("import torch")
     assert "torch" not in loaded_by(statement)
+
+
+def test_a_test_that_connects_fails() -> None:
+    with socket.socket() as line, pytest.raises(AssertionError, match="connects"):
+        line.connect(("127.0.0.1", 9))
