@@ -1,4 +1,4 @@
-"""What a model is made of: frozen descriptions, one for each part, that build networks and know no weights."""
+"""What a model is made of: a frozen description for each part, from which its network is built."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -54,16 +54,16 @@ class BertConfig:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The denoising U-Net of Stable Diffusion 1, 2 and XL (Rombach et al. 2022; Podell et al. 2023).
+    """The U-Net of Stable Diffusion 1, 2 and XL (Rombach et al. 2022; Podell et al. 2023).
 
-    ``channels``   width of each level, from the finest down
-    ``blocks``     residual blocks a level on the way down; one more on the way up
-    ``depth``      transformer blocks behind each residual block of a level; 0 for none
-    ``middle``     transformer blocks in the middle
-    ``heads``      number of attention heads (SD 1), or
-    ``head_width`` channels a head (SD 2, XL); exactly one of the two is given
-    ``added``      width of the added conditioning vector (SDXL: pooled text, size and crop), or None
-    ``scale_shift`` the time embedding scales and shifts (Dhariwal and Nichol 2021) instead of adding
+    ``channels``    width of each level, from the finest down
+    ``blocks``      residual blocks a level on the way down; one more on the way up
+    ``depth``       transformer blocks behind each residual block of a level; 0 for none
+    ``middle``      transformer blocks in the middle
+    ``heads``       number of attention heads (SD 1), or
+    ``head_width``  channels a head (SD 2, XL); exactly one of the two is given
+    ``added``       width of the added conditioning (SDXL: pooled text, size and crop), or None
+    ``scale_shift`` the time scales and shifts (Dhariwal and Nichol 2021) instead of adding
     """
 
     in_channels: int = 4

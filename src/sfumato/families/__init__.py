@@ -1,1 +1,1 @@
-"""What is particular to each family of models: how a prompt is read, and what the network is fed."""
+"""What is particular to each family of models: how it reads a prompt and feeds its network."""

@@ -1,4 +1,4 @@
-"""The bundled model's family: a BERT reader, its token states and one vector for the whole prompt."""
+"""The bundled model's family: BERT's token states, and one vector for the whole prompt."""
 
 from collections.abc import Sequence
 

@@ -25,8 +25,8 @@ def time_embedding(time: Tensor, width: int) -> Tensor:
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
     """Attention of q (B, L, D) over k and v (B, M, D), split into heads; returns (B, L, D)."""
-    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))  # (B, heads, L, d)
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    q, k, v = (t.view(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k, v))
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, L, D / heads)
     return y.transpose(1, 2).flatten(2)
 
 

@@ -4,7 +4,8 @@ It is the network of Stable Diffusion 1, 2 and XL by configuration.
 B batch, C channels, H W latent height and width, L text tokens, D width of a token.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -206,7 +207,7 @@ class UNet(nn.Module):
 
         x = self.conv_in(x)
         skips = [x]
-        for level in self.down:
+        for level in cast("Iterable[Level]", self.down):
             for i in range(len(level.res)):
                 x = level.block(i, x, t, text, pairs)
                 skips.append(x)
@@ -224,7 +225,7 @@ class UNet(nn.Module):
             skips = [skip + r for skip, r in zip(skips, at_skips, strict=True)]
             x = x + at_middle
 
-        for level in self.up:
+        for level in cast("Iterable[Level]", self.up):
             for i in range(len(level.res)):
                 x = level.block(i, torch.cat([x, skips.pop()], dim=1), t, text, pairs)
             if level.sample is not None:

@@ -3,6 +3,8 @@
 B batch, C channels, H W height and width, Z latent channels.
 """
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -51,9 +53,7 @@ class Level(nn.Module):
     def __init__(self, into: int, out: int, blocks: int, groups: int, sample: nn.Module) -> None:
         super().__init__()
         widths = [into] + [out] * blocks
-        self.res = nn.ModuleList(
-            ResBlock(a, b, groups) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.res = nn.ModuleList(ResBlock(a, b, groups) for a, b in pairwise(widths))
         self.sample = sample
 
     def forward(self, x: Tensor) -> Tensor:
