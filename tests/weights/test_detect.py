@@ -49,9 +49,7 @@ def shapes_of(spec: ModelSpec, layout: str) -> Shapes:
         networks = (UNet(spec.unet), Vae(spec.vae), ClipText(spec.text))
     return {
         table.usual(ours): tuple(tensor.shape)
-        for network, table in zip(
-            networks, (by_part.unet, by_part.vae, by_part.text), strict=True
-        )
+        for network, table in zip(networks, (by_part.unet, by_part.vae, by_part.text), strict=True)
         for ours, tensor in network.state_dict().items()
     }
 

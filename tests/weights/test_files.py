@@ -182,9 +182,7 @@ def test_a_damaged_header_is_refused_or_describes_the_same_bytes(
         weights = open_weights(path)
     except WeightsError:
         return
-    assert all(
-        entry.offset + entry.extent <= len(data) for entry in weights.entries.values()
-    )
+    assert all(entry.offset + entry.extent <= len(data) for entry in weights.entries.values())
 
 
 def test_a_path_that_cannot_be_read_is_told_with_the_reason(model: Path) -> None:

@@ -134,8 +134,14 @@ def test_the_autoencoder_has_diffusers_keys_and_their_converter_agrees(channels:
 
 def test_the_text_encoder_has_transformers_keys() -> None:
     with torch.device("meta"):
-        oracle = CLIPTextModel(CLIPTextConfig(vocab_size=49408, hidden_size=768,
-                                              intermediate_size=3072, num_attention_heads=12))  # fmt: skip
+        oracle = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=49408,
+                hidden_size=768,
+                intermediate_size=3072,
+                num_attention_heads=12,
+            )
+        )
     config = ClipConfig()
     table = diffusers.text(config, "")
     keys = {list(table.candidates(ours))[-1] for ours in meta(ClipText, config).state_dict()}

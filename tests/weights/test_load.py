@@ -222,14 +222,16 @@ def packed(state: State, key: str) -> State:
 
 def test_int8_rows_are_unpacked_on_loading(model: Parts, tmp_path: Path) -> None:
     assert isinstance(SPEC.text, ClipConfig)
-    state = packed({f"text.{k}": v for k, v in model.text.state_dict().items()}, "text.token.weight")
+    state = packed(
+        {f"text.{k}": v for k, v in model.text.state_dict().items()}, "text.token.weight"
+    )
     save_file(state, tmp_path / "m.safetensors")
     weights = open_weights(tmp_path / "m.safetensors")
     text = load_part(ClipText, SPEC.text, weights, own.part("text"), torch.float32)
     assert torch.equal(text.norm.weight, model.text.norm.weight)
     largest = model.text.state_dict()["token.weight"].abs().amax(dim=1, keepdim=True)
     error = (text.token.weight - model.text.state_dict()["token.weight"]).abs()
-    assert 0 < error.max()
+    assert error.max() > 0
     assert (error <= largest * 0.006).all()
 
 
@@ -245,7 +247,9 @@ def test_int8_rows_without_a_scale_for_each_are_refused(
     model: Parts, tmp_path: Path, scale: torch.Tensor | None, words: str
 ) -> None:
     assert isinstance(SPEC.text, ClipConfig)
-    state = packed({f"text.{k}": v for k, v in model.text.state_dict().items()}, "text.token.weight")
+    state = packed(
+        {f"text.{k}": v for k, v in model.text.state_dict().items()}, "text.token.weight"
+    )
     del state["text.token.weight.scale"]
     if scale is not None:
         state["text.token.weight.scale"] = scale
