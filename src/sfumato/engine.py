@@ -18,7 +18,7 @@ from torch import Tensor
 from sfumato.catalog import BUNDLED, CATALOG, model_spec
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.schedules import sigmas as schedule
-from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError, SfumatoError, WeightsError
 from sfumato.families.base import Family
 from sfumato.families.mini import Mini
@@ -37,7 +37,7 @@ from sfumato.weights.hashes import digest
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
 
-__all__ = ["Engine", "Progress", "Run"]
+__all__ = ["Engine", "Progress", "Run", "choose_device"]
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 SEED_BITS = 32  # of a drawn seed: short enough to be typed again
@@ -120,7 +120,8 @@ class Run:
         return picture
 
     def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:
-        assert request.sampler is not None and request.schedule is not None
+        assert request.sampler is not None
+        assert request.schedule is not None
         spec = self._model.family.spec
         return Recipe(
             request=request,
@@ -141,9 +142,9 @@ class Run:
 class Engine:
     """Pictures on one device; one model stays resident and is replaced when another is asked for.
 
-    ``device``: auto, cpu, cuda, cuda:N or mps; ``precision``: auto, fp32, fp16 or bf16. ``model`` is
-    what a request gets that names none: a name of the catalog or a path. ``hashes`` is a file in
-    which the sha256 of big model files is remembered. Raises RequestError for what is not there.
+    ``device``: auto, cpu, cuda, cuda:N or mps; ``precision``: auto, fp32, fp16 or bf16. ``model``
+    is what a request gets that names none: a name of the catalog or a path. ``hashes`` is a file
+    in which the sha256 of big model files is remembered. Raises RequestError for what is not there.
     """
 
     def __init__(
@@ -154,10 +155,14 @@ class Engine:
         model: str = BUNDLED,
         hashes: Path | None = None,
     ) -> None:
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.precision = _precision(precision, self.device)
         self.model, self.hashes = model, hashes
         self._resident: _Resident | None = None
+
+    def load(self) -> None:
+        """Loads the engine's own model now rather than at the first request."""
+        self._load(self.model)
 
     def submit(self, request: Request) -> Run:
         """The run of a request, its model loaded. Nothing is rendered until it is iterated.
@@ -173,6 +178,9 @@ class Engine:
             schedule_name=lambda name: schedule_row(name).name,
         )
         self._require_room(resolved, model.family.spec)
+        assert resolved.sampler is not None
+        if resolved.wander:
+            check_wander(resolved.sampler)
         model.family.encode(resolved.prompt, resolved.negative)
         return Run(resolved, model, self.precision)
 
@@ -192,7 +200,8 @@ class Engine:
         # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more.
         vae_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
         parts = load_model(weights, spec, tables(layout, spec), dtype, vae_dtype)
-        unet, vae, text = (part.to(self.device) for part in (parts.unet, parts.vae, parts.text))
+        unet, vae = parts.unet.to(self.device), parts.vae.to(self.device)
+        text = parts.text.to(self.device)
         if isinstance(text, TextTower):
             words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
             return Mini(spec, unet, vae, text, words.read_text("utf-8").splitlines())
@@ -201,8 +210,9 @@ class Engine:
 
     def _require_room(self, request: Request, spec: ModelSpec) -> None:
         """Refuses a size that this device cannot hold, before it is tried."""
-        assert request.width is not None and request.height is not None
         width, height = request.width, request.height
+        assert width is not None
+        assert height is not None
         bytes_each = 4 if self.precision != "fp16" else 2
         # The decoder's widest moment: three feature maps of its finest level's input.
         widest = 3 * max(spec.vae.channels[:2]) / spec.vae.patch**2
@@ -246,7 +256,8 @@ def _recognised(weights: Weights) -> tuple[ModelSpec, str]:
     return spec, layout
 
 
-def _device(asked: str) -> torch.device:
+def choose_device(asked: str) -> torch.device:
+    """The device of a name: auto, cpu, cuda, cuda:N or mps. RequestError if it is not there."""
     if asked == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

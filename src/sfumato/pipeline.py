@@ -4,6 +4,7 @@ B batch (one picture), C latent channels, H W latent height and width.
 """
 
 from collections.abc import Iterator
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -26,35 +27,39 @@ def generate(model: Family, request: Request, *, start: Step | None = None) -> I
 
     ``request`` is resolved and for one picture; ``start`` is a stored step to go on from. The last
     step's ``x`` is the finished latent: `Family.decode` makes the picture of it. Raises PromptError
-    and RequestError before the first step.
+    and RequestError at once.
     """
-    steps, width, height = request.steps, request.width, request.height
-    assert request.sampler and request.schedule and request.count == 1
-    assert steps and width and height and request.seed is not None
-    assert request.guidance is not None
+    sampler, steps, guidance = request.sampler, request.steps, request.guidance
+    name, seed, width, height = request.schedule, request.seed, request.width, request.height
+    if sampler is None or steps is None or guidance is None:
+        raise AssertionError("a request is resolved before it is run")
+    if name is None or seed is None or width is None or height is None:
+        raise AssertionError("a request is resolved before it is run")
+    assert request.count == 1, "a run makes its pictures one after the other"
     if request.wander:
-        check_wander(request.sampler)
+        check_wander(sampler)
 
     positive, negative = model.encode(request.prompt, request.negative)
-    sigmas = schedule(request.schedule, model.process, steps)
+    sigmas = schedule(name, model.process, steps)
     denoise = Guided(
         model.network,
         model.process,
         positive,
         negative,
         Conditioning.join,
-        request.guidance,
+        guidance,
         request.rescale,
     )
     wander = None if request.path_seed is None else [request.path_seed]
     shape = model.latent_shape(width, height)
-    draws = Noise([request.seed], shape, stream=request.stream, wander=wander)
+    stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
+    draws = Noise([seed], shape, stream=stream, wander=wander)
 
     def noise(k: int) -> Tensor:
         return draws(k).to(model.device)
 
     first = noise(0)
     x = model.process.mix(torch.zeros_like(first), first, float(sigmas[0]))
-    yield from samplers.run(
-        request.sampler, denoise, x, sigmas, process=model.process, noise=noise, start=start
+    return samplers.run(
+        sampler, denoise, x, sigmas, process=model.process, noise=noise, start=start
     )

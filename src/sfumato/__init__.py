@@ -1,0 +1,32 @@
+"""Stable Diffusion in Python: a prompt, a seed and some steps become a picture.
+
+>>> engine = sfumato.load()                # the bundled model, or a checkpoint's path
+>>> run = engine.submit(sfumato.Request("a red fox, 3d", seed=7))
+>>> run.result().pictures[0].save("fox.png")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfumato.errors import SfumatoError
+from sfumato.request import Request
+
+if TYPE_CHECKING:
+    from sfumato.engine import Engine
+
+__all__ = ["Request", "SfumatoError", "load"]
+
+
+def load(model: str | None = None, device: str = "auto", precision: str = "auto") -> Engine:
+    """An engine with a model in memory: the bundled one, one of the catalog, or a file's path.
+
+    ``device``: auto, cpu, cuda, cuda:N or mps. ``precision``: auto, fp32, fp16 or bf16. Raises
+    RequestError for an unknown name and WeightsError for a file that is not a model.
+    """
+    from sfumato.catalog import BUNDLED
+    from sfumato.engine import Engine  # torch comes with it, so only now
+
+    engine = Engine(device, precision, model=BUNDLED if model is None else model)
+    engine.load()
+    return engine
