@@ -1,30 +1,37 @@
 """Training the autoencoder: pictures through a narrow latent and back, as sharp as they came.
 
-B batch, S side of a crop in pixels.
+N pictures, B batch, S side of a crop in pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sfumato.nn.vae import Vae
 from sfumato.spec import VaeConfig
 from sfumato.train.loop import Modules
+from sfumato.train.start import start
+from sfumato.train.stylize import Picture
 
-__all__ = ["AutoencoderConfig", "AutoencoderTask", "reconstruction_loss", "whiten"]
+__all__ = ["AutoencoderConfig", "AutoencoderTask", "reconstruction_loss", "to_unit", "whiten"]
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """What a step sees, and how strongly the latent is held near a unit Gaussian."""
+    """What a step sees, and how strongly the latent is held near a unit Gaussian.
+
+    ``seed`` gives the first weights and every crop; without ``encoder`` the decoder alone learns.
+    """
 
     seed: int = 0
     batch: int = 32
     crop: int = 64
-    kl: float = 1e-4
+    kl: float = 1.5e-3
     encoder: bool = True
 
 
@@ -45,14 +52,14 @@ def to_unit(pictures: Tensor) -> Tensor:
 
 
 class AutoencoderTask:
-    """The autoencoder on random crops of ``pictures`` (N, H, W, 3) uint8."""
+    """The autoencoder on random crops of ``pictures``, judged by ``held``: (N, H, W, 3) uint8."""
 
     def __init__(
         self,
         vae: VaeConfig,
         config: AutoencoderConfig,
-        pictures: np.ndarray,
-        held: np.ndarray,
+        pictures: Picture,
+        held: Picture,
         device: torch.device,
         *,
         compiled: bool = False,
@@ -60,65 +67,73 @@ class AutoencoderTask:
         self.config, self.device = config, device
         self.pictures = torch.from_numpy(pictures)
         self.held = torch.from_numpy(held)
-        self.vae = Vae(vae).to(device, memory_format=torch.channels_last)
+        self.vae = Vae(vae)
+        start(self.vae, config.seed)
         _start_quietly(self.vae)
+        self.vae = convert_conv2d_weight_memory_format(self.vae.to(device), torch.channels_last)
         self.vae.encoder.requires_grad_(config.encoder)
-        self.encoder = torch.compile(self.vae.encoder) if compiled else self.vae.encoder
-        self.decoder = torch.compile(self.vae.decoder) if compiled else self.vae.decoder
+        self._encoder: Callable[[Tensor], tuple[Tensor, Tensor]] = self.vae.encoder
+        self._decoder: Callable[[Tensor], Tensor] = self.vae.decoder
+        if compiled:
+            self._encoder = torch.compile(self.vae.encoder)
+            self._decoder = torch.compile(self.vae.decoder)
 
     @property
     def modules(self) -> Modules:
         return {"vae": self.vae}
 
     def loss(self, step: int) -> Tensor:
-        c = self.config
-        rng = np.random.default_rng([c.seed, step])
-        n, height, width, _ = self.pictures.shape
-        crops = [
-            self.pictures[i, y : y + c.crop, x : x + c.crop]
-            for i, y, x in zip(
-                rng.integers(n, size=c.batch),
-                rng.integers(0, height - c.crop + 1, size=c.batch),
-                rng.integers(0, width - c.crop + 1, size=c.batch),
-                strict=True,
-            )
-        ]
-        picture = to_unit(torch.stack(crops)).to(self.device)
+        rng = np.random.default_rng([self.config.seed, step])
+        picture = to_unit(self._crops(rng)).to(self.device)
         picture = picture.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
-            mean, log_variance = self.encoder(picture)
+            mean, log_variance = self._encoder(picture)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 10)
             noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
             latent = mean + (0.5 * log_variance).exp() * noise.to(self.device)
-            got = self.decoder(latent)
+            got = self._decoder(latent)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        return reconstruction_loss(got.float(), picture) + c.kl * kl
+        return reconstruction_loss(got.float(), picture) + self.config.kl * kl
+
+    def _crops(self, rng: np.random.Generator) -> Tensor:
+        batch, crop = self.config.batch, self.config.crop
+        n, height, width, _ = self.pictures.shape
+        places = zip(
+            rng.integers(n, size=batch),
+            rng.integers(0, height - crop + 1, size=batch),
+            rng.integers(0, width - crop + 1, size=batch),
+            strict=True,
+        )
+        return torch.stack([self.pictures[i, y : y + crop, x : x + crop] for i, y, x in places])
 
     @torch.no_grad()
     def validate(self, modules: Modules) -> dict[str, float]:
-        """Peak signal to noise in dB on whole pictures that are never trained on."""
+        """Peak signal to noise in dB on whole pictures that are never trained on.
+
+        Beside it the share of noise that the latent is trained with: its mean deviation over the
+        spread of the means.
+        """
         vae = modules["vae"]
         assert isinstance(vae, Vae)
         errors: list[Tensor] = []
-        spread: list[Tensor] = []
-        for pictures in self.held.split(16):
-            picture = to_unit(pictures).to(self.device)
+        shares: list[Tensor] = []
+        for first in range(0, len(self.held), 16):
+            picture = to_unit(self.held[first : first + 16]).to(self.device)
             mean, log_variance = vae.encoder(picture)
             got = vae.decoder(mean).clamp(-1, 1)
             errors.append(((got - picture) / 2).square().mean(dim=(1, 2, 3)))
-            spread.append((0.5 * log_variance).exp().mean() / mean.std())
+            shares.append((0.5 * log_variance).exp().mean() / mean.std())
         return {
             "held_psnr": (-10 * torch.cat(errors).log10()).mean().item(),
-            "noise_share": torch.stack(spread).mean().item(),
+            "noise_share": torch.stack(shares).mean().item(),
         }
 
 
 @torch.no_grad()
 def _start_quietly(vae: Vae) -> None:
     """Begins with little noise on the latent: under much of it nothing is ever learnt."""
-    quant = vae.encoder.quant
-    assert isinstance(quant, nn.Conv2d) and quant.bias is not None
-    quant.bias[vae.config.latent_channels :] = -6.0
+    bias = _with_bias(vae.encoder.quant)[1]
+    bias[vae.config.latent_channels :] = -6.0
 
 
 @torch.no_grad()
@@ -128,14 +143,21 @@ def whiten(vae: Vae, pictures: Tensor) -> None:
     The change is folded into the 1 x 1 convolutions on either side of the latent, so that the
     autoencoder gives the same pictures as before, and needs no scale of its own.
     """
-    before, after = vae.encoder.quant, vae.decoder.quant
-    assert isinstance(before, nn.Conv2d) and isinstance(after, nn.Conv2d)
-    means = torch.cat([vae.encoder(batch)[0] for batch in pictures.split(32)])
+    before, before_bias = _with_bias(vae.encoder.quant)
+    after, after_bias = _with_bias(vae.decoder.quant)
+    batches = (pictures[i : i + 32] for i in range(0, len(pictures), 32))
+    means = torch.cat([vae.encoder(batch)[0] for batch in batches])
     centre, spread = means.mean(dim=(0, 2, 3)), means.std(dim=(0, 2, 3))
     channels = centre.numel()
-    assert before.bias is not None and after.bias is not None
-    before.weight[:channels] /= spread[:, None, None, None]
-    before.bias[:channels] = (before.bias[:channels] - centre) / spread
-    before.bias[channels:] -= 2 * spread.log()  # the variance follows
-    after.bias += (after.weight[:, :, 0, 0] @ centre[:, None])[:, 0]
-    after.weight *= spread[None, :, None, None]
+    before[:channels] /= spread[:, None, None, None]
+    before_bias[:channels] = (before_bias[:channels] - centre) / spread
+    before_bias[channels:] -= 2 * spread.log()  # the variance follows
+    after_bias += (after[:, :, 0, 0] @ centre[:, None])[:, 0]
+    after *= spread[None, :, None, None]
+
+
+def _with_bias(quant: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a 1 x 1 convolution beside the latent."""
+    assert isinstance(quant, nn.Conv2d), "the autoencoder to be trained has a quant convolution"
+    assert quant.bias is not None
+    return quant.weight, quant.bias

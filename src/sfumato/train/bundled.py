@@ -1,101 +1,157 @@
-"""The recipe of the bundled model: its two trainings, one after the other, and the file they end in.
+"""The recipe of the bundled model: its two trainings, one after the other.
 
 Everything lies in one folder: ``autoencoder/`` and ``denoiser/`` hold the states that training goes
-on from, ``bank-N.safetensors`` the pictures as latents, and ``model.safetensors`` the result.
+on from, ``bank-N.safetensors`` the pictures as latents, and ``vae``, ``unet`` and
+``adapter.safetensors`` the trained parts, of which ``train.export`` makes the package's file.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sfumato.catalog import MINI
-from sfumato.diffusion.process import Flow
+from sfumato.errors import WeightsError
+from sfumato.images.files import write as write_bytes
+from sfumato.nn.bert import Bert
 from sfumato.nn.vae import Vae
-from sfumato.spec import BertConfig
+from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
+from sfumato.train import store
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask, to_unit, whiten
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
-from sfumato.train.loop import LoopConfig, fit
+from sfumato.train.loop import LoopConfig, Stop, Tell, fit, never
 from sfumato.train.muon import MuonConfig
 from sfumato.train.reader import Reader, find_published, published
-from sfumato.train.scenes import Scenes
+from sfumato.train.scenes import SceneConfig, Scenes
 
-__all__ = ["Recipe", "train_autoencoder", "train_denoiser"]
+__all__ = ["Recipe", "average", "encoder", "train_autoencoder", "train_denoiser", "vocabulary"]
 
-Tell = Callable[[dict[str, float]], None]
+_DRAWINGS = SceneConfig(
+    focus=False,
+    styles=tuple(
+        (style, 0.125)
+        for style in ("3d", "gradient", "flat", "line art", "cartoon", "blob", "sticker", "soft")
+    ),
+    counts=0.0,
+    relations=0.0,
+    recolour=0.0,
+)
+_AUTOENCODER_LOOP = LoopConfig(
+    steps=2100, cooldown=750, save_seconds=120.0, log_steps=50, validate_steps=200
+)
+_AUTOENCODER_RATES = MuonConfig(adam=2e-3)
+_SCENES = SceneConfig(emphasis=2.0)
+_DENOISER_LOOP = LoopConfig(
+    steps=6500, warmup=150, cooldown=1800, save_seconds=200.0, validate_steps=400
+)
+_DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a training; the defaults made the bundled model."""
+    """Every number of a training; the defaults made the bundled model.
 
+    The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
+    ``scenes``: what is asked for most comes most often (the square of the subjects' weights).
+    """
+
+    pictures: int = 8000
+    drawings: SceneConfig = _DRAWINGS
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    autoencoder_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=2400, cooldown=800, save_seconds=120)
-    )
-    autoencoder_rates: MuonConfig = field(default_factory=lambda: MuonConfig(adam=2e-3))
-    pictures: int = 6000  # scenes that the autoencoder learns from
+    autoencoder_loop: LoopConfig = _AUTOENCODER_LOOP
+    autoencoder_rates: MuonConfig = _AUTOENCODER_RATES
+    scenes: SceneConfig = _SCENES
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
-    denoiser_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=6000, warmup=200, cooldown=1500)
-    )
-    denoiser_rates: MuonConfig = field(default_factory=MuonConfig)
+    denoiser_loop: LoopConfig = _DENOISER_LOOP
+    denoiser_rates: MuonConfig = _DENOISER_RATES
     compiled: bool = True
 
 
 def train_autoencoder(
-    recipe: Recipe, scenes: Scenes, folder: Path, device: torch.device, tell: Tell
-) -> Vae:
-    """The first training; goes on where it stopped, and returns the averaged autoencoder."""
+    recipe: Recipe,
+    scenes: Scenes,
+    folder: Path,
+    device: torch.device,
+    tell: Tell,
+    *,
+    stop: Stop = never,
+    spec: ModelSpec = MINI,
+) -> None:
+    """The first training, on ``recipe.pictures`` of the ``scenes``; goes on where it stopped.
+
+    Ends in ``vae.safetensors``: the averaged autoencoder, its latents made zero-mean and
+    unit-variance. Raises what `loop.fit` raises.
+    """
+    _note(recipe, folder, "autoencoder", device)
     pictures = np.stack([scenes.draw(i).picture for i in range(recipe.pictures)])
     held = np.stack([example.picture for example in scenes.held_out()])
     task = AutoencoderTask(
-        MINI.vae, recipe.autoencoder, pictures, held, device, compiled=recipe.compiled
+        spec.vae, recipe.autoencoder, pictures, held, device, compiled=recipe.compiled
     )
     loop, rates = recipe.autoencoder_loop, recipe.autoencoder_rates
     plain = ("conv_in", "conv_out", "quant")
-    averaged = fit(task, loop, rates, folder / "autoencoder", plain=plain, tell=tell)
+    averaged = fit(task, loop, rates, folder / "autoencoder", plain=plain, tell=tell, stop=stop)
     vae = averaged["vae"]
     assert isinstance(vae, Vae)
     whiten(vae, to_unit(torch.from_numpy(pictures[:1024])).to(device))
-    _write(vae.state_dict(), folder / "vae.safetensors")
-    return vae
+    store.write(vae.state_dict(), folder / "vae.safetensors")
 
 
 def train_denoiser(
-    recipe: Recipe, scenes: Scenes, folder: Path, device: torch.device, tell: Tell
+    recipe: Recipe,
+    scenes: Scenes,
+    folder: Path,
+    device: torch.device,
+    tell: Tell,
+    *,
+    stop: Stop = never,
+    spec: ModelSpec = MINI,
 ) -> None:
-    """The second training, on the first one's latents; goes on where it stopped."""
-    vae = Vae(MINI.vae).eval().requires_grad_(False)
-    vae.load_state_dict(load_file(folder / "vae.safetensors"))
-    vae = vae.to(device, memory_format=torch.channels_last)
-    c = recipe.denoiser
+    """The second training, on the first one's latents; goes on where it stopped.
+
+    Ends in ``unet.safetensors`` and ``adapter.safetensors``, averaged. Raises what `loop.fit`
+    raises, and WeightsError where the autoencoder or the published text encoder is missing.
+    """
+    text, c = spec.text, recipe.denoiser
+    assert isinstance(text, BertConfig)
+    vae = Vae(spec.vae).eval().requires_grad_(False)
+    vae.load_state_dict(store.read(folder / "vae.safetensors")[0])
+    vae = convert_conv2d_weight_memory_format(vae.to(device), torch.channels_last)
+    bert, words = encoder(text)
+    reader = Reader(bert.to(device), WordPieceTokenizer(words, c.length), device)
+    _note(recipe, folder, "denoiser", device)
     banks = {
         "train": _train_bank(vae, scenes, folder, c.bank, device),
         "seen": encode(vae, scenes.seen()[::24], device),
         "held": encode(vae, scenes.held_out(), device),
     }
-    text = MINI.text
-    assert isinstance(text, BertConfig)
-    kept = vocabulary()
-    reader = Reader(
-        published(find_published(), text, kept).to(device),
-        WordPieceTokenizer(kept, c.length),
-        device,
-    )
-    task = DenoiserTask(
-        MINI.unet, text, c, Flow(), reader, scenes.subjects, banks, compiled=recipe.compiled
-    )
+    task = DenoiserTask(spec, c, reader, scenes.subjects, banks, compiled=recipe.compiled)
     plain = ("conv_in", "conv_out", "time_in", "added_in")
     loop, rates = recipe.denoiser_loop, recipe.denoiser_rates
-    averaged = fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell)
-    for name, module in averaged.items():
-        _write(module.state_dict(), folder / f"{name}.safetensors")
+    fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell, stop=stop)
+    average(folder)
+
+
+def average(folder: Path) -> int:
+    """Writes the denoiser's averaged parts as they stand in its state, finished or not.
+
+    That is ``unet.safetensors`` and ``adapter.safetensors``; a training that runs meanwhile is not
+    disturbed. Returns the state's step. WeightsError if there is no state.
+    """
+    tensors, words = store.read(folder / "denoiser" / "state.safetensors")
+    for part in ("unet", "adapter"):
+        lead = f"averaged.{part}."
+        found = {n.removeprefix(lead): t for n, t in tensors.items() if n.startswith(lead)}
+        store.write(found, folder / f"{part}.safetensors")
+    return int(words["step"])
 
 
 def vocabulary() -> list[str]:
@@ -104,17 +160,47 @@ def vocabulary() -> list[str]:
     return path.read_text("utf-8").splitlines()
 
 
+def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
+    """The published encoder with our words alone, and these. WeightsError if it is not there."""
+    words = vocabulary()
+    return published(find_published(), text, words), words
+
+
 def _train_bank(vae: Vae, scenes: Scenes, folder: Path, size: int, device: torch.device) -> Bank:
     """The training pictures as latents: read from the folder, or made once and kept there."""
     path = folder / f"bank-{size}.safetensors"
-    if path.exists():
-        return Bank(load_file(path)["latents"], tuple(scenes.facts(i) for i in range(size)))
-    bank = draw_bank(vae, scenes, size, device)
-    _write({"latents": bank.latents}, path)
-    return bank
+    if not path.exists():
+        bank = draw_bank(vae, scenes, size, device)
+        store.write({"latents": bank.latents}, path)
+        return bank
+    latents = store.read(path)[0]["latents"]
+    _require_same(vae, scenes, latents, path, device)
+    return Bank(latents, tuple(scenes.facts(i) for i in range(size)))
 
 
-def _write(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    beside = path.with_suffix(".part")
-    save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, beside)
-    beside.replace(path)
+def _require_same(
+    vae: Vae, scenes: Scenes, latents: Tensor, path: Path, device: torch.device
+) -> None:
+    """Some latents of a stored bank, made again: other pictures or another autoencoder show."""
+    some = range(0, len(latents), -(-len(latents) // 16))
+    again = encode(vae, [scenes.draw(i) for i in some], device).latents.float()
+    kept = latents[some.start : some.stop : some.step].float()
+    same = kept.shape == again.shape
+    if not same or float((kept - again).square().mean() / again.square().mean()) > 0.2**2:
+        raise WeightsError(
+            f"{path} holds other pictures than this recipe draws, or another autoencoder's "
+            "latents.\n  Remove it and it is made again, or train into another folder."
+        )
+
+
+def _note(recipe: Recipe, folder: Path, part: str, device: torch.device) -> None:
+    """Writes down with what a training was begun or taken up, for the model's card."""
+    facts = {
+        "recipe": asdict(recipe),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    write_bytes(json.dumps(facts, indent=1).encode(), folder / part / "run.json")

