@@ -138,7 +138,7 @@ STYLES: Mapping[str, StyleWords] = {
 # The style goes unsaid in 12 % of captions, and 60 % of those are 3D, so that a prompt without a
 # style is drawn in 3D: with 24 % of pictures in 3D that makes .12 x .6 / .24 and .12 x .4 / .76.
 _UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
-_SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR, _SAY_LABEL = 0.15, 0.85, 0.55, 0.75
+_SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR, _SAY_LABEL = 0.15, 0.95, 0.55, 0.75
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""The trained parts become one file of sfumato's own layout, small enough to ship.
+
+Matrices of the U-Net and of the reader are stored as int8 rows (`weights.int8`), the autoencoder
+and all that is small as float16.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.catalog import MINI
+from sfumato.errors import WeightsError
+from sfumato.nn.unet import UNet
+from sfumato.spec import BertConfig, ModelSpec
+from sfumato.train import store
+from sfumato.train.bundled import average, encoder
+from sfumato.weights.files import open_weights
+from sfumato.weights.int8 import SCALE, pack_rows
+from sfumato.weights.layouts import tables
+from sfumato.weights.load import load_model
+
+__all__ = ["Exported", "export", "pack"]
+
+_SMALL = 4096  # elements; below, a byte each saves nothing worth its error
+# The ends of the U-Net, where an error goes straight into the picture or into every block.
+_WHOLE = ("unet.conv_in.", "unet.conv_out.", "unet.time_in.", "unet.added_in.", "text.adapter.pool")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: bytes and numbers, and what packing costs.
+
+    The errors are of the U-Net's output on unit noise, against its float32 weights: the root mean
+    square and the largest deviation, both over the root mean square of the output.
+    """
+
+    path: Path
+    bytes: int
+    parameters: int
+    step: int | None
+    mean_error: float
+    largest_error: float
+
+
+def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec = MINI) -> Exported:
+    """Makes the model file ``out`` of the parts in a training's ``folder``, and tries it.
+
+    A denoiser still in training is taken as its last state's average. ``card`` goes into the
+    file's header beside the model's name. Raises WeightsError where a part is missing or does not
+    fit the model, OutputError where the file cannot be written.
+    """
+    state = folder / "denoiser" / "state.safetensors"
+    step = average(folder) if state.exists() else None
+    assert isinstance(spec.text, BertConfig)
+    parts = {f"text.bert.{n}": t for n, t in encoder(spec.text)[0].state_dict().items()}
+    for lead, name in (("unet.", "unet"), ("vae.", "vae"), ("text.adapter.", "adapter")):
+        found, _ = store.read(folder / f"{name}.safetensors")
+        parts |= {f"{lead}{n}": t for n, t in found.items()}
+    size = store.write(pack(parts), out, {"model": spec.name, **card})
+    unet = UNet(spec.unet)
+    unet.load_state_dict(
+        {n.removeprefix("unet."): t for n, t in parts.items() if n.startswith("unet.")}
+    )
+    mean, largest = _errors(unet.eval(), out, spec)
+    count = sum(t.numel() for t in parts.values())
+    return Exported(out, size, count, step, mean, largest)
+
+
+def pack(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file of our layout in their smaller form, by the same names."""
+    packed: dict[str, Tensor] = {}
+    for name, tensor in parts.items():
+        if not bool(tensor.isfinite().all()):
+            raise WeightsError(f"{name} holds values that are no numbers: the training fell apart.")
+        small = tensor.ndim < 2 or tensor.numel() < _SMALL
+        if small or name.startswith(("vae.", *_WHOLE)):
+            packed[name] = tensor.half()
+        else:
+            packed[name], packed[name + SCALE] = pack_rows(tensor)
+    return packed
+
+
+@torch.no_grad()
+def _errors(exact: UNet, path: Path, spec: ModelSpec) -> tuple[float, float]:
+    """Loads the file as the engine does; root mean square and largest deviation of its U-Net."""
+    stored = load_model(open_weights(path), spec, tables("sfumato", spec), torch.float32).unet
+    rng, c = np.random.default_rng(0), spec.unet
+
+    def draw(*shape: int) -> Tensor:
+        return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+    x, context = draw(4, c.in_channels, 16, 16), draw(4, 8, c.context)
+    time = torch.tensor([50.0, 350.0, 650.0, 950.0])
+    added = None if c.added is None else draw(4, c.added)
+    want = exact(x, time, context, added=added)
+    off = stored(x, time, context, added=added) - want
+    scale = float(want.square().mean().sqrt())
+    return float(off.square().mean().sqrt()) / scale, float(off.abs().max()) / scale
