@@ -204,9 +204,9 @@ def test_a_foreign_text_that_cannot_be_followed_is_refused(tmp_path: Path, line:
     "text", ["a" * 200_000, " " * 200_000 + ".", 'a: "' * 50_000, "a\n" * 99_999]
 )
 def test_a_hostile_text_takes_no_time(text: str):
-    start = time.perf_counter()
+    start = time.process_time()
     split_parameters(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_picture_without_a_recipe_says_so(tmp_path: Path):

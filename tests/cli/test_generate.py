@@ -1,5 +1,6 @@
 """`sfumato generate` writes what was asked for, tells how to make it again, and refuses cleanly."""
 
+import errno
 import os
 import shlex
 import signal
@@ -264,6 +265,26 @@ def test_a_disk_without_room_is_told_before_the_first_step(
     message = sfumato("generate", "fox", "--size", "1024", "--out", "b.png").refused()
     assert "3.0 MB are free there, and 4.1 MB may be needed; make room" in message
     assert steps == [1, 2, 3, 4]
+
+
+def test_a_disk_that_fills_up_keeps_the_pictures_before_and_nothing_half_written(
+    sfumato: Sfumato, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    left = [2]
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr("sfumato.images.files.os.fsync", fsync)
+    answer = sfumato("generate", "fox", "--seed", "1", "--count", "4")
+    assert answer.status == 2
+    expected = f"cannot write out{os.sep}fox-3.png: no space left on device; make room"
+    assert answer.err.splitlines()[-1].startswith(f"error: {expected}")
+    assert files(tmp_path) == ["out/fox-1.png", "out/fox-2.png"]
 
 
 def test_a_fault_of_the_program_is_not_hidden(sfumato: Sfumato, engine: FakeEngine):

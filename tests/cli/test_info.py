@@ -1,6 +1,9 @@
 """`sfumato info` says how a picture was made, and no stranger's text steers the terminal."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -69,6 +72,19 @@ def test_control_characters_of_a_stranger_are_written_out(sfumato: Sfumato, tmp_
     out = sfumato("info", "a.png").out
     assert all(char.isprintable() or char == "\n" for char in out)
     assert r"fox \x1b]0;owned\x07 \x9b31m \u202e" in out
+
+
+def test_a_terminal_without_unicode_is_served(sfumato: Sfumato, tmp_path: Path):
+    sfumato("generate", "狐", "--out", "a.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "sfumato", "info", "a.png"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert r"prompt    \u72d0" in done.stdout
 
 
 @pytest.mark.parametrize(

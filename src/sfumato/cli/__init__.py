@@ -5,6 +5,7 @@ This room alone reads argv. Nothing here imports torch before a picture is asked
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None, *, make_engine: MakeEngine | None = 
     """
     from sfumato.errors import SfumatoError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode shows \u72d0 for 狐
+            stream.reconfigure(errors="backslashreplace")
     try:
         import typer
 
