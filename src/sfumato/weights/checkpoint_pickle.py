@@ -24,7 +24,7 @@ from sfumato.weights.entries import WIDTHS, Entry, Weights
 
 LIMIT = 256 * 2**20  # of the pickle alone; that of Stable Diffusion takes some 200 kB
 
-STORAGES = {
+STORAGES: Mapping[str, str] = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
     "HalfStorage": "float16",
@@ -39,18 +39,20 @@ STORAGES = {
 
 # What training frameworks leave beside the weights: seen in published checkpoints, not needed, and
 # answered by a stand-in that does nothing.
-BYSTANDERS = {
-    "_codecs.encode",
-    "argparse.Namespace",
-    "numpy.core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.dtype",
-    "numpy.ndarray",
-    "torch.device",
-    "torch.nn.modules.container.ParameterDict",
-}
+BYSTANDERS = frozenset(
+    {
+        "_codecs.encode",
+        "argparse.Namespace",
+        "numpy.core.multiarray.scalar",
+        "numpy.core.multiarray._reconstruct",
+        "numpy._core.multiarray.scalar",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.dtype",
+        "numpy.ndarray",
+        "torch.device",
+        "torch.nn.modules.container.ParameterDict",
+    }
+)
 BYSTANDER_ROOMS = ("pytorch_lightning.callbacks.", "lightning.pytorch.callbacks.")
 
 # What zipfile and the pickle's reader raise on damaged input.

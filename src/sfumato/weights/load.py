@@ -29,7 +29,7 @@ __all__ = ["Parts", "load_model", "load_part"]
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 
-FLOATS = {"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"}
+FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ then the tensors' bytes, little-endian, rows one after another.
 """
 
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, TypeGuard, cast
@@ -14,7 +15,7 @@ from sfumato.weights.entries import Entry, Weights
 
 LIMIT = 100_000_000  # the format's own limit to a header
 
-NAMES = {
+NAMES: Mapping[str, str] = {
     "F64": "float64",
     "F32": "float32",
     "F16": "float16",
