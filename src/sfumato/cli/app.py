@@ -304,4 +304,7 @@ def train(context: typer.Context) -> None:
     """Train a model of your own."""
     from sfumato.cli.train import app
 
-    get_command(app).main(context.args, prog_name="sfumato train", standalone_mode=False)
+    words = context.args
+    status: object = get_command(app).main(words, prog_name="sfumato train", standalone_mode=False)
+    if isinstance(status, int):
+        raise typer.Exit(status)
