@@ -31,8 +31,9 @@ picture: $(VENV)/.runtime ## Paint PROMPT; also SEED, STEPS, SIZE, OUT, MODEL ..
 		"$$PICTURE_$(word)"}) $${PICTURE_WANDER:+--wander} -- "$$PICTURE_PROMPT"
 	@echo '(here, sfumato is $(BIN)/sfumato)'
 
+# The tests' networks are tiny: threads would only wait for one another, on a busy machine for minutes.
 test: $(VENV)/.test lint ## Set up and run every check and every test
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-report=term
 
 lint: $(VENV)/.test ## Style, types and the order of the floors
 	$(BIN)/ruff check .
