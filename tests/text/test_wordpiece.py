@@ -23,7 +23,7 @@ def tokenizer() -> WordPieceTokenizer:
     return WordPieceTokenizer(VOCABULARY, length=16)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     prompt=st.one_of(
         st.text(max_size=30),

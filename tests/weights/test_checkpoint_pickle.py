@@ -227,7 +227,7 @@ def test_methods_put_over_those_of_a_dict_are_not_asked(tmp_path: Path) -> None:
     assert list(open_weights(saved(tmp_path / "m.ckpt", state)).entries) == ["w"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_checkpoint_never_ends_in_another_error(
     tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, int]]
@@ -245,7 +245,7 @@ def test_a_damaged_checkpoint_never_ends_in_another_error(
     assert all(e.offset + e.extent <= len(data) for e in weights.entries.values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_pickle_never_ends_in_another_error(
     tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, int]]

@@ -157,7 +157,7 @@ def test_another_kind_of_file_is_named(tmp_path: Path, head: bytes, words: str) 
     refused(path, words)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.binary(max_size=80))
 def test_no_bytes_whatever_end_in_another_error(tmp_path_factory: object, data: bytes) -> None:
     assert isinstance(tmp_path_factory, pytest.TempPathFactory)
@@ -167,7 +167,7 @@ def test_no_bytes_whatever_end_in_another_error(tmp_path_factory: object, data: 
         open_weights(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(place=st.integers(0, 400), value=st.integers(0, 255))
 def test_a_damaged_header_is_refused_or_describes_the_same_bytes(
     tmp_path_factory: object, place: int, value: int
