@@ -74,8 +74,11 @@ def pack(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a file of our layout in their smaller form, by the same names."""
     packed: dict[str, Tensor] = {}
     for name, tensor in parts.items():
-        if not bool(tensor.isfinite().all()):
-            raise WeightsError(f"{name} holds values that are no numbers: the training fell apart.")
+        if not bool(tensor.half().isfinite().all()):
+            raise WeightsError(
+                f"{name} holds values that are no numbers, or beyond 65,504: the training fell "
+                "apart. Train again with lower learning rates."
+            )
         small = tensor.ndim < 2 or tensor.numel() < _SMALL
         if small or name.startswith(("vae.", *_WHOLE)):
             packed[name] = tensor.half()

@@ -80,7 +80,7 @@ def trim(vocabulary: Sequence[str], texts: Iterable[str]) -> list[str]:
     used = {i for text in texts for i in whole.read(text).ids}
     kept: list[str] = []
     for i, piece in enumerate(vocabulary):
-        plain = _PLAIN.fullmatch(piece) is not None
+        plain = _PLAIN.fullmatch(piece) is not None and not piece.startswith("[unused")
         letter = len(piece.removeprefix("##")) == 1
         if piece in _MARKS or i in used or (plain and (letter or len(kept) < _COMMON)):
             kept.append(piece)

@@ -1,0 +1,177 @@
+"""Both trainings of a tiny model from drawings to parts, and what is refused on the way."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato.errors import WeightsError
+from sfumato.nn.bert import Bert
+from sfumato.spec import BertConfig
+from sfumato.train import bundled, store
+from sfumato.train.autoencoder import AutoencoderConfig
+from sfumato.train.bundled import Recipe, average, train_autoencoder, train_denoiser
+from sfumato.train.denoiser import DenoiserConfig
+from sfumato.train.loop import LoopConfig, never
+from sfumato.train.scenes import SceneConfig, Scenes
+from tests.train import tiny
+
+LOOP = LoopConfig(steps=4, warmup=1, cooldown=2, log_steps=2, validate_steps=4)
+SCENES = SceneConfig(size=32)
+RECIPE = Recipe(
+    pictures=24,
+    autoencoder=AutoencoderConfig(batch=2, crop=16),
+    autoencoder_loop=LOOP,
+    scenes=SCENES,
+    denoiser=DenoiserConfig(batch=2, bank=12),
+    denoiser_loop=LOOP,
+    compiled=False,
+)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    path = tmp_path_factory.mktemp("pack") / "emoji.zip"
+    tiny.pack(path)
+    return Scenes(path, SCENES)
+
+
+@pytest.fixture(autouse=True)
+def small_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published encoder's place is taken by one of a layer."""
+
+    def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
+        return tiny.reader().bert, tiny.WORDS
+
+    monkeypatch.setattr(bundled, "encoder", encoder)
+
+
+def silent(_: dict[str, float]) -> None: ...
+
+
+def first(scenes: Scenes, folder: Path) -> None:
+    train_autoencoder(RECIPE, scenes, folder, tiny.CPU, silent, spec=tiny.SPEC)
+
+
+def second(
+    scenes: Scenes,
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    stop: Callable[[], bool] = never,
+) -> None:
+    train_denoiser(recipe, scenes, folder, tiny.CPU, silent, stop=stop, spec=tiny.SPEC)
+
+
+@pytest.fixture(scope="module")
+def trained(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    first(scenes, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """A folder with a trained autoencoder."""
+    (tmp_path / "vae.safetensors").write_bytes((trained / "vae.safetensors").read_bytes())
+    return tmp_path
+
+
+def test_the_autoencoder_ends_in_unit_latents_and_notes_how_it_was_made(
+    scenes: Scenes, trained: Path
+) -> None:
+    from sfumato.nn.vae import Vae
+    from sfumato.train.denoiser import draw_bank
+
+    vae = Vae(tiny.VAE).eval().requires_grad_(False)
+    vae.load_state_dict(store.read(trained / "vae.safetensors")[0])
+    latents = draw_bank(vae, scenes, RECIPE.pictures, tiny.CPU).latents.float()
+    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=0.02, rtol=0)
+    note = json.loads((trained / "autoencoder" / "run.json").read_text())
+    assert note["recipe"]["autoencoder"]["crop"] == 16
+    assert note["threads"] == 1
+
+
+def test_training_again_what_is_trained_changes_nothing(scenes: Scenes, trained: Path) -> None:
+    before = (trained / "vae.safetensors").read_bytes()
+    first(scenes, trained)
+    assert (trained / "vae.safetensors").read_bytes() == before
+
+
+def test_the_denoiser_ends_in_its_averaged_parts(scenes: Scenes, folder: Path) -> None:
+    second(scenes, folder)
+    state, words = store.read(folder / "denoiser" / "state.safetensors")
+    assert words["step"] == "4"
+    for part in ("unet", "adapter"):
+        tensors, _ = store.read(folder / f"{part}.safetensors")
+        assert tensors
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, state[f"averaged.{part}.{name}"])
+    line = json.loads((folder / "denoiser" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"held_loss", "seen_loss"} <= line.keys()
+
+
+def test_stopped_and_taken_up_the_stored_bank_serves(scenes: Scenes, folder: Path) -> None:
+    whole = folder / "whole"
+    whole.mkdir()
+    (whole / "vae.safetensors").write_bytes((folder / "vae.safetensors").read_bytes())
+    second(scenes, whole)
+    with pytest.raises(KeyboardInterrupt):
+        second(scenes, folder, stop=lambda: True)
+    assert (folder / "bank-12.safetensors").exists()
+    second(scenes, folder)
+    for part in ("unet", "adapter"):
+        name = f"{part}.safetensors"
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_denoiser_in_training_can_be_averaged_for_a_look(scenes: Scenes, folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        second(scenes, folder, stop=lambda: True)
+    assert not (folder / "unet.safetensors").exists()
+    assert average(folder) == 1
+    state, _ = store.read(folder / "denoiser" / "state.safetensors")
+    tensors, _ = store.read(folder / "unet.safetensors")
+    assert torch.equal(tensors["conv_in.weight"], state["averaged.unet.conv_in.weight"])
+
+
+def test_nothing_trained_is_nothing_to_average(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"There is no .*state\.safetensors"):
+        average(tmp_path)
+
+
+def test_a_denoiser_needs_an_autoencoder_first(scenes: Scenes, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"There is no .*vae\.safetensors"):
+        second(scenes, tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"seed": 5}, {"emphasis": 9.0, "seed": 1}, {"ground": 0.0}])
+def test_a_bank_of_other_pictures_is_refused(
+    change: dict[str, float], scenes: Scenes, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        second(scenes, folder, stop=lambda: True)
+    path = tmp_path_factory.mktemp("pack") / "emoji.zip"
+    tiny.pack(path)
+    other = Scenes(path, replace(SCENES, **change))
+    with pytest.raises(WeightsError, match=r"bank-12\.safetensors holds other pictures"):
+        second(other, folder)
+
+
+def test_a_bank_of_another_autoencoder_is_refused(scenes: Scenes, folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        second(scenes, folder, stop=lambda: True)
+    tensors, _ = store.read(folder / "vae.safetensors")
+    tensors["encoder.quant.weight"] = -tensors["encoder.quant.weight"]
+    store.write(tensors, folder / "vae.safetensors")
+    with pytest.raises(WeightsError, match="another autoencoder"):
+        second(scenes, folder)
+
+
+def test_the_vocabulary_is_the_bundled_model_s() -> None:
+    from sfumato.catalog import MINI
+
+    assert isinstance(MINI.text, BertConfig)
+    assert len(bundled.vocabulary()) == MINI.text.vocab
