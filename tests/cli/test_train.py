@@ -1,0 +1,256 @@
+"""`sfumato train`: refusals in a line, Ctrl-C that keeps the state, files where they belong."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato.cli import train as room
+from sfumato.train import bundled, store
+from sfumato.train.bundled import Recipe
+from sfumato.train.scenes import Scenes
+from tests.cli.conftest import Sfumato
+from tests.train import tiny
+
+Tell = Callable[[dict[str, float]], None]
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    tiny.pack(tmp_path / "data" / "emoji.zip")
+
+
+def test_help_names_every_step(sfumato: Sfumato) -> None:
+    answer = sfumato("train", "--help")
+    assert answer.status == 0
+    for name in ("data", "autoencoder", "denoiser", "export", "report", "sheet"):
+        assert name in answer.out
+
+
+def test_missing_pictures_are_told_with_what_to_do(sfumato: Sfumato) -> None:
+    said = sfumato("train", "denoiser", "--data", "none.zip").refused()
+    assert "no training pictures at none.zip" in said
+    assert "build" in said
+
+
+def test_an_unknown_setting_is_refused_by_name(sfumato: Sfumato, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("[denoiser]\nbach = 3\n")
+    said = sfumato("train", "denoiser", "--config", "my.toml").refused()
+    assert "'denoiser.bach'" in said
+    assert "batch" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--device", "tpu"), "no device 'tpu'"),
+        (("--steps", "0"), "--steps': Input should be greater"),
+        (("--batch", "many"), "--batch': Input should be a valid integer"),
+        (("--stepz", "3"), "--stepz"),
+    ],
+)
+def test_a_wrong_option_is_refused(words: tuple[str, ...], said: str, sfumato: Sfumato) -> None:
+    assert said in sfumato("train", "autoencoder", *words).refused()
+
+
+def test_a_machine_without_a_compiler_is_told_of_the_other_way(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "--no-compile" in sfumato("train", "denoiser", "--device", "cpu").refused()
+
+
+def test_the_data_of_a_machine_without_npm(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    said = sfumato("train", "data", "--out", "x.zip", "--cache", "cache").refused()
+    assert "npm" in said
+    assert not Path("x.zip").exists()
+
+
+def test_a_denoiser_without_an_autoencoder_is_told(sfumato: Sfumato) -> None:
+    said = sfumato("train", "denoiser", "--no-compile", "--folder", "run").refused()
+    assert "vae.safetensors" in said
+
+
+def test_exporting_nothing_is_told(sfumato: Sfumato) -> None:
+    said = sfumato("train", "export", "--folder", "run").refused()
+    assert "There is no run/" in said
+
+
+class Told:
+    """Stands for a training: notes what it was given, and tells two lines."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Recipe, Path]] = []
+
+    def train(
+        self,
+        recipe: Recipe,
+        scenes: Scenes,
+        folder: Path,
+        device: torch.device,
+        tell: Tell,
+        *,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.calls.append((recipe, folder))
+        tell({"step": 20, "loss": 1.25, "seconds_a_step": 0.5, "held_loss": 1.5})
+        tell({"step": 40, "loss": 1.0, "seconds_a_step": 0.5})
+        assert not stop()
+
+
+def test_options_stand_in_place_of_the_recipe_s(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = Told()
+    monkeypatch.setattr(bundled, "train_denoiser", told.train)
+    (tmp_path / "my.toml").write_text("[denoiser]\ndrop = 0.5\nbatch = 9\n")
+    answer = sfumato(
+        "train",
+        "denoiser",
+        "--steps",
+        "40",
+        "--batch",
+        "3",
+        "--config",
+        "my.toml",
+        "--no-compile",
+        "--folder",
+        "run",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    )
+    assert answer.status == 0
+    ((recipe, folder),) = told.calls
+    assert (recipe.denoiser.batch, recipe.denoiser.drop) == (3, 0.5)
+    assert recipe.denoiser_loop.steps == 40
+    assert not recipe.compiled
+    assert folder == Path("run")
+    assert "step 20 of 40, loss 1.25, held 1.5, 0.50 s a step, 10 s left" in answer.err
+    assert "step 40 of 40, loss 1, 0.50 s a step\n" in answer.err
+    assert answer.out.splitlines() == ["run/unet.safetensors", "run/adapter.safetensors"]
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_between_steps_keeps_the_state_and_the_same_words_go_on(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sfumato.train import autoencoder
+
+    seen: list[int] = []
+    loss = autoencoder.AutoencoderTask.loss
+
+    def interrupted(self: autoencoder.AutoencoderTask, step: int) -> torch.Tensor:
+        seen.append(step)
+        if step == 2 and len(seen) == 2:
+            interrupt()
+        return loss(self, step)
+
+    monkeypatch.setattr(autoencoder.AutoencoderTask, "loss", interrupted)
+    monkeypatch.setattr(bundled.train_autoencoder, "__kwdefaults__", {"spec": tiny.SPEC})
+    (tmp_path / "my.toml").write_text(
+        "compiled = false\npictures = 4\n"
+        "[drawings]\nsize = 32\nfocus = true\n"
+        "[autoencoder]\ncrop = 16\nbatch = 2\n"
+        "[autoencoder_loop]\nlog_steps = 1\nvalidate_steps = 4\n"
+    )
+    words = (
+        "train",
+        "autoencoder",
+        "--config",
+        "my.toml",
+        "--steps",
+        "4",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    )
+    answer = sfumato(*words)
+    assert answer.status == 130
+    assert "Stopping after this step" in answer.err
+    state = tmp_path / "runs" / "mini" / "autoencoder" / "state.safetensors"
+    assert store.read(state)[1] == {"step": "2"}
+    assert sfumato(*words).status == 0
+    assert seen == [1, 2, 3, 4]
+    assert (tmp_path / "runs" / "mini" / "vae.safetensors").exists()
+
+
+def test_ctrl_c_before_the_first_step_is_at_once(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached: list[str] = []
+
+    def drawing(*_: object, **__: object) -> None:
+        interrupt()
+        reached.append("on")
+
+    monkeypatch.setattr(bundled, "train_autoencoder", drawing)
+    before = signal.getsignal(signal.SIGINT)
+    assert sfumato("train", "autoencoder", "--no-compile", "--device", "cpu").status == 130
+    assert reached == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with room._stopping() as stop:
+        assert not stop()
+        interrupt()
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+
+
+def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sfumato.train import export
+    from sfumato.train.export import Exported
+
+    first, second = Told(), Told()
+    monkeypatch.setattr(bundled, "train_autoencoder", first.train)
+    monkeypatch.setattr(bundled, "train_denoiser", second.train)
+
+    def make(folder: Path, out: Path, card: dict[str, str]) -> Exported:
+        return Exported(out, 39_000_000, 35_000_000, 6500, 0.0078, 0.036)
+
+    monkeypatch.setattr(export, "export", make)
+    words = ("train", "--no-compile", "--device", "cpu", "--folder", "run")
+    answer = sfumato(*words)
+    assert answer.status == 0
+    assert len(first.calls) == len(second.calls) == 1
+    assert "35,000,000 numbers in 39.0 MB" in answer.out
+    assert "off by 0.78%, at most 3.60%" in answer.out
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "vae.safetensors").write_bytes(b"")
+    assert "Autoencoder: trained already." in sfumato(*words).err
+    assert len(first.calls) == 1
+    assert len(second.calls) == 2
+
+
+def test_the_report_is_rows_of_a_table(sfumato: Sfumato, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "denoiser"
+    folder.mkdir(parents=True)
+    (folder / "log.jsonl").write_text('{"step": 10, "loss": 0.25, "seconds_a_step": 3.0}\n')
+    answer = sfumato("train", "report", "--folder", "run")
+    assert answer.out.splitlines() == [
+        "| denoiser steps | 10 |",
+        "| denoiser seconds | 30 |",
+        "| denoiser train loss | 0.25 |",
+    ]
+
+
+def test_a_sheet_of_an_unknown_model_is_refused_before_it_paints(sfumato: Sfumato) -> None:
+    assert "none.safetensors" in sfumato("train", "sheet", "none.safetensors", "a.png").refused()
+    assert not Path("a.png").exists()
