@@ -37,7 +37,7 @@ from sfumato.weights.hashes import digest
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
 
-__all__ = ["Engine", "Progress", "Run", "choose_device"]
+__all__ = ["Engine", "Progress", "Run", "choose_device", "room"]
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 SEED_BITS = 32  # of a drawn seed: short enough to be typed again
@@ -210,20 +210,28 @@ class Engine:
 
     def _require_room(self, request: Request, spec: ModelSpec) -> None:
         """Refuses a size that this device cannot hold, before it is tried."""
+        assert request.width is not None and request.height is not None
         width, height = request.width, request.height
-        assert width is not None
-        assert height is not None
-        bytes_each = 4 if self.precision != "fp16" else 2
-        # The decoder's widest moment: three feature maps of its finest level's input.
-        widest = 3 * max(spec.vae.channels[:2]) / spec.vae.patch**2
-        need = width * height * widest * bytes_each
-        have = _memory(self.device)
+        need, have = room(spec, width, height, self.precision), _memory(self.device)
         if have is not None and need > have:
-            side = int((have / (widest * bytes_each)) ** 0.5) // 64 * 64
+            side = int((have / need * width * height) ** 0.5) // 64 * 64
             raise RequestError(
                 f"{width}x{height} needs about {need / 2**30:.0f} GiB on {self.device}, which has "
                 f"{have / 2**30:.0f}. Up to about {side}x{side} fits."
             )
+
+
+def room(spec: ModelSpec, width: int, height: int, precision: str) -> int:
+    """Bytes that a picture of this size in pixels needs at the least, beside the weights.
+
+    The widest moment of either network: a block's input, its normalised copy and its output, at
+    the finest level; for the U-Net with both prompts, and with the skip beside its input.
+    """
+    bytes_each = PRECISIONS[precision].itemsize
+    vae, unet = spec.vae, spec.unet
+    decoder = 3 * max(vae.channels[:2]) * max(bytes_each, 4) * width * height // vae.patch**2
+    denoiser = 2 * 3 * sum(unet.channels[:2]) * bytes_each * width * height // vae.factor**2
+    return max(decoder, denoiser)
 
 
 def _find(asked: str) -> tuple[Path, str]:
