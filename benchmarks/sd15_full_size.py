@@ -139,35 +139,37 @@ def theirs_run(
 
 
 @torch.no_grad()
-def compare_runs(model: StableDiffusion, parts: dict[str, Any], size: int, steps: int) -> None:
-    """Trajectories and finished pictures."""
-    for sampler, (schedule, _, is_scaled) in RUNS.items():
-        request = Request(
-            prompt=PROMPT,
-            negative=NEGATIVE,
-            seed=7,
-            steps=steps,
-            guidance=GUIDANCE,
-            sampler=sampler,
-            schedule=schedule,
-            width=size,
-            height=size,
-        )
-        ours = [step.x for step in generate(model, request)]
-        theirs = theirs_run(parts, model, sampler, size, steps)
-        levels = sigmas(schedule, PROCESS, steps)[1:].tolist()
-        worst = max(
-            relative(PROCESS.model_input(x, sigma) if is_scaled else x, other)
-            for x, other, sigma in zip(ours, theirs, levels, strict=True)
-        )
-        latent = theirs[-1].to(model.unet.conv_in.weight.dtype) / SD15.vae.scale
-        pictures = [model.decode(ours[-1]), parts["vae"].decode(latent).sample.float()]
-        mine, other = (np.asarray(to_images(p)[0], dtype=int) for p in pictures)
-        grey = np.abs(mine - other)
-        print(
-            f"{sampler:9} {steps} steps  trajectory {worst:.1e}  picture: at most {grey.max()} "
-            f"grey levels, {np.mean(grey > 0):.2%} of values differ (spread {mine.std():.0f})"
-        )
+def compare_run(
+    model: StableDiffusion, parts: dict[str, Any], sampler: str, size: int, steps: int
+) -> None:
+    """One trajectory and the finished picture."""
+    schedule, _, is_scaled = RUNS[sampler]
+    request = Request(
+        prompt=PROMPT,
+        negative=NEGATIVE,
+        seed=7,
+        steps=steps,
+        guidance=GUIDANCE,
+        sampler=sampler,
+        schedule=schedule,
+        width=size,
+        height=size,
+    )
+    ours = [step.x for step in generate(model, request)]
+    theirs = theirs_run(parts, model, sampler, size, steps)
+    levels = sigmas(schedule, PROCESS, steps)[1:].tolist()
+    worst = max(
+        relative(PROCESS.model_input(x, sigma) if is_scaled else x, other)
+        for x, other, sigma in zip(ours, theirs, levels, strict=True)
+    )
+    latent = theirs[-1].to(model.unet.conv_in.weight.dtype) / SD15.vae.scale
+    pictures = [model.decode(ours[-1]), parts["vae"].decode(latent).sample.float()]
+    mine, other = (np.asarray(to_images(p)[0], dtype=int) for p in pictures)
+    grey = np.abs(mine - other)
+    print(
+        f"{sampler:9} {steps} steps  trajectory {worst:.1e}  picture: at most {grey.max()} "
+        f"grey levels, {np.mean(grey > 0):.2%} of values differ (spread {mine.std():.0f})"
+    )
 
 
 @torch.no_grad()
@@ -197,6 +199,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--samplers", nargs="*", choices=RUNS, default=list(RUNS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
@@ -215,7 +218,8 @@ def main() -> int:
         )
         print(f"our model loaded in {time.perf_counter() - start:.1f} s")
         compare_parts(model, parts, options.size)
-        compare_runs(model, parts, options.size, options.steps)
+        for sampler in options.samplers:
+            compare_run(model, parts, sampler, options.size, options.steps)
         compare_seconds(model, parts, options.size, options.rounds)
     return 0
 

@@ -210,7 +210,8 @@ class Engine:
 
     def _require_room(self, request: Request, spec: ModelSpec) -> None:
         """Refuses a size that this device cannot hold, before it is tried."""
-        assert request.width is not None and request.height is not None
+        assert request.width is not None
+        assert request.height is not None
         width, height = request.width, request.height
         need, have = room(spec, width, height, self.precision), _memory(self.device)
         if have is not None and need > have:
