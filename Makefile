@@ -59,7 +59,8 @@ $(BIN)/python:
 	@requirements/make-venv.sh $(VENV)
 
 # One stamp for each set of pins: it is made again only when a pin or the package's own table changes.
-# Each set holds the runtime's. Python compiles a module when it is first imported, and most of what is installed never is.
+# Each set holds the runtime's. Python compiles a module when it is first imported, and most of what
+# is installed never is.
 $(VENV)/.%: requirements/%.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing $< (once; torch is the largest part)'
 	$(PIP) install --no-compile -r $<
