@@ -203,6 +203,15 @@ def test_ctrl_c_before_the_first_step_is_at_once(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_request_to_end_is_heard_like_ctrl_c() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with room._stopping() as stop:
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_a_second_ctrl_c_does_not_wait() -> None:
     with room._stopping() as stop:
         assert not stop()

@@ -277,7 +277,10 @@ def _begin(order: Order) -> tuple[Recipe, torch.device]:
 
 @contextmanager
 def _stopping() -> Generator[Stop, None, None]:
-    """Ctrl-C is heard between two steps, once there are steps; before, or twice, it is at once."""
+    """Ctrl-C is heard between two steps, once there are steps; before, or twice, it is at once.
+
+    So is the system's polite request to end, as a machine that shuts down makes it.
+    """
     steps = asked = False
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -285,18 +288,19 @@ def _stopping() -> Generator[Stop, None, None]:
         if asked or not steps:
             raise KeyboardInterrupt
         asked = True
-        note("Stopping after this step. Ctrl-C again stops at once and loses what is not saved.")
+        note("Stopping after this step. Ctrl-C again: at once, and what is not saved is lost.")
 
     def stop() -> bool:
         nonlocal steps
         steps = True
         return asked
 
-    before = signal.signal(signal.SIGINT, hear)
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _teller(steps: int) -> Tell:
