@@ -6,7 +6,7 @@ The only file that names a device.
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -39,7 +39,11 @@ from sfumato.weights.load import load_model
 
 __all__ = ["Engine", "Progress", "Run", "choose_device", "room"]
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PRECISIONS: Mapping[str, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 SEED_BITS = 32  # of a drawn seed: short enough to be typed again
 
 

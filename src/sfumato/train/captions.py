@@ -19,8 +19,8 @@ COLOURS = frozenset(
 )
 # Looks that have no colour of their own: nothing in them is "a yellow heart".
 COLOURLESS = frozenset({"line art", "blueprint", "pencil sketch", "silhouette"})
-_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
-_IRREGULAR = {
+_COUNTS: Mapping[int, str] = {1: "one", 2: "two", 3: "three", 4: "four"}
+_IRREGULAR: Mapping[str, str] = {
     "mouse": "mice",
     "wolf": "wolves",
     "leaf": "leaves",

@@ -68,7 +68,7 @@ _DARK = 96.0  # luminance below which black lines turn white
 _COLOURED = ("3d", "gradient", "flat", "cartoon", "blob", "sticker", "soft")
 _FRUIT_ORANGE = "1f34a"  # "an orange" names a thing, not a colour
 _BLACK = ("line art", "silhouette")
-_HELD_NAMES = {
+_HELD_NAMES: Mapping[str, str] = {
     "fluent-3d": "3d",
     "fluent-emoji": "gradient",
     "fluent-emoji-flat": "flat",

@@ -59,7 +59,7 @@ _LEFT_GROUPS = frozenset({"component", "symbols", "flags"})
 # Weapons, cigarettes, rude gestures: not wanted in what the model can draw.
 LEFT_OUT = frozenset({"1f52b", "1f5e1", "2694", "1f4a3", "1f6ac", "1f595", "1faef"})
 
-_HYPERNYMS = {
+_HYPERNYMS: Mapping[str, str] = {
     "animal-bird": "bird",
     "animal-bug": "insect",
     "plant-flower": "flower",
@@ -73,7 +73,12 @@ _HYPERNYMS = {
     "clothing": "clothing",
     "tool": "tool",
 }
-_HYPERNYM_STEMS = {"face": "face", "cat": "cat", "animal": "animal", "food": "food"}
+_HYPERNYM_STEMS: Mapping[str, str] = {
+    "face": "face",
+    "cat": "cat",
+    "animal": "animal",
+    "food": "food",
+}
 
 
 def packages() -> list[Package]:
