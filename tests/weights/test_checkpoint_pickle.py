@@ -227,6 +227,44 @@ def test_methods_put_over_those_of_a_dict_are_not_asked(tmp_path: Path) -> None:
     assert list(open_weights(saved(tmp_path / "m.ckpt", state)).entries) == ["w"]
 
 
+def text(word: str) -> bytes:
+    return b"X" + struct.pack("<I", len(word)) + word.encode()
+
+
+STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\x04tQ"
+FOUR = b"(K\x04t(K\x01t"  # a shape of (4,), strides of (1,)
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE + b"K\x00" + FOUR + b"\x89NtR"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        b"(" + STORAGE + text("float32") + b"J\x9c\xff\xff\xff" + FOUR + b"tb",  # starts before
+        b"(" + STORAGE + text("float32") + b"K\x00" + text("abc") + b"(K\x01ttb",  # no shape
+        b"(" + STORAGE + text("evil") + b"K\x00" + FOUR + b"tb",  # no type
+        b"(" + text("x") + text("float32") + b"K\x00" + FOUR + b"tb",  # no storage
+        b"}" + text("offset") + b"K\x07sb",
+        b"N}" + text("offset") + b"K\x07s\x86b",
+    ],
+)
+def test_what_was_checked_of_a_tensor_cannot_be_changed_afterwards(
+    tmp_path: Path, change: bytes
+) -> None:
+    whole = b"\x80\x02}" + text("w") + TENSOR
+    path = archive(tmp_path / "good.ckpt", whole + b"s.", **{"data/0": bytes(16)})
+    assert open_weights(path).entries["w"].shape == (4,)
+    path = archive(tmp_path / "m.ckpt", whole + change + b"s.", **{"data/0": bytes(16)})
+    refused(path, "index cannot be read")
+
+
+def test_a_byte_order_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "m.ckpt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", pickle.dumps({}, protocol=2))
+        file.writestr("archive/byteorder", b"little" + bytes(2**20))
+    refused(path, "other byte order")
+
+
 @settings(max_examples=100, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_checkpoint_never_ends_in_another_error(

@@ -194,6 +194,24 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     refused(tmp_path / "pipe.safetensors", "is not a regular file")
 
 
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (b'{"a": FIRST, "b": THIRD}', "4 bytes before b belong to no tensor"),
+        (b'{"a": SECOND}', "4 bytes before a belong to no tensor"),
+        (b'{"a": FIRST}', "8 bytes at its end belong to no tensor"),
+        (b'{"a": FIRST, "b": SECOND, "a": THIRD}', "4 bytes before b belong to no tensor"),
+    ],
+)
+def test_bytes_that_no_tensor_owns_are_told(tmp_path: Path, header: bytes, words: str) -> None:
+    for n, place in enumerate((b"FIRST", b"SECOND", b"THIRD")):
+        row = {"dtype": "F32", "shape": [1], "data_offsets": [4 * n, 4 * n + 4]}
+        header = header.replace(place, json.dumps(row).encode())
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(12))
+    refused(path, words)
+
+
 # ---- folders --------------------------------------------------------------------------------
 
 
@@ -249,11 +267,21 @@ def test_the_pieces_of_a_large_part_are_found_by_its_index(tmp_path: Path) -> No
     assert Reader().read(entries["unet/b"]).tolist() == [2, 2]
 
 
+def test_a_tensor_that_the_index_forgets_is_not_lost(tmp_path: Path) -> None:
+    folder = sharded(tmp_path, {"a": "diffusion_pytorch_model-1.safetensors"})
+    stem = folder / "unet" / "diffusion_pytorch_model"
+    save_file({"a": torch.ones(2), "left": torch.ones(2)}, f"{stem}-1.safetensors")
+    assert list(open_weights(folder).entries) == ["unet/a", "unet/left"]
+
+
 @pytest.mark.parametrize(
     ("places", "words"),
     [
         ({"c": "diffusion_pytorch_model-1.safetensors"}, "do not hold, c first"),
         ({"a": "../secret.safetensors"}, "points out of its folder"),
+        ({"a": ".."}, "points out of its folder"),
+        ({"a": ""}, "points out of its folder"),
+        ({"a": "a\0b"}, "points out of its folder"),
         ({"a": "gone.safetensors"}, "No model file"),
         ({}, "no weight_map"),
     ],

@@ -15,9 +15,8 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 from sfumato.errors import WeightsError
 from sfumato.weights.entries import WIDTHS, Entry, Weights
@@ -94,7 +93,9 @@ def read(path: Path, file: BinaryIO, size: int) -> Weights:
         with zipfile.ZipFile(file) as archive:
             records = {info.filename: info for info in archive.infolist()}
             program, folder = _program(path, archive, records)
-            if f"{folder}byteorder" in records and archive.read(f"{folder}byteorder") != b"little":
+            order = records.get(f"{folder}byteorder")
+            # Its size is asked first: a compressed record may unpack to more than the memory holds.
+            if order is not None and (order.file_size != 6 or archive.read(order) != b"little"):
                 raise _corrupt(path, "it was written on a machine of the other byte order")
     except BAD_ARCHIVE as error:
         raise _corrupt(path, f"its archive cannot be read ({error})") from error
@@ -133,23 +134,22 @@ def _program(
 
 
 # ---- the bench on which the pickle runs -----------------------------------------------------
+# The stand-ins are named tuples because a pickle's BUILD cannot change those; it can change a
+# frozen dataclass, and would so pass by the checks of `_block`.
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(NamedTuple):
     """Stands for torch.FloatStorage and its kin; None for bytes without a type."""
 
     dtype: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Storage:
+class _Storage(NamedTuple):
     key: str
     kind: _Kind
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(NamedTuple):
     """A tensor: `shape` elements of `storage` from element `offset`, `strides` elements apart."""
 
     storage: _Storage
@@ -159,8 +159,7 @@ class _Block:
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Rebuild:
+class _Rebuild(NamedTuple):
     """Stands for the functions of torch that put a tensor together from a storage."""
 
     name: str

@@ -161,7 +161,9 @@ def _open_part(file: Path) -> Weights:
             f"{file.name} names {len(lost)} tensors that its files do not hold, {lost[0]} first. "
             f"Download the folder again."
         )
-    entries = {key: shards[name][key] for key, name in places.items()}
+    # What the index does not name is kept too: loading tells of every tensor that has no place.
+    entries = {key: entry for shard in shards.values() for key, entry in shard.items()}
+    entries |= {key: shards[name][key] for key, name in places.items()}
     return Weights(file, "folder", entries, {})
 
 
@@ -176,8 +178,8 @@ def _weight_map(file: Path) -> dict[str, str]:
         raise WeightsError(f"{file.name} has no weight_map. Download the folder again.")
     places = {str(k): str(v) for k, v in cast(dict[str, object], found).items()}
     for name in places.values():
-        if Path(name).name != name:
-            raise WeightsError(f"{file.name} points out of its folder, to {name}. Do not use it.")
+        if Path(name).name != name or name in ("", "..") or "\0" in name:
+            raise WeightsError(f"{file.name} points out of its folder, to {name!r}. Do not use it.")
     return places
 
 

@@ -6,7 +6,6 @@ then the tensors' bytes, little-endian, rows one after another.
 
 import json
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, TypeGuard, cast
 
@@ -99,14 +98,22 @@ def _is_sizes(value: object) -> TypeGuard[list[int]]:
 
 
 def _check_places(path: Path, entries: dict[str, Entry], start: int, size: int) -> None:
-    """The tensors must lie one behind the other, from the header's end to the file's end."""
-    rows = sorted(entries.items(), key=lambda row: (row[1].offset, row[1].bytes))
-    for (before, a), (after, b) in pairwise(rows):
-        if a.offset + a.bytes > b.offset:
-            raise _corrupt(path, f"{before} and {after} lie upon each other")
-    end = max((entry.offset + entry.bytes for entry in entries.values()), default=start)
+    """The tensors must lie one behind the other, from the header's end to the file's end.
+
+    The format allows no bytes between or behind them: such a gap is what a tensor leaves whose row
+    is missing from the header, or stands there twice.
+    """
+    end, last = start, "the header"
+    for key, entry in sorted(entries.items(), key=lambda row: (row[1].offset, row[1].bytes)):
+        if entry.offset < end:
+            raise _corrupt(path, f"{last} and {key} lie upon each other")
+        if entry.offset > end:
+            raise _corrupt(path, f"{entry.offset - end:,} bytes before {key} belong to no tensor")
+        end, last = end + entry.bytes, key
     if end > size:
         raise _cut(path, end, size)
+    if end < size:
+        raise _corrupt(path, f"{size - end:,} bytes at its end belong to no tensor")
 
 
 def _cut(path: Path, expected: int, size: int) -> WeightsError:
