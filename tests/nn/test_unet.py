@@ -150,6 +150,18 @@ def test_a_model_with_added_conditioning_asks_for_it() -> None:
         model(x, time, context)
 
 
+def test_a_model_without_added_conditioning_refuses_it() -> None:
+    model, (x, time, context) = unet(SMALL), inputs()
+    with pytest.raises(AssertionError, match="takes nothing added"):
+        model(x, time, context, added=draw(2, 5))
+
+
+def test_more_extra_pairs_than_blocks_are_refused() -> None:
+    model, (x, time, context) = unet(SMALL), inputs()
+    with pytest.raises(AssertionError, match="more extra pairs"):
+        model(x, time, context, extra=[*extras(0.0), extras(0.0)[-1]])
+
+
 def test_heads_are_counted_or_measured() -> None:
     with pytest.raises(AssertionError, match="names its heads or their width"):
         UNet(replace(SMALL, heads=None))

@@ -5,7 +5,7 @@ B batch, C latent channels, H W latent height and width, L text tokens, D width 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -30,7 +30,13 @@ class Conditioning:
 
     @staticmethod
     def join(first: "Conditioning", second: "Conditioning") -> "Conditioning":
-        """One conditioning for both batches, the first one's pictures first."""
+        """One conditioning for both batches, the first one's pictures first.
+
+        Both have the same fields, so that nothing of one is lost beside the other.
+        """
+        for field in fields(Conditioning):
+            one, two = getattr(first, field.name), getattr(second, field.name)
+            assert (one is None) == (two is None), f"{field.name} in one conditioning alone"
         extra = None
         if first.extra is not None and second.extra is not None:
             pairs = zip(first.extra, second.extra, strict=True)

@@ -231,12 +231,16 @@ class UNet(nn.Module):
             if level.sample is not None:
                 height, width = skips[-1].shape[2:]
                 x = level.sample(x, (height, width))
+        assert pairs is None or next(pairs, None) is None, (
+            "more extra pairs than transformer blocks"
+        )
         return self.conv_out(F.silu(self.norm_out(x)))
 
     def time(self, time: Tensor, added: Tensor | None, dtype: torch.dtype) -> Tensor:  # (B, T)
         """The embedding of the time, and of the added conditioning where the model takes one."""
         t = time_embedding(time, self.config.channels[0]).to(dtype)
         t = self.time_out(F.silu(self.time_in(t)))
+        assert self.config.added is not None or added is None, "this U-Net takes nothing added"
         if self.config.added is not None:
             assert added is not None, "this U-Net takes added conditioning"
             t = t + self.added_out(F.silu(self.added_in(added)))
