@@ -12,7 +12,7 @@ all 64 bits.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias, final
 
 import numpy as np
@@ -121,7 +121,7 @@ class _Philox(_Stream):
         return torch.tensor(_box_muller(words[0], words[1])).view(self._shape)
 
 
-STREAMS: dict[str, type[_Stream]] = {"cpu": _Mersenne, "nv": _Philox}
+STREAMS: Mapping[str, type[_Stream]] = {"cpu": _Mersenne, "nv": _Philox}
 
 
 def philox(counter: tuple[Words, Words, Words, Words], key: Words) -> tuple[Words, ...]:
