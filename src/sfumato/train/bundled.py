@@ -48,9 +48,9 @@ _AUTOENCODER_LOOP = LoopConfig(
     steps=2100, cooldown=750, save_seconds=120.0, log_steps=50, validate_steps=200
 )
 _AUTOENCODER_RATES = MuonConfig(adam=2e-3)
-_SCENES = SceneConfig(emphasis=2.0)
+_SCENES = SceneConfig(emphasis=4.0)
 _DENOISER_LOOP = LoopConfig(
-    steps=6500, warmup=150, cooldown=1800, save_seconds=200.0, validate_steps=400
+    steps=2500, warmup=150, cooldown=900, save_seconds=150.0, validate_steps=400
 )
 _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 
@@ -60,7 +60,8 @@ class Recipe:
     """Every number of a training; the defaults made the bundled model.
 
     The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
-    ``scenes``: what is asked for most comes most often (the square of the subjects' weights).
+    ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
+    ``scenes.emphasis``).
     """
 
     pictures: int = 8000
