@@ -109,8 +109,34 @@ def test_a_diffusers_folder_is_recognised_with_what_it_predicts(tmp_path: Path) 
     assert found.evidence[-1] == "scheduler/scheduler_config.json: prediction_type v_prediction"
 
 
+def test_the_published_scheduler_is_followed(tmp_path: Path) -> None:
+    published = {
+        "_class_name": "PNDMScheduler",
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "clip_sample": False,
+        "num_train_timesteps": 1000,
+        "set_alpha_to_one": False,
+        "skip_prk_steps": True,
+        "steps_offset": 1,
+        "trained_betas": None,
+    }
+    found = inspect(folder(tmp_path / "m", SD15, published))
+    assert found.require() == ("sd15", "diffusers")
+    assert found.prediction == "eps"
+
+
 @pytest.mark.parametrize(
-    ("scheduler", "words"), [("{", "is not JSON"), ({"prediction_type": "sample"}, "'sample'")]
+    ("scheduler", "words"),
+    [
+        ("{", "is not JSON"),
+        ([], "is not a table"),
+        ({"prediction_type": "sample"}, "'sample'"),
+        ({"prediction_type": ["epsilon"]}, "expected epsilon or v_prediction"),
+        ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is True"),
+        ({"beta_end": 0.02}, "beta_end is 0.02; this version paints with 0.012 alone"),
+    ],
 )
 def test_a_scheduler_that_cannot_be_followed_is_told(
     tmp_path: Path, scheduler: object, words: str

@@ -72,6 +72,8 @@ def recognise(weights: Weights) -> Inspection:
         or _Finding("of a kind unknown here", (f"its first keys: {', '.join(list(entries)[:3])}",))
     )
     prediction, said = _prediction(weights)
+    if found.spec_name is not None:
+        _require_levels(weights)
     return Inspection(
         path=weights.path,
         kind=found.kind,
@@ -93,21 +95,54 @@ def _precision(entries: Mapping[str, Entry]) -> str:
     return sizes.most_common(1)[0][0] if sizes else "none"
 
 
+SCHEDULER = "scheduler/scheduler_config.json"
+
+# The noise levels that these families were trained on, as a scheduler's settings say them.
+LEVELS: Mapping[str, object] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "trained_betas": None,
+    "rescale_betas_zero_snr": False,
+}
+
+
+def _scheduler(weights: Weights) -> Mapping[str, object]:
+    """What a diffusers folder says of its noise levels; nothing where there is no such file."""
+    if SCHEDULER not in weights.metadata:
+        return {}
+    try:
+        settings: object = json.loads(weights.metadata[SCHEDULER])
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{weights.path}/{SCHEDULER} is not JSON. Download it again.") from error
+    if not isinstance(settings, dict):
+        raise WeightsError(f"{weights.path}/{SCHEDULER} is not a table. Download it again.")
+    return cast(dict[str, object], settings)
+
+
 def _prediction(weights: Weights) -> tuple[Literal["eps", "v"] | None, tuple[str, ...]]:
     """What a diffusers folder says that its denoiser predicts."""
-    name = "scheduler/scheduler_config.json"
-    if name not in weights.metadata:
+    if SCHEDULER not in weights.metadata:
         return None, ()
-    try:
-        settings: object = json.loads(weights.metadata[name])
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{weights.path}/{name} is not JSON. Download it again.") from error
-    said = cast(dict[str, object], settings).get("prediction_type", "epsilon")
-    if said not in {"epsilon", "v_prediction"}:
+    said = _scheduler(weights).get("prediction_type", "epsilon")
+    if said not in ("epsilon", "v_prediction"):
         raise WeightsError(
-            f"{weights.path}/{name}: prediction_type is {said!r}; expected epsilon or v_prediction."
+            f"{weights.path}/{SCHEDULER}: prediction_type is {said!r}; "
+            "expected epsilon or v_prediction."
         )
-    return "eps" if said == "epsilon" else "v", (f"{name}: prediction_type {said}",)
+    return "eps" if said == "epsilon" else "v", (f"{SCHEDULER}: prediction_type {said}",)
+
+
+def _require_levels(weights: Weights) -> None:
+    """Refuse a model of other noise levels, which would paint, and wrongly, on the usual ones."""
+    settings = _scheduler(weights)
+    for name, usual in LEVELS.items():
+        if settings.get(name, usual) != usual:
+            raise WeightsError(
+                f"{weights.path}/{SCHEDULER}: {name} is {settings[name]!r}; "
+                f"this version paints with {usual!r} alone."
+            )
 
 
 # ---- one question each, from the surest to the vaguest --------------------------------------
