@@ -117,6 +117,14 @@ def test_the_loss_falls_and_the_log_says_so(tmp_path: Path) -> None:
     assert task.judged == [24, 48, 60]
 
 
+def test_it_is_judged_when_due_even_between_two_lines_of_the_log(tmp_path: Path) -> None:
+    told: list[dict[str, float]] = []
+    loop = LoopConfig(10, log_steps=4, validate_steps=3)
+    fit(Line(), loop, RATES, tmp_path, tell=told.append)
+    assert [line["step"] for line in told] == [3, 4, 6, 8, 9, 10]
+    assert [line["step"] for line in told if "held" in line] == [3, 6, 9, 10]
+
+
 @pytest.mark.parametrize("make", [tiny.autoencoder, tiny.denoiser], ids=["autoencoder", "denoiser"])
 @pytest.mark.parametrize("until", [1, 3])
 def test_stopped_and_taken_up_ends_in_the_same_weights(

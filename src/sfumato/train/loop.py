@@ -106,9 +106,10 @@ def fit(
         _average(task.modules, averaged, config.keep(step))
         log.add(step, loss.item(), norm.item())
         last, stopped = step == config.steps, stop()
-        if last or step % config.log_steps == 0:
+        judged = last or step % config.validate_steps == 0
+        if judged or step % config.log_steps == 0:
             line = {"step": step, "factor": config.factor(step), **log.take()}
-            if last or step % config.validate_steps == 0:
+            if judged:
                 line |= task.validate(averaged)
             log.write(line)
             tell(line)
