@@ -1,5 +1,7 @@
 """A network gets every tensor of its file, in the wanted precision, and nothing else passes."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +155,27 @@ def test_the_autoencoder_s_older_names_in_diffusers_are_read(model: Parts, tmp_p
     path = write(state, tmp_path / "m", "diffusers")
     loaded = load_model(open_weights(path), SPEC, tables("diffusers", SPEC), torch.float32)
     assert same(loaded.vae, model.vae, torch.float32)
+
+
+def test_loading_does_not_wake_torch_s_compiler(model: Parts, tmp_path: Path) -> None:
+    # Embeddings built on the meta device would import it, 800 modules with sympy among them.
+    save_file(
+        {f"text.{k}": v for k, v in model.text.state_dict().items()}, tmp_path / "m.safetensors"
+    )
+    program = """
+import pathlib, sys, torch
+from sfumato.nn.clip import ClipText
+from sfumato.spec import ClipConfig
+from sfumato.weights.files import open_weights
+from sfumato.weights.layouts import own
+from sfumato.weights.load import load_part
+config = ClipConfig(vocab=60, length=12, layers=2, width=16, heads=2, hidden=32)
+weights = open_weights(pathlib.Path(sys.argv[1]))
+load_part(ClipText, config, weights, own.part("text"), torch.float32)
+sys.exit("sympy" in sys.modules)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "m.safetensors")]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 CONV_IN = "model.diffusion_model.input_blocks.0.0.weight"
