@@ -128,6 +128,18 @@ def test_an_existing_picture_is_never_overwritten_without_a_name(sfumato: Sfumat
     assert files(tmp_path) == ["here/fox-1-2.png", "here/fox-1-3.png", "here/fox-1.png"]
 
 
+def test_a_film_strip_never_takes_the_place_of_its_picture(sfumato: Sfumato, tmp_path: Path):
+    words = ["--seed", "7", "--count", "2", "--filmstrip", "out/fox.png"]
+    pictures = ["out/fox-7.png", "out/fox-8.png"]
+    assert sfumato("generate", "fox", *words).status == 0
+    assert files(tmp_path) == ["out/fox-1.png", "out/fox-2.png", *pictures]
+    words = ["--seed", "1", "--filmstrip", "here/fox-1.png", "--animate", "here/fox-1-2.webp"]
+    sfumato("generate", "fox", *words, "--out", "here/")
+    assert files(tmp_path / "here") == ["fox-1-2.png", "fox-1-2.webp", "fox-1.png"]
+    with Image.open(tmp_path / "here" / "fox-1-2.png") as image:
+        assert image.size == (32, 24)
+
+
 def test_a_folder_that_exists_needs_no_slash(sfumato: Sfumato, tmp_path: Path):
     (tmp_path / "pictures").mkdir()
     sfumato("generate", "fox", "--out", "pictures")
@@ -223,6 +235,10 @@ BAD: Sequence[tuple[list[str], str]] = (
     (["fox \udcff"], "not valid Unicode at character 5"),
     (["fox", "--device", "tpu"], "no device 'tpu'; this machine has cpu"),
     (["word " * 60], "these words fall off: x"),
+    (["fox", "--device", ""], "no device ''"),
+    (["fox", "--anyway"], "--anyway has no effect without --from"),
+    (["fox", "--out", ""], "--out is empty"),
+    (["fox", "--out", "x/../a.png", "--filmstrip", "a.png"], "must be different files"),
     (["fox", "--out", "fox.bmp"], "neither a picture (.png, .jpg, .webp) nor an existing folder"),
     (["fox", "--out", "a.png", "--filmstrip", "./a.png"], "must be different files"),
     (["fox", "--filmstrip", "s.gif"], "'.gif'; the name must end in .png"),
@@ -405,6 +421,33 @@ def test_a_difference_from_the_original_is_told(sfumato: Sfumato):
         "differs from a.png by up to 2 of 255 levels (there cpu, fp32, torch 2.12.0; "
         "here cpu, fp32, torch 2.13.0)"
     ) in answer.out
+
+
+def test_a_picture_that_takes_its_originals_place_is_compared_with_what_was_there(
+    sfumato: Sfumato,
+):
+    sfumato("generate", "fox", "--seed", "5", "--out", "a.png")
+    recipe = read("a.png").recipe
+    assert recipe is not None
+    Picture(Image.new("RGB", (32, 24)), recipe).save("a.png")
+    answer = sfumato("generate", "--from", "a.png", "--out", "a.png")
+    assert "differs from a.png by up to" in answer.out
+    answer = sfumato("generate", "--from", "a.png", "--out", "a.png")
+    assert "the same as a.png, to the bit" in answer.out
+
+
+def test_from_an_animation_makes_its_picture_and_compares_no_frame(sfumato: Sfumato):
+    sfumato("generate", "fox", "--out", "a.png", "--animate", "a.webp")
+    answer = sfumato("generate", "--from", "a.webp", "--out", "b.png")
+    assert read("a.png").recipe == read("b.png").recipe
+    assert "a.webp by" not in answer.out
+
+
+def test_wander_beside_from_takes_a_fresh_path_from_the_same_noise(sfumato: Sfumato):
+    sfumato("generate", "fox", "--seed", "4", "--wander", "--path-seed", "5", "--out", "a.png")
+    sfumato("generate", "--from", "a.png", "--wander", "--out", "b.png")
+    request = read("b.png").request
+    assert (request.seed, request.path_seed) == (4, DRAWN)
 
 
 def test_another_model_is_refused_unless_anyway(

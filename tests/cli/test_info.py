@@ -45,6 +45,12 @@ def test_info_tells_the_recipe(sfumato: Sfumato):
     ]
 
 
+def test_info_shows_a_text_as_it_is(sfumato: Sfumato):
+    sfumato("generate", "version 2.0", "--negative", "1.0", "--model", "fox-v1.0", "--out", "a.png")
+    out = sfumato("info", "a.png").out.splitlines()
+    assert {"prompt    version 2.0", "negative  1.0", "model     fox-v1.0"} <= set(out)
+
+
 def test_info_for_programs_is_json(sfumato: Sfumato):
     sfumato("generate", "狐 \x1b[2J", "--out", "a.png")
     answer = sfumato("info", "a.png", "--json")

@@ -193,6 +193,8 @@ def generate(
             'generate needs a prompt, such as: sfumato generate "a red fox, 3d"\n'
             "(or --from PICTURE; an empty prompt is written as two quotes)."
         )
+    if anyway and source is None:
+        raise RequestError("--anyway has no effect without --from PICTURE; leave it out.")
     from sfumato.cli.generate import Order
     from sfumato.cli.generate import generate as run
 

@@ -106,6 +106,7 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     request = wish(order, origin)
     files = plan(request.count, order.out, order.filmstrip, order.animation)
     files.check()
+    before = _original(order, origin)  # now, because the run may replace it
     finished: list[tuple[Path, Picture]] = []
     try:
         with _terminable():
@@ -120,7 +121,7 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     if not order.quiet:
         path, first = finished[0]
         if origin is not None:
-            _tell_sameness(order, origin, first)
+            _tell_sameness(order, origin, first, before)
         say(f"again: {again(order, first.recipe, path)}")
 
 
@@ -128,7 +129,7 @@ def wish(order: Order, origin: Origin | None) -> Request:
     """The request: what the picture in `--from` says, changed by what was typed."""
     start = Request() if origin is None else origin.request
     changes = dict(order.changes)
-    if changes.get("wander") is False:
+    if "wander" in changes:  # a fresh path from the same noise, or none
         changes.setdefault("path_seed", None)
     request = replace(start, **changes)  # pyright: ignore[reportArgumentType] - Request checks
     # Unknown names are told now, before torch and the model are loaded.
@@ -208,7 +209,11 @@ def _machine(job: Job) -> tuple[str, str]:
     recipe = None if job.origin is None else job.origin.recipe
     device = "auto" if recipe is None else recipe.device.split(":")[0]
     precision = "auto" if recipe is None else recipe.precision
-    return job.order.device or device, job.order.precision or precision
+    order = job.order
+    return (
+        device if order.device is None else order.device,
+        precision if order.precision is None else order.precision,
+    )
 
 
 def _check_origin(order: Order, origin: Origin) -> None:
@@ -282,15 +287,26 @@ def _tell_picture(job: Job, made: tuple[Path, Picture], seconds: float, progress
     progress.say(f"{path}{'' if job.order.quiet else facts}")
 
 
-def _tell_sameness(order: Order, origin: Origin, made: Picture) -> None:
-    """Compare with the picture in `--from`, if it is meant to be the same and keeps its pixels."""
+def _original(order: Order, origin: Origin | None) -> Image | None:
+    """The picture in `--from`, if it can be compared with: ours, lossless, whole and at rest."""
+    source = order.source
+    if source is None or origin is None or origin.recipe is None:
+        return None
+    if source.suffix.lower() not in (".png", ".webp"):
+        return None
+    try:
+        image, _ = read_picture(source)
+    except PictureError:  # damaged pixels, but the recipe was read, and that is what is followed
+        return None
+    return None if getattr(image, "is_animated", False) else image
+
+
+def _tell_sameness(order: Order, origin: Origin, made: Picture, image: Image | None) -> None:
+    """Compare with `image`, the picture that was in `--from`, if it was meant to be the same."""
     source, recipe = order.source, origin.recipe
-    if source is None or recipe is None or source.suffix.lower() not in (".png", ".webp"):
+    if recipe is None or recipe.request != made.recipe.request:
         return
-    if recipe.request != made.recipe.request:
-        return
-    image, _ = read_picture(source)
-    if image.size != made.image.size:  # a film strip or a copy that was scaled
+    if image is None or image.size != made.image.size:  # a film strip or a copy that was scaled
         return
     levels = ImageChops.difference(image.convert("RGB"), made.image.convert("RGB")).getextrema()
     largest = max(int(high) for _, high in levels)  # pyright: ignore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def info(path: Path, *, as_json: bool) -> None:
         return
     columns(_rows(origin))
     if origin.recipe is None:
-        say(f"made by another program; follow it with: sfumato generate --from {path} --anyway")
+        place = shlex.quote(str(path))
+        say(f"made by another program; follow it with: sfumato generate --from {place} --anyway")
 
 
 def _rows(origin: Origin) -> list[tuple[str, str]]:
@@ -42,8 +44,8 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("steps", request.steps),
         ("sampler", request.sampler),
         ("schedule", request.schedule),
-        ("guidance", request.guidance),
-        ("rescale", request.rescale or None),
+        ("guidance", _number(request.guidance)),
+        ("rescale", _number(request.rescale or None)),
         ("size", size),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA"}[request.stream]),
         ("model", request.model),
@@ -61,5 +63,9 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         (name if i == 0 else "", line)
         for name, value in rows
         if value is not None and value != ""
-        for i, line in enumerate(str(value).removesuffix(".0").split("\n"))
+        for i, line in enumerate(str(value).split("\n"))
     ]
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else repr(value).removesuffix(".0")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,16 @@ class Plan:
         """Where picture `index` of the run goes."""
         if self.picture is not None:
             return numbered(self.picture, index, self.count)
-        return free_name(self.folder / f"{slug(prompt)}-{seed}.png")
+        return free_name(self.folder / f"{slug(prompt)}-{seed}.png", self._beside())
+
+    def _beside(self) -> set[str]:
+        """Where the film strips and animations of this run go, so that no picture is put there."""
+        places = [path for path in (self.filmstrip, self.animation) if path is not None]
+        return {
+            os.path.realpath(numbered(path, i, self.count))
+            for path in places
+            for i in range(self.count)
+        }
 
 
 def plan(count: int, out: str | None, filmstrip: Path | None, animation: Path | None) -> Plan:
@@ -72,6 +82,8 @@ def plan(count: int, out: str | None, filmstrip: Path | None, animation: Path | 
         check_suffix(filmstrip, PICTURES)
     if animation is not None:
         check_animation(animation)
+    if out == "":
+        raise OutputError("--out is empty; give a file, a folder, or leave it out for out/.")
     folder, picture = Path(FOLDER), None
     if out is not None and (out.endswith(_SEPARATORS) or _is_folder(out)):
         folder = Path(out)
@@ -82,7 +94,8 @@ def plan(count: int, out: str | None, filmstrip: Path | None, animation: Path | 
                 f"--out {out} is neither a picture (.png, .jpg, .webp) nor an existing folder; "
                 f"for a new folder write {out}{os.sep}."
             )
-    named = [path.absolute() for path in (picture, filmstrip, animation) if path is not None]
+    given = (path for path in (picture, filmstrip, animation) if path is not None)
+    named = [os.path.realpath(path) for path in given]
     if len(set(named)) < len(named):
         raise OutputError("--out, --filmstrip and --animate must be different files.")
     return Plan(count, folder, picture, filmstrip, animation)
@@ -109,10 +122,13 @@ def slug(prompt: str) -> str:
     return name or "picture"
 
 
-def free_name(path: Path) -> Path:
-    """The path, or the next one that is free: fox-7.png, fox-7-2.png, fox-7-3.png …"""
+def free_name(path: Path, taken: Collection[str] = ()) -> Path:
+    """The path, or the next one that is free: fox-7.png, fox-7-2.png, fox-7-3.png …
+
+    `taken` are real paths that count as not free, whether a file is there yet or not.
+    """
     place, n = path, 1
-    while place.exists():
+    while place.exists() or os.path.realpath(place) in taken:
         n += 1
         place = path.with_name(f"{path.stem}-{n}{path.suffix}")
     return place
