@@ -184,6 +184,13 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path):
         read_texts(tmp_path)
 
 
+def test_other_formats_are_not_opened_whatever_the_name(tmp_path: Path):
+    for kind in ("TIFF", "BMP", "EPS"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "fox.png", kind)
+        with pytest.raises(PictureError, match="not a PNG, JPEG or WebP"):
+            read_picture(tmp_path / "fox.png")
+
+
 def test_an_unknown_suffix_is_refused_before_anything_is_made(tmp_path: Path):
     for name in ("fox.bmp", "fox", "fox.png.exe"):
         with pytest.raises(OutputError, match=r"must end in \.png, \.jpg, \.jpeg or \.webp"):

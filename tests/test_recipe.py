@@ -183,6 +183,12 @@ def test_automatic_schedule_and_cpu_noise_are_understood():
     assert (request.sampler, request.schedule, request.stream) == ("Euler", None, "cpu")
 
 
+@pytest.mark.parametrize("model", ["/etc/fox", "..\\..\\fox", r"\\host\share\fox"])
+def test_a_foreign_text_names_a_model_and_no_place(model: str):
+    text = f"fox\nSteps: 4, Sampler: Euler, Seed: 1, Model: {model}"
+    assert from_parameters(text).request.model == "fox"
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -236,8 +242,11 @@ def change(**values: Any) -> str:
         (change(request={**asdict(REQUEST), "count": 2}), "one picture"),
         (change(request={"prompt": "fox"}), "does not have the fields"),
         (RECIPE.to_json().replace("1.25", "NaN"), "NaN"),
+        (RECIPE.to_json().replace("1.25", "1e999"), "seconds inf"),
+        (change(seconds=-1), "seconds -1"),
+        (change(request={**asdict(REQUEST), "model": "a\0b.ckpt"}), "NUL"),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_a_damaged_recipe_is_refused(text: str, reason: str):
     with pytest.raises(PictureError, match=reason):

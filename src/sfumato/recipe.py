@@ -7,6 +7,7 @@ and galleries read; it is an outline. `sfumato` is our own JSON; it is complete 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -66,7 +67,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.request.resolved or self.request.count != 1:
             raise ValueError("a recipe is for one picture, and its request must be resolved")
-        model = PureWindowsPath(self.request.model or "").name  # knows both kinds of slash
+        model = _file_name(self.request.model or "")
         object.__setattr__(self, "request", replace(self.request, model=model))
 
     def to_json(self) -> str:
@@ -94,6 +95,9 @@ class Recipe:
             kind = {"str": str, "int": int, "float": (int, float)}.get(str(f.type))
             if kind and not isinstance(values[f.name], kind):
                 raise PictureError(f"its sfumato recipe has {f.name} {values[f.name]!r}.")
+        seconds = cast(float, values["seconds"])
+        if not math.isfinite(seconds) or seconds < 0:
+            raise PictureError(f"its sfumato recipe has seconds {seconds!r}.")
         try:
             request = Request(**wish)  # pyright: ignore[reportArgumentType] - checked by Request
             return cls(request=request, **values)  # pyright: ignore[reportArgumentType]
@@ -214,7 +218,7 @@ def from_parameters(text: str) -> Origin:
             width=None if shape is None else int(shape[1]),
             height=None if shape is None else int(shape[2]),
             stream="cpu" if left.pop("RNG", "GPU").upper() == "CPU" else "nv",
-            model=left.pop("Model", None) or None,
+            model=_file_name(left.pop("Model", "")) or None,
         )
     except (RequestError, ValueError) as error:
         raise PictureError(f"its recipe cannot be followed: {error}") from error
@@ -253,6 +257,11 @@ def diff(a: Recipe, b: Recipe) -> dict[str, tuple[object, object]]:
 def _flat(recipe: Recipe) -> dict[str, object]:
     values = asdict(recipe)
     return {**values.pop("request"), **values}
+
+
+def _file_name(model: str) -> str:
+    """A model's name without its folder: a picture must not say where on a machine to look."""
+    return PureWindowsPath(model).name  # knows both kinds of slash
 
 
 def _stem(model: str) -> str:

@@ -168,6 +168,8 @@ def _name(name: str, value: object) -> None:
     _text(name, value)
     if value == "":
         raise RequestError(f"{name} is empty; give a name, or leave it out for the model's own.")
+    if "\0" in str(value):  # no name and no path can hold one
+        raise RequestError(f"{name} is {value!r:.40}, which holds a NUL; give a name without it.")
 
 
 def _flag(name: str, value: object) -> None:

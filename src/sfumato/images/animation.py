@@ -9,7 +9,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -50,7 +51,13 @@ def find_ffmpeg() -> str:
     if found is not None:
         return found
     if importlib.util.find_spec("imageio_ffmpeg") is not None:
-        return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+        try:
+            return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+        except RuntimeError as error:  # the package without its program
+            raise OutputError(
+                "an .mp4 needs the program ffmpeg, and imageio-ffmpeg came without it; "
+                "install ffmpeg, or write a .webp or .gif."
+            ) from error
     raise OutputError(
         "an .mp4 needs the program ffmpeg, and there is none on PATH; install it "
         "(or: pip install imageio-ffmpeg), or write a .webp or .gif."
@@ -89,12 +96,25 @@ def _gif(frames: Sequence[Image.Image], ours: str) -> bytes:
     return buffer.getvalue()
 
 
+@contextmanager
+def _scratch() -> Generator[str]:
+    """A temporary folder; whatever the disk refuses in it is an `OutputError`."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
+            yield folder
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the .mp4 in the temporary folder: {error.strerror or error}; "
+            "make room there, or write a .webp or .gif."
+        ) from error
+
+
 def _mp4(frames: Sequence[Image.Image], ours: str) -> bytes:
     # An MP4 has its index at the end, so ffmpeg cannot write it into a pipe; and `ours` may be
     # longer than a command line, so only the mark goes in.
     width, height = frames[0].size
     still = [frames[-1]] * (HOLD_MS // FRAME_MS)
-    with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
+    with _scratch() as folder:
         place = Path(folder) / f"{secrets.token_hex(4)}.mp4"
         command = [find_ffmpeg(), "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
         command += ["-s", f"{width}x{height}", "-framerate", f"1000/{FRAME_MS}", "-i", "-"]

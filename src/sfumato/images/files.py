@@ -23,6 +23,9 @@ from sfumato.errors import OutputError, PictureError
 # Suffix -> Pillow's name of the format.
 PICTURES: Mapping[str, str] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
+# What is opened at all: Pillow knows dozens of formats, some of which start other programs.
+_READABLE = ("PNG", "JPEG", "WEBP", "GIF")
+
 # Our text lies in XMP in JPEG and WebP: EXIF would show it to people as a caption, and programs
 # that look for A1111's text in EXIF never look here.
 _NAMESPACE = "urn:sfumato:recipe"
@@ -153,18 +156,18 @@ def read_texts(source: Path | IO[bytes]) -> Texts:
 
 def is_ours(path: Path) -> bool:
     """Whether sfumato made the file: a picture or an animation that it may overwrite."""
-    if path.suffix.lower() == ".mp4":
-        return path.is_file() and MARK.encode() in path.read_bytes()
     try:
+        if path.suffix.lower() == ".mp4":
+            return path.is_file() and MARK.encode() in path.read_bytes()
         return bool(read_texts(path).sfumato)
-    except PictureError:
+    except (PictureError, OSError):
         return False
 
 
 def _read(source: Path | IO[bytes], *, decode: bool) -> tuple[Image.Image, Texts]:
     name = source.name if isinstance(source, Path) else "the picture"
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=_READABLE) as image:
             if decode or (image.format == "PNG" and "parameters" not in image.info):
                 image.load()  # a PNG may carry its texts behind the pixels
             return image, _texts(image)
