@@ -128,10 +128,13 @@ def test_other_sizes_and_an_empty_prompt_work(engine: Engine) -> None:
         (replace(FOX, model="mimi"), RequestError, "mini"),
         (replace(FOX, model="sd15"), RequestError, "path"),
         (replace(FOX, model="nowhere/model.safetensors"), WeightsError, "No model file"),
+        (replace(FOX, model="m" * 5000), WeightsError, "cannot be read"),
         (replace(FOX, sampler="eulr"), RequestError, "euler"),
         (replace(FOX, schedule="karas"), RequestError, "karras"),
         (replace(FOX, prompt="fox " * 40 + "the tail"), PromptError, "tail"),
-        (replace(FOX, negative="fox " * 40 + "the tail"), PromptError, "tail"),
+        (replace(FOX, negative="fox " * 40 + "the tail"), PromptError, "negative prompt.*\n.*tail"),
+        (replace(FOX, prompt="a 狐 in лес"), PromptError, "cannot read: 狐, лес"),
+        (replace(FOX, negative="🦊"), PromptError, "negative prompt holds .*: 🦊"),
     ],
     ids=str,
 )
@@ -156,9 +159,42 @@ def test_room_grows_with_the_picture_and_the_model() -> None:
     assert small > room(CATALOG["mini"], 512, 512, "bf16")
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:99", "mps:7", "cpu:1"])
+def test_marks_that_the_model_does_not_know_are_passed_over(engine: Engine) -> None:
+    engine.submit(replace(FOX, prompt="a fox — “red”…"))
+
+
+def test_memory_that_runs_out_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = engine.submit(FOX)
+    monkeypatch.setattr("sfumato.families.base.Family.decode", lambda s, x: torch.empty(2**50))
+    with pytest.raises(RequestError, match=r"memory of cpu is not enough .*128x128"):
+        run.result()
+
+
+def test_a_fault_of_ours_is_not_taken_for_memory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = engine.submit(FOX)
+    monkeypatch.setattr("sfumato.families.base.Family.decode", lambda s, x: x.view(7))
+    with pytest.raises(RuntimeError, match="invalid for input"):
+        run.result()
+
+
+DEVICES = (
+    "gpu",
+    "cuda:x",
+    "cuda:99",
+    "mps:7",
+    "cpu:1",
+    "",
+    "cpu:",
+    "cuda:00",
+    "cuda:" + "9" * 5000,
+)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda name: name[:8])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
-    with pytest.raises(RequestError, match=device.split(":")[0]):
+    with pytest.raises(RequestError, match=r"no device|This machine has no"):
         Engine(device)
 
 

@@ -4,9 +4,11 @@ The only file that names a device.
 """
 
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -44,6 +46,13 @@ PRECISIONS: Mapping[str, torch.dtype] = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
 }
+# How torch says it where it raises a plain RuntimeError.
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 SEED_BITS = 32  # of a drawn seed: short enough to be typed again
 
 
@@ -84,7 +93,7 @@ class Run:
         self._model, self._precision = model, precision
         self._pictures: list[Picture] = []
         self._seconds = 0.0
-        self._steps = self._run()
+        self._steps = self._guarded()
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps
@@ -94,6 +103,11 @@ class Run:
         for _ in self._steps:
             pass
         return Result(tuple(self._pictures), self._seconds)
+
+    def _guarded(self) -> Iterator[Progress]:
+        size = f"{self.request.width}x{self.request.height}"
+        with _enough_memory(self._model.family.device, f"a picture of {size}", "a smaller --size"):
+            yield from self._run()
 
     def _run(self) -> Iterator[Progress]:
         family = self._model.family
@@ -195,7 +209,8 @@ class Engine:
         path, name = _find(asked)
         weights = open_weights(path)
         spec, layout = _recognised(weights)
-        family = self._family(weights, spec, layout)
+        with _enough_memory(self.device, name, "another --device, or --precision fp16"):
+            family = self._family(weights, spec, layout)
         self._resident = _Resident(asked, name, digest(weights, self.hashes), family)
         return self._resident
 
@@ -239,6 +254,21 @@ def room(spec: ModelSpec, width: int, height: int, precision: str) -> int:
     return max(decoder, denoiser)
 
 
+@contextmanager
+def _enough_memory(device: torch.device, what: str, instead: str) -> Generator[None]:
+    """Tells memory that ran out, which `room` cannot always foresee, from a fault of ours."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        surely = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not surely and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        raise RequestError(
+            f"The memory of {device} is not enough for {what}.\n"
+            f"Take {instead}, or end other programs that use it."
+        ) from error
+
+
 def _find(asked: str) -> tuple[Path, str]:
     """The file of a model and the name that a recipe gives it."""
     if asked in CATALOG:
@@ -253,7 +283,11 @@ def _find(asked: str) -> tuple[Path, str]:
             raise WeightsError(f"The bundled model is not at {path}. Install sfumato again.")
         return path, asked
     path = Path(asked)
-    if path.exists() or len(path.parts) > 1 or path.suffix:
+    try:
+        there = path.exists()
+    except OSError as error:  # a name too long to exist, or a folder that may not be looked into
+        raise WeightsError(f"{asked:.60} cannot be read: {error.strerror}.") from error
+    if there or len(path.parts) > 1 or path.suffix:
         return path, path.name
     model_spec(asked)  # raises, with the nearest names
     raise AssertionError(asked)
@@ -275,16 +309,17 @@ def choose_device(asked: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, number = asked.partition(":")
+    named = re.fullmatch("(cpu|cuda|mps)(?::(0|[1-9][0-9]{0,2}))?", asked)
+    if named is None:
+        raise RequestError(
+            f"There is no device {asked!r:.40}; expected auto, cpu, cuda, cuda:1 (and on) or mps."
+        )
+    kind, number = named.groups()
     there = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }
-    if kind not in there or (number and not number.isdecimal()):
-        raise RequestError(
-            f"There is no device {asked!r}; expected auto, cpu, cuda, cuda:1 (and on) or mps."
-        )
     if int(number or 0) >= there[kind]:
         usable = ", ".join(name for name, count in there.items() if count)
         raise RequestError(f"This machine has no {asked}; here are: {usable}. Try --device auto.")

@@ -26,13 +26,16 @@ class Tokens:
             start -= 1
         return self.prompt[start:].strip()
 
-    def require(self, room: int) -> None:
-        """Raise PromptError, with the words that fall off, where the prompt does not fit."""
+    def require(self, room: int, what: str = "prompt") -> None:
+        """Raise PromptError, with the words that fall off, where the prompt does not fit.
+
+        `what` is what the message calls it: prompt, or negative prompt.
+        """
         if len(self.ids) <= room:
             return
         raise PromptError(
-            f"The prompt has {len(self.ids)} tokens and this model reads {room}.\n"
-            f'  These words fall off: "{self.beyond(room)}". Shorten the prompt.'
+            f"The {what} has {len(self.ids)} tokens and this model reads {room}.\n"
+            f'  These words fall off: "{self.beyond(room)}". Shorten the {what}.'
         )
 
 

@@ -47,10 +47,13 @@ class WordPieceTokenizer:
         found = self._tokenizer.encode(prompt, add_special_tokens=False)
         return Tokens(prompt, tuple(found.ids), tuple(start for start, _ in found.offsets))
 
-    def encode(self, prompt: str) -> tuple[int, ...]:
-        """`length` numbers. Raises PromptError with the words that fall off if there are more."""
+    def encode(self, prompt: str, what: str = "prompt") -> tuple[int, ...]:
+        """`length` numbers. Raises PromptError with the words that fall off if there are more.
+
+        `what` is what the message calls it: prompt, or negative prompt.
+        """
         tokens = self.read(prompt)
-        tokens.require(self.length - 2)
+        tokens.require(self.length - 2, what)
         spare = self.length - 2 - len(tokens.ids)
         return (self._begin, *tokens.ids, self._end, *[self.pad] * spare)
 
