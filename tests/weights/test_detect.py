@@ -109,6 +109,14 @@ def test_a_diffusers_folder_is_recognised_with_what_it_predicts(tmp_path: Path) 
     assert found.evidence[-1] == "scheduler/scheduler_config.json: prediction_type v_prediction"
 
 
+def test_a_key_tensor_without_a_shape_is_no_evidence(tmp_path: Path) -> None:
+    first, context = "input_blocks.0.0.weight", "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
+    tensors = {first: torch.ones(4, 4, 3, 3), f"{context}.weight": torch.ones(())}
+    save_file({f"model.diffusion_model.{k}": v for k, v in tensors.items()}, tmp_path / "a.ckpt")
+    with pytest.raises(WeightsError, match="unknown"):
+        inspect(tmp_path / "a.ckpt").require()
+
+
 def test_the_published_scheduler_is_followed(tmp_path: Path) -> None:
     published = {
         "_class_name": "PNDMScheduler",

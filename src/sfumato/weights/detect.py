@@ -238,7 +238,8 @@ def _unet(entries: Mapping[str, Entry]) -> _Finding | None:
     for names in (ORIGINAL, DIFFUSERS):
         for prefix in (names.prefix, ""):
             first = entries.get(prefix + names.first)
-            contexts = [prefix + key for key in names.context if prefix + key in entries]
+            keys = (prefix + key for key in names.context)
+            contexts = [key for key in keys if key in entries and entries[key].shape]
             if first is not None and len(first.shape) == 4 and contexts:
                 return _unet_kind(entries, names, prefix, contexts[0])
     return None
