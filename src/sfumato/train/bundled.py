@@ -142,15 +142,21 @@ def train_denoiser(
 
 
 def average(folder: Path) -> int:
-    """Writes the denoiser's averaged parts as they stand in its state, finished or not.
+    """Writes the denoiser's parts as they stand in its state, finished or not.
 
-    That is ``unet.safetensors`` and ``adapter.safetensors``; a training that runs meanwhile is not
-    disturbed. Returns the state's step. WeightsError if there is no state.
+    That is ``unet.safetensors`` and ``adapter.safetensors``, each halfway between the averaged
+    weights and the last ones: as good as the last on pictures that were trained on, and nearly as
+    good as the average on those held out (docs/model/README.md has the figures). A training that
+    runs meanwhile is not disturbed. Returns the state's step. WeightsError if there is no state.
     """
     tensors, words = store.read(folder / "denoiser" / "state.safetensors")
     for part in ("unet", "adapter"):
         lead = f"averaged.{part}."
-        found = {n.removeprefix(lead): t for n, t in tensors.items() if n.startswith(lead)}
+        found = {
+            name.removeprefix(lead): (mean + tensors[name.replace("averaged", "weights", 1)]) / 2
+            for name, mean in tensors.items()
+            if name.startswith(lead)
+        }
         store.write(found, folder / f"{part}.safetensors")
     return int(words["step"])
 
