@@ -11,7 +11,14 @@ import pytest
 from sfumato.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/architecture.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/model/README.md",
+)
 
 
 def blocks(language: str, page: str = "README.md") -> list[str]:

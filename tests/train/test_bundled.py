@@ -100,7 +100,7 @@ def test_training_again_what_is_trained_changes_nothing(scenes: Scenes, trained:
     assert (trained / "vae.safetensors").read_bytes() == before
 
 
-def test_the_denoiser_ends_in_its_averaged_parts(scenes: Scenes, folder: Path) -> None:
+def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(scenes: Scenes, folder: Path) -> None:
     second(scenes, folder)
     state, words = store.read(folder / "denoiser" / "state.safetensors")
     assert words["step"] == "4"
@@ -108,7 +108,8 @@ def test_the_denoiser_ends_in_its_averaged_parts(scenes: Scenes, folder: Path) -
         tensors, _ = store.read(folder / f"{part}.safetensors")
         assert tensors
         for name, tensor in tensors.items():
-            assert torch.equal(tensor, state[f"averaged.{part}.{name}"])
+            mean, last = (state[f"{kind}.{part}.{name}"] for kind in ("averaged", "weights"))
+            assert torch.equal(tensor, (mean + last) / 2)
     line = json.loads((folder / "denoiser" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_loss", "seen_loss"} <= line.keys()
 
