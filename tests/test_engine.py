@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 import sfumato
 from sfumato.catalog import CATALOG
 from sfumato.engine import Engine, room
-from sfumato.errors import PromptError, RequestError, WeightsError
+from sfumato.errors import PromptError, RequestError, SfumatoError, WeightsError
 from sfumato.request import Request
 
 FOX = Request("a red fox, 3d", seed=7, steps=3)
@@ -99,6 +99,17 @@ def test_without_a_seed_a_fresh_one_is_drawn_and_told(engine: Engine) -> None:
     seeds = {engine.submit(Request("a fox", steps=1)).request.seed for _ in range(3)}
     assert len(seeds) == 3
     assert None not in seeds
+
+
+def test_a_run_that_broke_off_does_not_pass_for_finished(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = engine.submit(FOX)
+    monkeypatch.setattr("sfumato.engine.to_images", lambda batch: [][0])
+    with pytest.raises(IndexError):
+        run.result()
+    with pytest.raises(SfumatoError, match="broke off after 0 of 1"):
+        run.result()
 
 
 def test_steps_are_counted_and_show_the_clean_estimate(engine: Engine) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from sfumato.catalog import BUNDLED, CATALOG, model_spec
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.schedules import sigmas as schedule
-from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
+from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError, SfumatoError, WeightsError
 from sfumato.families.base import Family
 from sfumato.families.mini import Mini
@@ -93,7 +93,8 @@ class Run:
         self._model, self._precision = model, precision
         self._pictures: list[Picture] = []
         self._seconds = 0.0
-        self._steps = self._guarded()
+        # The first picture is prepared now: what cannot be done is refused before any step.
+        self._steps = self._guarded(generate(model.family, request.single(0)))
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps
@@ -102,14 +103,19 @@ class Run:
         """The finished pictures; makes what is not made yet."""
         for _ in self._steps:
             pass
+        if len(self._pictures) < self.request.count:
+            raise SfumatoError(
+                f"This run broke off after {len(self._pictures)} of {self.request.count} pictures; "
+                "submit the request again."
+            )
         return Result(tuple(self._pictures), self._seconds)
 
-    def _guarded(self) -> Iterator[Progress]:
+    def _guarded(self, first: Iterator[Step]) -> Iterator[Progress]:
         size = f"{self.request.width}x{self.request.height}"
         with _enough_memory(self._model.family.device, f"a picture of {size}", "a smaller --size"):
-            yield from self._run()
+            yield from self._run(first)
 
-    def _run(self) -> Iterator[Progress]:
+    def _run(self, first: Iterator[Step]) -> Iterator[Progress]:
         family = self._model.family
         steps = self.request.steps
         assert steps is not None
@@ -118,7 +124,7 @@ class Run:
             assert one.schedule is not None
             sigmas = schedule(one.schedule, family.process, steps)
             last: Step | None = None
-            for last in generate(family, one):
+            for last in first if i == 0 else generate(family, one):
                 done = last.index + 1
                 if done < steps:
                     yield Progress(done, steps, float(sigmas[done]), last, family)
@@ -196,10 +202,6 @@ class Engine:
             schedule_name=lambda name: schedule_row(name).name,
         )
         self._require_room(resolved, model.family.spec)
-        assert resolved.sampler is not None
-        if resolved.wander:
-            check_wander(resolved.sampler)
-        model.family.encode(resolved.prompt, resolved.negative)
         return Run(resolved, model, self.precision)
 
     def _load(self, asked: str) -> _Resident:
