@@ -50,8 +50,8 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     """Makes the model file ``out`` of the parts in a training's ``folder``, and tries it.
 
     A denoiser still in training is taken as `bundled.average` makes it of its last state. ``card``
-    goes into the file's header beside the model's name. Raises WeightsError where a part is missing or does not
-    fit the model, OutputError where the file cannot be written.
+    goes into the file's header beside the model's name. Raises WeightsError where a part is
+    missing or does not fit the model, OutputError where the file cannot be written.
     """
     state = folder / "denoiser" / "state.safetensors"
     step = average(folder) if state.exists() else None
