@@ -154,6 +154,31 @@ def test_a_scheduler_that_cannot_be_followed_is_told(
 
 
 @pytest.mark.parametrize(
+    ("part", "settings", "words"),
+    [
+        (
+            "unet",
+            {"attention_head_dim": [5, 10, 20, 20]},
+            r"attention_head_dim is \[5, 10, 20, 20\]",
+        ),
+        ("vae", {"scaling_factor": 0.13025}, "scaling_factor is 0.13025; .* 0.18215 alone"),
+        ("text_encoder", {"hidden_act": "gelu"}, "hidden_act is 'gelu'; .* 'quick_gelu' alone"),
+    ],
+)
+def test_settings_that_no_shape_shows_are_compared(
+    tmp_path: Path, part: str, settings: dict[str, object], words: str
+) -> None:
+    path = folder(tmp_path / "m", SD15)
+    published = {"attention_head_dim": 8, "hidden_act": "quick_gelu", "num_attention_heads": 12}
+    config = path / part / "config.json"
+    config.write_text(json.dumps(published if part == "text_encoder" else {"sample_size": 64}))
+    assert inspect(path).require() == ("sd15", "diffusers")
+    config.write_text(json.dumps(settings))
+    with pytest.raises(WeightsError, match=words):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
     ("config", "kind"),
     [
         (SD2, "Stable Diffusion 2.x"),

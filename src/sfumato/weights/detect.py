@@ -73,7 +73,7 @@ def recognise(weights: Weights) -> Inspection:
     )
     prediction, said = _prediction(weights)
     if found.spec_name is not None:
-        _require_levels(weights)
+        _require_usual(weights)
     return Inspection(
         path=weights.path,
         kind=found.kind,
@@ -97,27 +97,33 @@ def _precision(entries: Mapping[str, Entry]) -> str:
 
 SCHEDULER = "scheduler/scheduler_config.json"
 
-# The noise levels that these families were trained on, as a scheduler's settings say them.
-LEVELS: Mapping[str, object] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "trained_betas": None,
-    "rescale_betas_zero_snr": False,
+# What a diffusers folder's settings say of the models opened here and no shape shows: the noise
+# levels of training, the number of heads, the activation, the latent's scale.
+USUAL: Mapping[str, Mapping[str, object]] = {
+    SCHEDULER: {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "trained_betas": None,
+        "rescale_betas_zero_snr": False,
+    },
+    "unet/config.json": {"attention_head_dim": 8, "num_attention_heads": None},
+    "vae/config.json": {"scaling_factor": 0.18215, "shift_factor": None},
+    "text_encoder/config.json": {"hidden_act": "quick_gelu", "num_attention_heads": 12},
 }
 
 
-def _scheduler(weights: Weights) -> Mapping[str, object]:
-    """What a diffusers folder says of its noise levels; nothing where there is no such file."""
-    if SCHEDULER not in weights.metadata:
+def _settings(weights: Weights, name: str) -> Mapping[str, object]:
+    """One of a diffusers folder's small files; nothing where there is no such file."""
+    if name not in weights.metadata:
         return {}
     try:
-        settings: object = json.loads(weights.metadata[SCHEDULER])
+        settings: object = json.loads(weights.metadata[name])
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{weights.path}/{SCHEDULER} is not JSON. Download it again.") from error
+        raise WeightsError(f"{weights.path}/{name} is not JSON. Download it again.") from error
     if not isinstance(settings, dict):
-        raise WeightsError(f"{weights.path}/{SCHEDULER} is not a table. Download it again.")
+        raise WeightsError(f"{weights.path}/{name} is not a table. Download it again.")
     return cast(dict[str, object], settings)
 
 
@@ -125,7 +131,7 @@ def _prediction(weights: Weights) -> tuple[Literal["eps", "v"] | None, tuple[str
     """What a diffusers folder says that its denoiser predicts."""
     if SCHEDULER not in weights.metadata:
         return None, ()
-    said = _scheduler(weights).get("prediction_type", "epsilon")
+    said = _settings(weights, SCHEDULER).get("prediction_type", "epsilon")
     if said not in ("epsilon", "v_prediction"):
         raise WeightsError(
             f"{weights.path}/{SCHEDULER}: prediction_type is {said!r}; "
@@ -134,15 +140,16 @@ def _prediction(weights: Weights) -> tuple[Literal["eps", "v"] | None, tuple[str
     return "eps" if said == "epsilon" else "v", (f"{SCHEDULER}: prediction_type {said}",)
 
 
-def _require_levels(weights: Weights) -> None:
-    """Refuse a model of other noise levels, which would paint, and wrongly, on the usual ones."""
-    settings = _scheduler(weights)
-    for name, usual in LEVELS.items():
-        if settings.get(name, usual) != usual:
-            raise WeightsError(
-                f"{weights.path}/{SCHEDULER}: {name} is {settings[name]!r}; "
-                f"this version paints with {usual!r} alone."
-            )
+def _require_usual(weights: Weights) -> None:
+    """Refuse a model of other settings, which would paint, and wrongly, by the usual ones."""
+    for file, usual in USUAL.items():
+        settings = _settings(weights, file)
+        for name, value in usual.items():
+            if settings.get(name, value) != value:
+                raise WeightsError(
+                    f"{weights.path}/{file}: {name} is {settings[name]!r}; "
+                    f"this version paints with {value!r} alone."
+                )
 
 
 # ---- one question each, from the surest to the vaguest --------------------------------------
