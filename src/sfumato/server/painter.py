@@ -1,0 +1,73 @@
+"""What the server asks of whatever makes its pictures: one engine here, a cluster elsewhere.
+
+The server knows no tensor and no device. `sfumato.engine.Engine` is a `Painter`; the command line
+hands it in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from PIL.Image import Image
+
+from sfumato.recipe import Result
+from sfumato.request import Request
+
+__all__ = ["Painter", "Run", "Step"]
+
+
+class Step(Protocol):
+    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def sigma(self) -> float: ...
+
+    def sketch(self) -> Image:
+        """The picture so far, one pixel for each element of the latent: nearly free."""
+        ...
+
+    def preview(self) -> list[Image]:
+        """The picture so far at full size: costs as much as decoding the finished one."""
+        ...
+
+    def state(self) -> bytes:
+        """All that `Painter.submit` needs to go on after this step, to the bit."""
+        ...
+
+    def estimate(self) -> bytes:
+        """The picture so far as `Painter.develop` takes it; some kilobytes."""
+        ...
+
+
+class Run(Protocol):
+    """The making of a request's pictures: iterate its steps, then take the result.
+
+    ``request`` is resolved, ``sha256`` that of the model's weights.
+    """
+
+    @property
+    def request(self) -> Request: ...
+    @property
+    def sha256(self) -> str: ...
+    def __iter__(self) -> Iterator[Step]: ...
+    def result(self) -> Result: ...
+
+
+class Painter(Protocol):
+    """Makes pictures. Only one thread at a time calls it."""
+
+    def submit(self, request: Request, *, state: bytes | None = None) -> Run:
+        """The run of a request; with ``state``, of one picture, from that step on.
+
+        Raises SfumatoError for what cannot be done, also for a state that does not fit.
+        """
+        ...
+
+    def develop(self, request: Request, estimate: bytes) -> Image:
+        """The picture of a stored `Step.estimate` of this (resolved) request, at full size."""
+        ...
