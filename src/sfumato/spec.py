@@ -8,8 +8,11 @@ from sfumato.request import Defaults
 __all__ = [
     "BertConfig",
     "ClipConfig",
+    "FluxConfig",
+    "MMDiTConfig",
     "ModelSpec",
     "ProcessConfig",
+    "T5Config",
     "UNetConfig",
     "VaeConfig",
 ]
@@ -50,6 +53,67 @@ class BertConfig:
     heads: int = 12
     hidden: int = 1536
     adapter: int = 2
+
+
+@dataclass(frozen=True)
+class T5Config:
+    """The encoder of T5 version 1.1 (Raffel et al. 2020); the defaults are those of its XXL.
+
+    ``distance``: from how many tokens apart all places are alike.
+    """
+
+    vocab: int = 32128
+    layers: int = 24
+    width: int = 4096
+    heads: int = 64
+    head_width: int = 64
+    hidden: int = 10240
+    buckets: int = 32
+    distance: int = 128
+
+
+@dataclass(frozen=True)
+class MMDiTConfig:
+    """The transformer of Stable Diffusion 3 (Esser et al. 2024); the defaults are 3 medium's.
+
+    ``positions``  side of the square of learnt places, in patches
+    ``pooled``     width of the pooled text
+    ``qk_norm``    queries and keys are normalised (3.5)
+    ``dual``       so many first blocks have a second attention of the picture alone (3.5 medium)
+    """
+
+    in_channels: int = 16
+    out_channels: int = 16
+    patch: int = 2
+    width: int = 1536
+    depth: int = 24
+    heads: int = 24
+    context: int = 4096
+    pooled: int = 2048
+    positions: int = 192
+    qk_norm: bool = False
+    dual: int = 0
+
+
+@dataclass(frozen=True)
+class FluxConfig:
+    """The transformer of Flux.1 (Black Forest Labs 2024); the defaults are dev's.
+
+    ``double``, ``single``  blocks of two streams, then of one
+    ``axes``      how much of a head's width tells time, row and column; their sum is that width
+    ``guidance``  whether the strength of guidance is an input (dev) or not (schnell)
+    """
+
+    in_channels: int = 16
+    out_channels: int = 16
+    width: int = 3072
+    heads: int = 24
+    double: int = 19
+    single: int = 38
+    context: int = 4096
+    pooled: int = 768
+    axes: tuple[int, int, int] = (16, 56, 56)
+    guidance: bool = True
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sfumato.spec import BertConfig, ModelSpec
 from sfumato.weights.entries import Weights
 from sfumato.weights.int8 import SCALE, unpack_rows
 from sfumato.weights.layouts import Tables
-from sfumato.weights.layouts.table import Table
+from sfumato.weights.layouts.table import Place, Table
 from sfumato.weights.reader import Reader
 
 __all__ = ["Parts", "load_model", "load_part"]
@@ -113,24 +113,25 @@ def _blank(network_class: Callable[[Config], Network], config: Config) -> Networ
         return network_class(config)
 
 
-def _places(network: nn.Module, weights: Weights, table: Table) -> dict[str, str]:
-    """For each of the network's tensors the file's key, shapes compared."""
-    places: dict[str, str] = {}
+def _places(network: nn.Module, weights: Weights, table: Table) -> dict[str, Place]:
+    """For each of the network's tensors its place in the file, shapes compared."""
+    places: dict[str, Place] = {}
     missing: list[str] = []
     unlike: list[str] = []
     state: Mapping[str, Tensor] = network.state_dict()
     for ours, tensor in state.items():
-        names = list(table.candidates(ours))
-        key = next((name for name in names if name in weights.entries), None)
-        if key is None:
-            missing.append(names[0])
+        options = list(table.places(ours))
+        place = next((p for p in options if all(key in weights.entries for key in p.keys)), None)
+        if place is None:
+            missing.append(" + ".join(options[0].keys))
             continue
-        places[ours] = key
-        got, expected = weights.entries[key].shape, tuple(tensor.shape)
-        if _bare(got) != _bare(expected):
-            unlike.append(f"{key}: got {got}, expected {expected}")
-        elif (problem := _problem(weights, key)) is not None:
-            unlike.append(f"{key}: {problem}")
+        places[ours] = place
+        got = place.shape([weights.entries[key].shape for key in place.keys])
+        expected = tuple(tensor.shape)
+        if got is None or _bare(got) != _bare(expected):
+            unlike.append(f"{' + '.join(place.keys)}: got {got}, expected {expected}")
+        elif (problem := _problem(weights, place)) is not None:
+            unlike.append(f"{' + '.join(place.keys)}: {problem}")
     what, name = type(network).__name__, weights.path.name
     if missing and not places:
         raise WeightsError(
@@ -153,29 +154,30 @@ def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:2] if len(shape) == 4 and shape[2:] == (1, 1) else shape
 
 
-def _problem(weights: Weights, key: str) -> str | None:
+def _problem(weights: Weights, place: Place) -> str | None:
     """Why a tensor's type cannot be a weight's, or None."""
-    entry = weights.entries[key]
-    if entry.dtype in FLOATS:
-        return None
-    scale = weights.entries.get(key + SCALE)
-    if entry.dtype != "int8":
-        return f"got {entry.dtype}, expected floating point"
-    if scale is None:
-        return f"got int8 without its scale, expected {key}{SCALE} beside it"
-    if scale.shape != entry.shape[:1] or scale.dtype not in FLOATS:
-        return f"its scale is {scale.dtype} {scale.shape}, expected a float for each row"
+    for key in place.keys:
+        entry = weights.entries[key]
+        if entry.dtype in FLOATS:
+            continue
+        scale = weights.entries.get(key + SCALE)
+        if entry.dtype != "int8":
+            return f"got {entry.dtype}, expected floating point"
+        if scale is None:
+            return f"got int8 without its scale, expected {key}{SCALE} beside it"
+        if scale.shape != entry.shape[:1] or scale.dtype not in FLOATS:
+            return f"its scale is {scale.dtype} {scale.shape}, expected a float for each row"
     return None
 
 
 def _require_nothing_left(
     weights: Weights,
-    places: Iterable[Mapping[str, str]],
+    places: Iterable[Mapping[str, Place]],
     tables: Iterable[Table],
     keys: Iterable[str],
 ) -> None:
     """Every key is used, or known by a table to come along."""
-    used = {key for part in places for key in part.values()}
+    used = {key for part in places for place in part.values() for key in place.keys}
     used |= {key + SCALE for key in used if weights.entries[key].dtype == "int8"}
     rows = list(tables)
     left = [
@@ -193,20 +195,35 @@ def _require_nothing_left(
 def _fill(
     network: nn.Module,
     weights: Weights,
-    places: Mapping[str, str],
+    places: Mapping[str, Place],
     reader: Reader,
     dtype: torch.dtype,
 ) -> None:
     """Give the network its tensors, one at a time."""
     blank: Mapping[str, Tensor] = network.state_dict()
     state: dict[str, Tensor] = {}
-    for ours, key in places.items():
-        entry = weights.entries[key]
-        if entry.dtype == "int8":
-            scale = reader.read(weights.entries[key + SCALE])
-            tensor = unpack_rows(reader.read(entry), scale, dtype)
-        else:
-            tensor = reader.read(entry, dtype)
-        state[ours] = tensor.view(blank[ours].shape)
+    for ours, place in places.items():
+        tensors = [_read(weights, key, reader, dtype) for key in place.keys]
+        state[ours] = _assembled(tensors, place).view(blank[ours].shape)
     network.load_state_dict(state, strict=True, assign=True)
     network.eval().requires_grad_(requires_grad=False)
+
+
+def _read(weights: Weights, key: str, reader: Reader, dtype: torch.dtype) -> Tensor:
+    entry = weights.entries[key]
+    if entry.dtype != "int8":
+        return reader.read(entry, dtype)
+    scale = reader.read(weights.entries[key + SCALE])
+    return unpack_rows(reader.read(entry), scale, dtype)
+
+
+def _assembled(tensors: list[Tensor], place: Place) -> Tensor:
+    """Our tensor from the pieces of a file; a piece that is whole already is not copied."""
+    pieces = place.pieces
+    whole = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    number, count = pieces.part
+    if count > 1:
+        whole = whole.chunk(count)[number].clone()  # not a view that would keep all of it
+    if pieces.swapped:
+        whole = torch.cat(whole.chunk(2)[::-1])
+    return whole.T.contiguous() if pieces.turned else whole

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sfumato.spec import ClipConfig, UNetConfig, VaeConfig
 from sfumato.weights.layouts.original import CLIP, TRANSFORMER
-from sfumato.weights.layouts.table import Row, Table, under
+from sfumato.weights.layouts.table import Plain, Row, Table, under
 
 RES_BLOCK: tuple[Row, ...] = (
     ("norm1", "norm1"),
@@ -34,7 +34,7 @@ VAE_ATTENTION: tuple[Row, ...] = (
 )
 
 # What the four were called before diffusers 0.15; files of that time are still published.
-VAE_OLDER: tuple[Row, ...] = (
+VAE_OLDER: tuple[Plain, ...] = (
     ("to_q", "query"),
     ("to_k", "key"),
     ("to_v", "value"),
