@@ -1,0 +1,115 @@
+"""A job as everybody sees it: a request that was accepted, and how far it has come."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, select
+
+from sfumato import request as requests
+from sfumato.request import Request
+from sfumato.server.database import Database, jobs, pictures
+from sfumato.server.errors import NoSuchJob
+
+__all__ = ["ENDED", "IN_FLIGHT", "STATES", "Job", "State", "read_job", "read_jobs"]
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
+IN_FLIGHT: tuple[State, ...] = ("queued", "running")
+ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One accepted request at one moment. Times are seconds since 1970.
+
+    - `request`: its seed is drawn; image and mask are references, without pixels.
+    - `painted`: pictures that are finished; `pictures`: their ids, less those deleted since.
+    - `step` of `steps`: of the picture that is being painted; both 0 before its first step.
+    - `parties`: how many clients wait for it. `seconds`: of painting, by a steady clock.
+    - `revision`: rises with each change, so that of two the later can be told.
+    """
+
+    id: str
+    state: State
+    priority: int
+    created: float
+    started: float | None
+    finished: float | None
+    client: str
+    request: Request
+    previews: int
+    tags: tuple[str, ...]
+    painted: int
+    step: int
+    steps: int
+    error: str
+    pictures: tuple[str, ...]
+    parties: int = 1
+    seconds: float = 0.0
+    revision: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+    @property
+    def count(self) -> int:
+        """How many pictures were asked for."""
+        return self.request.count
+
+    @property
+    def picture(self) -> int:
+        """The number of the picture that is being painted, from 0; the last one at the end."""
+        return min(self.painted, self.count - 1)
+
+    def at(self, step: int, steps: int) -> Job:
+        """The same job further on."""
+        return replace(self, step=step, steps=steps)
+
+
+def read_job(database: Database, identity: str) -> Job:
+    """The job as the database has it; raises NoSuchJob."""
+    with database.read() as connection:
+        row = connection.execute(select(jobs).where(jobs.c.id == identity)).one_or_none()
+        if row is None:
+            raise NoSuchJob(f"There is no job {identity!r:.80}.")
+        (job,) = read_jobs(connection, [row])
+    return job
+
+
+def read_jobs(connection: Connection, rows: list[Row[Any]]) -> list[Job]:
+    """The jobs of these rows, with the ids of their pictures."""
+    kept: dict[str, list[str]] = {row.id: [] for row in rows}
+    mine = pictures.c.job.in_(kept)
+    order = (pictures.c.job, pictures.c.number)
+    found = select(pictures.c.job, pictures.c.id).where(mine, pictures.c.emptied.is_(None))
+    for job, picture in connection.execute(found.order_by(*order)):
+        kept[job].append(picture)
+    return [_job(row, tuple(kept[row.id])) for row in rows]
+
+
+def _job(row: Row[Any], painted: tuple[str, ...]) -> Job:
+    return Job(
+        id=row.id,
+        state=row.state,
+        priority=row.priority,
+        created=row.created,
+        started=row.started,
+        finished=row.finished,
+        client=row.client,
+        request=requests.from_dict(json.loads(row.request)),
+        previews=row.previews,
+        tags=tuple(json.loads(row.tags)),
+        painted=row.painted,
+        step=row.step,
+        steps=row.steps,
+        error=row.error,
+        pictures=painted,
+        parties=row.parties,
+        seconds=row.seconds,
+        revision=row.revision,
+    )
