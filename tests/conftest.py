@@ -1,7 +1,7 @@
 """What holds for every test: the same examples each time, and no way to the network."""
 
 import socket
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,12 +11,26 @@ settings.register_profile("sfumato", deadline=None, derandomize=True, database=N
 settings.load_profile("sfumato")
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that opens a connection fails: painting and reading files never may."""
+@pytest.fixture
+def loopback() -> None:
+    """Named by a test that talks to a server which it started itself, on this machine."""
 
-    def refuse(_: socket.socket, address: Any) -> NoReturn:
-        raise AssertionError(f"a test connects to {address}")
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A test that opens a connection fails, unless it goes to loopback and the test says so."""
+    allowed = "loopback" in request.fixturenames
+
+    def guarded(name: str) -> None:
+        connect = getattr(socket.socket, name)
+
+        def check(line: socket.socket, address: Any) -> Any:
+            here = isinstance(address, str | bytes) or address[0] in ("127.0.0.1", "::1")
+            if not (allowed and here):
+                raise AssertionError(f"a test connects to {address}")
+            return connect(line, address)
+
+        monkeypatch.setattr(socket.socket, name, check)
 
     for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, refuse)
+        guarded(name)

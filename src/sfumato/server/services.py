@@ -1,20 +1,25 @@
-"""The parts that every dialect is given: made once when the server starts, and handed in whole."""
+"""The parts that every dialect is given: made once, handed in whole, run together."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sfumato.server.database import Database
     from sfumato.server.events import Hub
+    from sfumato.server.home import Home
     from sfumato.server.inputs import Inputs
     from sfumato.server.jobs import Jobs
     from sfumato.server.library import Library
+    from sfumato.server.painter import Painter
     from sfumato.server.settings import Settings
     from sfumato.server.shelf import Shelf
     from sfumato.server.worker import Worker
 
-__all__ = ["Services"]
+__all__ = ["Services", "build", "running"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,60 @@ class Services:
     """What a dialect may use; none of them makes one of these for itself."""
 
     settings: Settings
+    home: Home
+    database: Database
     jobs: Jobs
     library: Library
     inputs: Inputs
     shelf: Shelf
     hub: Hub
     worker: Worker
+
+
+def build(settings: Settings, make_painter: Callable[[], Painter]) -> Services:
+    """The parts of one server, tied together. Nothing is opened and nothing runs yet."""
+    from sfumato.server.database import Database
+    from sfumato.server.events import Hub
+    from sfumato.server.home import Home
+    from sfumato.server.inputs import Inputs
+    from sfumato.server.jobs import Jobs
+    from sfumato.server.library import Library
+    from sfumato.server.shelf import OnShelf, Shelf
+    from sfumato.server.worker import Worker
+
+    home, shelf = Home(settings.home), Shelf(settings)
+    database = Database(settings.database or home.database_url)
+    hub = Hub(database)
+    inputs, library = Inputs(home), Library(database, home, hub)
+    jobs = Jobs(database, inputs, settings.limits, hub)
+    return Services(
+        settings=settings,
+        home=home,
+        database=database,
+        jobs=jobs,
+        library=library,
+        inputs=inputs,
+        shelf=shelf,
+        hub=hub,
+        worker=Worker(lambda: OnShelf(make_painter(), shelf), jobs, library, home, hub),
+    )
+
+
+@contextmanager
+def running(services: Services) -> Generator[Services]:
+    """Hold the home, bring its database up to date, and paint until the block ends.
+
+    Raises SfumatoError when another server has the home, or its database cannot be used.
+    """
+    with services.home.lock():
+        try:
+            services.database.migrate()
+            services.jobs.recover()
+            services.library.reconcile()
+            services.worker.start()
+            try:
+                yield services
+            finally:
+                services.worker.stop()
+        finally:
+            services.database.close()

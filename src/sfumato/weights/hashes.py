@@ -18,12 +18,10 @@ def sha256(path: Path, cache: Path | None = None) -> str:
     be read; a cache that cannot be read or written only costs time.
     """
     try:
-        state = path.stat()
-        key, stamp = str(path.resolve()), [state.st_size, state.st_mtime_ns]
-        known = {} if cache is None else _known(cache)
-        row = known.get(key)
-        if isinstance(row, list) and len(cast(list[object], row)) == 3 and row[:2] == stamp:
-            return str(cast(list[object], row)[2])
+        key, stamp = _state(path)
+        known = _recalled(key, stamp, cache)
+        if known is not None:
+            return known
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -33,6 +31,14 @@ def sha256(path: Path, cache: Path | None = None) -> str:
     return digest
 
 
+def remembered(path: Path, cache: Path | None) -> str | None:
+    """The sha256 of a file if `cache` has it; None if it would have to be read for it.
+
+    Raises OSError where there is no such file.
+    """
+    return _recalled(*_state(path), cache)
+
+
 def digest(weights: Weights, cache: Path | None = None) -> str:
     """The sha256 that names a model: of its file, or over the files of a folder in their order."""
     if weights.form != "folder":
@@ -40,6 +46,19 @@ def digest(weights: Weights, cache: Path | None = None) -> str:
     files = sorted({entry.path for entry in weights.entries.values()})
     lines = [f"{file.relative_to(weights.path).as_posix()} {sha256(file, cache)}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[str, list[int]]:
+    """What a file is remembered by, and what must not have changed since."""
+    state = path.stat()
+    return str(path.resolve()), [state.st_size, state.st_mtime_ns]
+
+
+def _recalled(key: str, stamp: list[int], cache: Path | None) -> str | None:
+    row = None if cache is None else _known(cache).get(key)
+    if isinstance(row, list) and len(cast(list[object], row)) == 3 and row[:2] == stamp:
+        return str(cast(list[object], row)[2])
+    return None
 
 
 def _known(cache: Path) -> dict[str, object]:
