@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-EXPECTED = "Expected a .safetensors or .ckpt file, or a diffusers folder."
+EXPECTED = "Expected a .safetensors, .ckpt or .gguf file, or a diffusers folder."
 
 # Bytes an element takes, by torch's name of the type.
 WIDTHS: Mapping[str, int] = {
@@ -30,11 +30,21 @@ WIDTHS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Packing:
+    """A quantisation of GGUF: `block` values in `width` bytes, by the format's name."""
+
+    name: str
+    block: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One tensor of a file.
 
     `offset` is the byte in the file at which element zero lies; `strides` counts elements, as
-    torch does, and is None where rows lie one after another.
+    torch does, and is None where rows lie one after another. A packed tensor has the name of its
+    packing for a `dtype`.
     """
 
     path: Path
@@ -42,6 +52,7 @@ class Entry:
     shape: tuple[int, ...]
     offset: int
     strides: tuple[int, ...] | None = None
+    packing: Packing | None = None
 
     @property
     def elements(self) -> int:
@@ -49,6 +60,8 @@ class Entry:
 
     @property
     def bytes(self) -> int:
+        if self.packing is not None:
+            return self.elements // self.packing.block * self.packing.width
         return self.elements * WIDTHS[self.dtype]
 
     @property
@@ -70,6 +83,6 @@ class Weights:
     """
 
     path: Path
-    form: Literal["safetensors", "ckpt", "folder"]
+    form: Literal["safetensors", "ckpt", "gguf", "folder"]
     entries: Mapping[str, Entry]
     metadata: Mapping[str, str]

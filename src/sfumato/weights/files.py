@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from sfumato.errors import WeightsError
-from sfumato.weights import checkpoint_pickle, safetensors_header
+from sfumato.weights import checkpoint_pickle, gguf_header, safetensors_header
 from sfumato.weights.entries import EXPECTED, Entry, Weights
 
 __all__ = ["Entry", "Weights", "open_weights"]
@@ -24,7 +24,6 @@ STRANGERS = (
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"7z\xbc\xaf", "a 7-zip archive; unpack it first"),
     (b"Rar!", "a RAR archive; unpack it first"),
-    (b"GGUF", "a GGUF file, which this version does not open"),
     (b"version https://git-lfs", "a Git LFS pointer, not the model itself; run `git lfs pull`"),
     (b"<!DOCTYPE", "a web page, not the model itself; download the file behind it"),
     (b"<!doctype", "a web page, not the model itself; download the file behind it"),
@@ -33,7 +32,7 @@ STRANGERS = (
 
 
 def open_weights(path: Path) -> Weights:
-    """The tensors of a model file (.safetensors, .ckpt, .pt, .bin) or of a diffusers folder.
+    """The tensors of a model file (.safetensors, .ckpt, .pt, .bin, .gguf) or of a diffusers folder.
 
     Reads headers only. Raises WeightsError, which says what lies there instead, for anything else.
     """
@@ -56,6 +55,8 @@ def _open_file(path: Path, file: BinaryIO, size: int) -> Weights:
         raise WeightsError(f"{path.name} is empty. Download it again.")
     if head.startswith(b"PK\x03\x04"):
         return checkpoint_pickle.read(path, file, size)
+    if head.startswith(gguf_header.MAGIC):
+        return gguf_header.read(path, file, size)
     for mark, what in STRANGERS:
         if head.startswith(mark):
             raise WeightsError(f"{path.name} is {what}. {EXPECTED}")

@@ -158,7 +158,7 @@ def _problem(weights: Weights, place: Place) -> str | None:
     """Why a tensor's type cannot be a weight's, or None."""
     for key in place.keys:
         entry = weights.entries[key]
-        if entry.dtype in FLOATS:
+        if entry.dtype in FLOATS or entry.packing is not None:
             continue
         scale = weights.entries.get(key + SCALE)
         if entry.dtype != "int8":

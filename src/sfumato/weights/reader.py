@@ -3,6 +3,7 @@
 import mmap
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,8 @@ class Reader:
         Where a copy is made the file's pages are given back at once, so that loading in another
         precision holds one tensor twice and not the whole model.
         """
+        if entry.packing is not None:
+            return self._unpacked(entry).to(torch.float32 if dtype is None else dtype)
         own: torch.dtype = getattr(torch, entry.dtype)
         if entry.elements == 0:
             return torch.empty(entry.shape, dtype=own if dtype is None else dtype)
@@ -33,6 +36,17 @@ class Reader:
         if result.data_ptr() != view.data_ptr():
             self._forget(entry)
         return result
+
+    def _unpacked(self, entry: Entry) -> Tensor:
+        """The float32 values of a quantised tensor."""
+        from gguf import GGMLQuantizationType, dequantize
+
+        assert entry.packing is not None
+        memory = self._map(entry.path)[entry.offset : entry.offset + entry.bytes]
+        self._forget(entry)
+        packed = np.frombuffer(memory, dtype=np.uint8)
+        values = dequantize(packed, GGMLQuantizationType[entry.packing.name])
+        return torch.from_numpy(values).view(entry.shape)
 
     def _view(self, entry: Entry, dtype: torch.dtype) -> Tensor:
         memory, start = self._map(entry.path), entry.offset
