@@ -23,7 +23,7 @@ class DatabaseError(SfumatoError):
     """The database cannot be used: not reached, not one of ours, or of a later version."""
 
 
-class NotFound(SfumatoError):
+class NotFound(SfumatoError):  # noqa: N818 - as HTTP says it
     """Something was asked for by a name that nothing has."""
 
 
@@ -39,7 +39,7 @@ class NoSuchInput(NotFound):
     """No picture with this sha256 was sent to the server."""
 
 
-class QueueFull(SfumatoError):
+class QueueFull(SfumatoError):  # noqa: N818 - a state, not a fault
     """As many jobs wait as may wait; try again after ``retry_after`` seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:

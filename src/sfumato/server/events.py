@@ -98,9 +98,10 @@ class Hub:
             elif isinstance(event, Changed) and event.job.ended:
                 self._last.pop(event.job.id, None)
                 self._polled.pop(event.job.id, None)
-            for reader, followed in self._readers.items():
-                if followed is None or followed == job:
-                    reader.put(event)
+            told = [who for who, followed in self._readers.items() if followed in (None, job)]
+            for reader in told:
+                if not reader.put(event):
+                    del self._readers[reader]
 
     async def follow(self, job_id: str) -> AsyncIterator[Event]:
         """The events of one job: first a Changed of now, at the end the Changed of its end.
@@ -131,14 +132,9 @@ class Hub:
         finally:
             self._leave(reader)
 
-    async def everything(self) -> AsyncIterator[Event]:
-        """All events from now on, of all jobs and of the library."""
-        reader = self._enter(None)
-        try:
-            async for event in reader.events():
-                yield event
-        finally:
-            self._leave(reader)
+    def everything(self) -> AsyncIterator[Event]:
+        """All events from this call on, of all jobs and of the library."""
+        return self._read(self._enter(None))
 
     def last(self, job_id: str) -> Stepped | None:
         """The latest step of a job that runs, for those who poll; counts as watching it."""
@@ -166,6 +162,13 @@ class Hub:
             for reader in self._readers:
                 reader.end()
 
+    async def _read(self, reader: _Mailbox) -> AsyncIterator[Event]:
+        try:
+            async for event in reader.events():
+                yield event
+        finally:
+            self._leave(reader)
+
     def _enter(self, job_id: str | None) -> _Mailbox:
         reader = _Mailbox(asyncio.get_running_loop())
         with self._lock:
@@ -176,7 +179,7 @@ class Hub:
 
     def _leave(self, reader: _Mailbox) -> None:
         with self._lock:
-            del self._readers[reader]
+            self._readers.pop(reader, None)
 
 
 class _Mailbox:
@@ -192,17 +195,19 @@ class _Mailbox:
         self._woken = False
         self._wake = asyncio.Event()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event) -> bool:
+        """Keeps the event until it is read; False once the reader is given up."""
         with self._lock:
             if self._ended:
-                return
+                return False
             if isinstance(event, Stepped):
                 self._waiting.pop(self._steps.get(event.job, -1), None)
                 self._steps[event.job] = self._next
             self._waiting[self._next] = event
             self._next += 1
-            self._ended = len(self._waiting) > MAILBOX
+            self._ended = len(self._waiting) > MAILBOX or self._loop.is_closed()
             self._call()
+            return True
 
     def end(self) -> None:
         with self._lock:

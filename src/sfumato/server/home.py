@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import URL
 
-from sfumato.server.errors import HomeError
+from sfumato.server.errors import HomeError, NoSuchInput, NotFound
 
 __all__ = ["Home", "job_of", "new_id", "picture_id"]
 
@@ -46,7 +46,7 @@ def job_of(picture: str) -> tuple[str, int] | None:
 
 
 class Home:
-    """Where each thing of one server lies.
+    """Where each thing of one server lies. What is no id is `NotFound`, and never part of a path.
 
     ``pictures/YYYY/MM/DD``  the finished pictures, by the day (UTC) of their making
     ``thumbs``, ``frames``   what can be made again from them
@@ -117,7 +117,7 @@ class Home:
     def input(self, sha256: str) -> Path:
         """The file of a picture that a client sent."""
         if not _SHA256.fullmatch(sha256):
-            raise ValueError(f"{sha256!r:.80} is no sha256")
+            raise NoSuchInput(f"{sha256!r:.80} is no sha256: 64 digits of 0-9a-f are.")
         return self.inputs / f"{sha256}.png"
 
     def step(self, job: str) -> Path:
@@ -131,5 +131,5 @@ class Home:
 
 def _named(identity: str) -> str:
     if not _NAME.fullmatch(identity):
-        raise ValueError(f"{identity!r:.80} is no id")
+        raise NotFound(f"{identity!r:.80} is no id.")
     return identity

@@ -59,7 +59,18 @@ class Run(Protocol):
 
 
 class Painter(Protocol):
-    """Makes pictures. Only one thread at a time calls it."""
+    """Makes pictures. Only one thread at a time calls it.
+
+    ``device`` and ``precision`` are what `str` shows of them; ``model`` is what a request gets
+    that names none.
+    """
+
+    @property
+    def device(self) -> object: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def model(self) -> str: ...
 
     def submit(self, request: Request, *, state: bytes | None = None) -> Run:
         """The run of a request; with ``state``, of one picture, from that step on.

@@ -1,0 +1,99 @@
+"""How fast pictures come: the time that is left, and what previews may cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from sfumato.request import Request
+
+__all__ = ["Pace", "Speeds"]
+
+PREVIEW_SHARE = 0.05  # of the time that painting takes
+RECENT = 9  # steps whose median is the speed
+REMEMBERED = 32  # kinds of request whose speeds are kept
+
+_Kind = tuple[object, ...]
+
+
+@dataclass
+class Speed:
+    """Seconds that one kind of request takes; None for what was never measured."""
+
+    step: float | None = None
+    finish: float | None = None  # what the last step takes beyond a step: the decoding
+    preview: float | None = None
+
+
+class Speeds:
+    """What was measured so far, by model, sampler and size; the oldest kinds are forgotten."""
+
+    def __init__(self) -> None:
+        self._speeds: dict[_Kind, Speed] = {}
+
+    def of(self, request: Request) -> Speed:
+        """The speed of a resolved request, to read and to set."""
+        r = request
+        kind = (r.model, r.sampler, r.width, r.height, r.guidance == 1, r.mask is None)
+        speed = self._speeds.pop(kind, None) or Speed()
+        self._speeds[kind] = speed
+        if len(self._speeds) > REMEMBERED:
+            del self._speeds[next(iter(self._speeds))]
+        return speed
+
+
+class Pace:
+    """The times of one job, picture after picture; ``clock`` gives seconds and never goes back."""
+
+    def __init__(self, speeds: Speeds, clock: Callable[[], float] = perf_counter) -> None:
+        self._speeds, self._clock = speeds, clock
+        self._speed = Speed()
+        self._steps: deque[float] = deque(maxlen=RECENT)
+        self._begun = clock()
+        self.painting = 0.0  # seconds that the painter took, of this job since it was claimed
+        self.previewing = 0.0
+
+    def begin(self, request: Request) -> None:
+        """A picture of this resolved request begins, or goes on, now."""
+        self._speed = self._speeds.of(request)
+        self._begun = self._clock()
+
+    def stepped(self, *, last: bool) -> None:
+        """A step was made since `begin` or `resume`; the ``last`` one has decoded the picture."""
+        seconds = self._clock() - self._begun
+        self.painting += seconds
+        if last:
+            usual = self._speed.step
+            self._speed.finish = None if usual is None else max(seconds - usual, 0.0)
+            return
+        self._steps.append(seconds)
+        self._speed.step = statistics.median(self._steps)
+
+    def resume(self) -> None:
+        """All that is done beside a step is done; the next one begins."""
+        self._begun = self._clock()
+
+    def affords_preview(self) -> bool:
+        """Whether one more full preview keeps all of them within their share of the time.
+
+        Before one was made its price is taken to be that of decoding a finished picture; while
+        that is not known either there is none.
+        """
+        known = self._speed.preview
+        price = self._speed.finish if known is None else known
+        return price is not None and self.previewing + price <= PREVIEW_SHARE * self.painting
+
+    def previewed(self, seconds: float) -> None:
+        """A full preview took ``seconds``."""
+        self.previewing += seconds
+        self._speed.preview = seconds
+
+    def seconds_left(self, steps: int, pictures: int, each: int) -> float | None:
+        """What ``steps`` of this picture, and ``pictures`` more of ``each`` steps, will take."""
+        if self._speed.step is None:
+            return None
+        finishes = pictures + (steps > 0)
+        return (steps + pictures * each) * self._speed.step + finishes * (self._speed.finish or 0.0)

@@ -1,0 +1,160 @@
+"""One job, painted: picture by picture, step by step, from wherever it was left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal
+
+from sfumato.errors import SfumatoError
+from sfumato.recipe import Picture
+from sfumato.server.admission import check_limits
+from sfumato.server.errors import NoSuchPicture
+from sfumato.server.events import Hub, Painted, Stepped
+from sfumato.server.home import Home, picture_id
+from sfumato.server.jobs import Job, Jobs
+from sfumato.server.pace import Pace, Speeds
+from sfumato.server.painter import Painter, Run, Step
+from sfumato.server.steps import Steps
+from sfumato.server.trail import Trail, chosen
+
+if TYPE_CHECKING:
+    from sfumato.server.library import Library
+
+__all__ = ["Easel", "Outcome", "Painting"]
+
+Outcome = Literal["done", "cancelled", "stopped"]
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Easel:
+    """What is needed to paint. ``between`` is called after each step: whether to stop there."""
+
+    jobs: Jobs
+    library: Library
+    home: Home
+    hub: Hub
+    speeds: Speeds
+    between: Callable[[Job], bool]
+
+
+class Painting:
+    """The painting of one claimed job.
+
+    A picture's id comes from its job and number, and `Library.add` keeps an id once: so whatever
+    moment a kill chooses, no picture is lost, and none is there twice.
+    """
+
+    def __init__(self, easel: Easel, painter: Painter, job: Job) -> None:
+        self._easel, self._painter, self._job = easel, painter, job
+        self._steps = Steps(easel.home, job.id)
+        self._pace = Pace(easel.speeds)
+        self._told = 0.0  # seconds of painting that are in the database already
+
+    def run(self) -> Outcome:
+        """Paints what is missing. Raises whatever the painter, the library or the disk does."""
+        for number in range(self._job.painted, self._job.count):
+            identity = picture_id(self._job.id, number)
+            outcome = "done" if self._kept(identity) else self._picture(number, identity)
+            if outcome != "done":
+                return outcome
+            self._finished(number, identity)
+        return "done"
+
+    def clear(self) -> None:
+        """The job has ended, and its steps are of no more use."""
+        self._steps.clear()
+
+    def _picture(self, number: int, identity: str) -> Outcome:
+        easel, job = self._easel, self._job
+        if easel.jobs.cancelling(job.id):
+            return "cancelled"
+        run, after = self._submit(number)
+        check_limits(run.request, easel.jobs.limits)
+        trail = Trail(self._steps.folder, number, after)
+        self._pace.begin(run.request)
+        for step in run:
+            last = step.index == step.total
+            self._pace.stepped(last=last)
+            if not last:
+                self._steps.save(number, step.index, step.state())
+            if step.index in chosen(step.total):
+                trail.add(step.index, step.estimate())
+            easel.jobs.progressed(job.id, step.index, step.total)
+            easel.hub.publish(self._stepped(number, step))
+            if easel.jobs.cancelling(job.id):
+                return "cancelled"
+            if not last and easel.between(job):
+                return "stopped"
+            self._pace.resume()
+        (picture,) = run.result().pictures
+        # The trail first: a picture that is in the library has all that belongs to it.
+        trail.finish(easel.home.trail(identity), replace(run.request, model=job.request.model))
+        recipe = replace(picture.recipe, index=number)
+        easel.library.add(
+            Picture(picture.image, recipe),
+            id=identity,
+            job=job.id,
+            number=number,
+            tags=easel.jobs.get(job.id).tags,  # who joined meanwhile may have brought some
+        )
+        return "done"
+
+    def _submit(self, number: int) -> tuple[Run, int]:
+        """The run of a picture, and the step after which it goes on."""
+        request = self._easel.jobs.inputs.fill(self._job.request.single(number))
+        kept = self._steps.load(number)
+        if kept is not None:
+            step, state = kept
+            try:
+                return self._painter.submit(request, state=state), step
+            except SfumatoError as error:  # of another version; or the request cannot be done
+                _LOG.warning("job %s is painted anew: %s", self._job.id, error)
+        return self._painter.submit(request), 0
+
+    def _kept(self, identity: str) -> bool:
+        try:
+            self._easel.library.get(identity)
+        except NoSuchPicture:
+            return False
+        return True
+
+    def _finished(self, number: int, identity: str) -> None:
+        """The picture is in the library; now the job knows it, and whoever follows it."""
+        easel, pace = self._easel, self._pace
+        self._job = easel.jobs.painted(self._job.id, number, pace.painting - self._told)
+        self._told = pace.painting
+        easel.hub.publish(Painted(self._job.id, number, identity))
+
+    def _stepped(self, number: int, step: Step) -> Stepped:
+        preview = None
+        if self._wants_preview(step):
+            begun = perf_counter()
+            (preview,) = step.preview()
+            self._pace.previewed(perf_counter() - begun)
+        more = self._job.count - number - 1
+        return Stepped(
+            job=self._job.id,
+            picture=number,
+            step=step.index,
+            steps=step.total,
+            sigma=step.sigma,
+            seconds_left=self._pace.seconds_left(step.total - step.index, more, step.total),
+            sketch=step.sketch(),
+            preview=preview,
+        )
+
+    def _wants_preview(self, step: Step) -> bool:
+        """Those asked for are made; others only for somebody who looks, and while they are cheap.
+
+        After the last step the picture itself is there to be looked at.
+        """
+        if step.index == step.total:
+            return False
+        asked = self._job.previews
+        if step.index in {round(k * step.total / (asked + 1)) for k in range(1, asked + 1)}:
+            return True
+        return self._easel.hub.watched(self._job.id) and self._pace.affords_preview()
