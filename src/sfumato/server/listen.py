@@ -26,13 +26,22 @@ LAST_WORDS = 1  # seconds that answers under way have when the server stops
 
 @final
 class Server(uvicorn.Server):
-    """A server of one app. ``on_ready`` is called once it listens."""
+    """A server of one app.
+
+    ``on_ready`` is called once it listens. ``on_stop`` is called when it was told to stop, in a
+    thread of its own, while answers under way still have their last moment.
+    """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, *, on_ready: Callable[[], None] | None = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(_config(app, settings))
-        self.on_ready = on_ready
+        self.on_ready, self.on_stop = on_ready, on_stop
 
     @property
     def port(self) -> int:
@@ -42,8 +51,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does it; then say so."""
         await super().startup(sockets)
-        if self.on_ready is not None and not self.should_exit:
+        if not self.should_exit:
             self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it, and what else has to stop meanwhile."""
+        stopping = asyncio.create_task(asyncio.to_thread(self.on_stop))
+        await super().shutdown(sockets)
+        await stopping
 
 
 @final

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sfumato.server.settings import Settings
 
-__all__ = ["OnShelf", "Row", "Shelf"]
+__all__ = ["OnShelf", "Row", "Shelf", "own_model"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
 SMALL = 256 * 2**20  # bytes that are hashed while somebody waits; more only if remembered
@@ -86,7 +86,9 @@ class Shelf:
 
     def place(self, name: str | None) -> str:
         """What an engine calls the model of this name: a path, or a name of the catalog."""
-        row = self.default if name is None else self._named(name)
+        if name is None:
+            return own_model(self._settings)
+        row = self._named(name)
         return row.name if row.path is None else str(row.path)
 
     def _named(self, words: str) -> Row:
@@ -154,6 +156,21 @@ class OnShelf:
     painter: Painter
     shelf: Shelf
 
+    @property
+    def device(self) -> object:
+        """The painter's."""
+        return self.painter.device
+
+    @property
+    def precision(self) -> str:
+        """The painter's."""
+        return self.painter.precision
+
+    @property
+    def model(self) -> str:
+        """The server's own model, by its name."""
+        return self.shelf.default.name
+
     def submit(self, request: Request, *, state: bytes | None = None) -> Run:
         """As `Painter.submit`; RequestError for a model that is not on the shelf any more."""
         placed = replace(request, model=self.shelf.place(request.model))
@@ -163,6 +180,11 @@ class OnShelf:
         """As `Painter.develop`."""
         placed = replace(request, model=self.shelf.place(request.model))
         return self.painter.develop(placed, estimate)
+
+
+def own_model(settings: Settings) -> str:
+    """What an engine calls the server's own model: a name of the catalog, or a path."""
+    return settings.model if settings.model in CATALOG else str(Path(settings.model).absolute())
 
 
 def _models(root: Path) -> Iterator[Path]:
