@@ -61,11 +61,12 @@ class Report:
             (len(self.unreadable), "files that are no picture, left alone", self.unreadable),
             (len(self.spare), "files twice in the folder, left alone", self.spare),
         )
-        return [
-            f"{count} {what}" + (f" ({', '.join(names[:3])}{', …' * (count > 3)})" if names else "")
-            for count, what, names in told
-            if count
-        ]
+        return [f"{count} {what}{_some(names)}" for count, what, names in told if count]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:3]))  # a file's name may hold anything
+    return f" ({shown}{', …' if len(names) > 3 else ''})" if names else ""
 
 
 def import_id(sha256: str) -> str:

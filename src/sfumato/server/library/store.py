@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Library"]
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_TAG, _MOST_TAGS = 60, 50
+_LONGEST_TAG, _MOST_TAGS = 60, 32
 
 
 class Library:
@@ -154,14 +154,14 @@ class Library:
         path = self.home.thumb(id)
         with suppress(FileNotFoundError):
             return path.read_bytes()
-        try:
-            image, _ = read_picture(io.BytesIO(entry.file.read_bytes()))
-        except OSError as error:
-            raise NoSuchPicture(f"the file of picture {id} is gone.") from error
-        data = thumbs.thumbnail(image)
+        data = thumbs.thumbnail(_picture(entry))
         with suppress(OutputError):  # it is shown all the same
             thumbs.keep(data, path, self.home.folder / "thumbs")
         return data
+
+    def image(self, id: str) -> Image:
+        """The picture itself, decoded; raises `NoSuchPicture`, also if its file is gone."""
+        return _picture(self.get(id))
 
     def diff(self, a: str, b: str) -> dict[str, tuple[object, object]]:
         """What differs in the making of two pictures; raises `NoSuchPicture`."""
@@ -311,6 +311,13 @@ def _painted(image: Image, recipe: Recipe) -> Found:
         parameters=clean(recipe.parameters()),
         recipe=recipe.to_json(),
     )
+
+
+def _picture(entry: Entry) -> Image:
+    try:
+        return read_picture(io.BytesIO(entry.file.read_bytes()))[0]
+    except OSError as error:
+        raise NoSuchPicture(f"the file of picture {entry.id} is gone.") from error
 
 
 def _put(data: bytes, path: Path, created: float) -> None:
