@@ -133,6 +133,9 @@ class Line(asyncio.Transport):
     def abort(self) -> None:
         self.aborted = True
 
+    def is_closing(self) -> bool:
+        return self.aborted
+
 
 def test_who_reads_slowly_but_reads_is_not_cut_off(tmp_path: Path) -> None:
     async def run() -> tuple[bool, bool]:
