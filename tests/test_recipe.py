@@ -240,7 +240,7 @@ def change(**values: Any) -> str:
         (change(request={**asdict(REQUEST), "prompt": 5}), "prompt is 5"),
         (change(request={**asdict(REQUEST), "seed": None}), "resolved"),
         (change(request={**asdict(REQUEST), "count": 2}), "one picture"),
-        (change(request={"prompt": "fox"}), "does not have the fields"),
+        (change(request={"prompt": "fox"}), "must be resolved"),
         (RECIPE.to_json().replace("1.25", "NaN"), "NaN"),
         (RECIPE.to_json().replace("1.25", "1e999"), "seconds inf"),
         (change(seconds=-1), "seconds -1"),

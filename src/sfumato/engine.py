@@ -3,6 +3,8 @@
 The only file that names a device.
 """
 
+import hashlib
+import json
 import os
 import re
 import secrets
@@ -15,6 +17,8 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
 from torch import Tensor
 
 from sfumato.catalog import BUNDLED, CATALOG, model_spec
@@ -29,8 +33,8 @@ from sfumato.images import to_images
 from sfumato.nn.bert import TextTower
 from sfumato.nn.clip import ClipText
 from sfumato.pipeline import generate
-from sfumato.recipe import Picture, Recipe, Result
-from sfumato.request import Request
+from sfumato.recipe import NUMERICS, Picture, Recipe, Result
+from sfumato.request import Request, to_dict
 from sfumato.spec import ModelSpec, ProcessConfig
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
@@ -75,10 +79,25 @@ class Progress:
     sigma: float
     step: Step
     model: Family
+    bond: str = ""
+
+    def sketch(self) -> Image.Image:
+        """The clean estimate as nearly its colours, a pixel for each element of the latent."""
+        (image,) = to_images(self.model.sketch(self.step.x0))
+        return image
 
     def preview(self) -> list[Image.Image]:
         """The clean estimate at this step as a picture, decoded when asked for."""
         return to_images(self.model.decode(self.step.x0))
+
+    def state(self) -> bytes:
+        """All that `Engine.submit` needs to go on after this step, as a .safetensors file."""
+        tensors = {name: tensor.cpu() for name, tensor in self.step.tensors().items()}
+        return safetensors.save(tensors, {"bond": self.bond})
+
+    def estimate(self) -> bytes:
+        """The clean estimate as `Engine.develop` takes it: a .safetensors file of float16."""
+        return safetensors.save({"x0": self.step.x0.to("cpu", torch.float16).contiguous()})
 
 
 class Run:
@@ -88,13 +107,16 @@ class Run:
     the other, so that each is to the bit what its seed gives alone.
     """
 
-    def __init__(self, request: Request, model: _Resident, precision: str) -> None:
+    def __init__(
+        self, request: Request, model: _Resident, precision: str, state: bytes | None = None
+    ) -> None:
         self.request, self.sha256 = request, model.sha256
         self._model, self._precision = model, precision
         self._pictures: list[Picture] = []
         self._seconds = 0.0
+        self._start = None if state is None else self._stored(state)
         # The first picture is prepared now: what cannot be done is refused before any step.
-        self._steps = self._guarded(generate(model.family, request.single(0)))
+        self._steps = self._guarded(generate(model.family, request.single(0), start=self._start))
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps
@@ -123,17 +145,37 @@ class Run:
             begun, one = time.perf_counter(), self.request.single(i)
             assert one.schedule is not None
             sigmas = schedule(one.schedule, family.process, steps)
-            last: Step | None = None
+            last = self._start
             for last in first if i == 0 else generate(family, one):
                 done = last.index + 1
                 if done < steps:
-                    yield Progress(done, steps, float(sigmas[done]), last, family)
+                    yield Progress(done, steps, float(sigmas[done]), last, family, self._bond(one))
             assert last is not None
             (image,) = to_images(self._checked(family.decode(last.x)))
             seconds = time.perf_counter() - begun
             self._seconds += seconds
             self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
-            yield Progress(steps, steps, 0.0, last, family)
+            yield Progress(steps, steps, 0.0, last, family, self._bond(one))
+
+    def _bond(self, request: Request) -> str:
+        """What must be the same, for a stored step to go on to the same picture."""
+        facts = (to_dict(request), self.sha256, self._precision, NUMERICS)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _stored(self, state: bytes) -> Step:
+        """The step of a `Progress.state` of this very request."""
+        assert self.request.count == 1, "a stored step belongs to one picture"
+        try:
+            tensors = safetensors.load(state)
+            header = json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])
+        except (SafetensorError, ValueError) as error:
+            raise RequestError(f"The stored step is damaged ({error}); begin anew.") from error
+        if header.get("__metadata__", {}).get("bond") != self._bond(self.request):
+            raise RequestError(
+                "The stored step is of another request, model, precision or version; begin anew."
+            )
+        device = self._model.family.device
+        return Step.from_tensors({name: tensor.to(device) for name, tensor in tensors.items()})
 
     def _checked(self, picture: Tensor) -> Tensor:
         if not bool(picture.isfinite().all()):
@@ -188,10 +230,12 @@ class Engine:
         """Loads the engine's own model now rather than at the first request."""
         self._load(self.model)
 
-    def submit(self, request: Request) -> Run:
+    def submit(self, request: Request, *, state: bytes | None = None) -> Run:
         """The run of a request, its model loaded. Nothing is rendered until it is iterated.
 
-        Raises RequestError, PromptError or WeightsError for what cannot be done.
+        ``state`` is a `Progress.state` of the same resolved request for one picture: the run goes
+        on after that step and ends as if it had never stopped, to the bit. Raises RequestError,
+        PromptError or WeightsError for what cannot be done.
         """
         model = self._load(self.model if request.model is None else request.model)
         resolved = request.resolve(
@@ -202,7 +246,22 @@ class Engine:
             schedule_name=lambda name: schedule_row(name).name,
         )
         self._require_room(resolved, model.family.spec)
-        return Run(resolved, model, self.precision)
+        return Run(resolved, model, self.precision, state)
+
+    def develop(self, request: Request, estimate: bytes) -> Image.Image:
+        """The picture of a stored `Progress.estimate` of this request, at full size.
+
+        Raises RequestError for what is none.
+        """
+        family = self._load(self.model if request.model is None else request.model).family
+        try:
+            latent = safetensors.load(estimate)["x0"].to(family.device, torch.float32)
+        except (SafetensorError, KeyError) as error:
+            raise RequestError(f"The stored estimate is damaged ({error}).") from error
+        if latent.ndim != 4 or latent.shape[1] != family.spec.vae.latent_channels:
+            raise RequestError("The stored estimate is of another model.")
+        (image,) = to_images(family.decode(latent))
+        return image
 
     def _load(self, asked: str) -> _Resident:
         if self._resident is not None and self._resident.asked == asked:

@@ -10,13 +10,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, cast
 
 from sfumato.errors import PictureError, RequestError
 from sfumato.images import Texts, read_texts, save
-from sfumato.request import Request
+from sfumato.request import Request, from_dict, to_dict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,11 +68,12 @@ class Recipe:
         if not self.request.resolved or self.request.count != 1:
             raise ValueError("a recipe is for one picture, and its request must be resolved")
         model = _file_name(self.request.model or "")
-        object.__setattr__(self, "request", replace(self.request, model=model))
+        object.__setattr__(self, "request", replace(self.request.references, model=model))
 
     def to_json(self) -> str:
         """Our own text: ASCII, one line, complete; `from_json` gives an equal recipe."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return json.dumps({"format": FORMAT, **values, "request": to_dict(self.request)})
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -89,7 +90,6 @@ class Recipe:
                 f"it was made by sfumato {values.get('sfumato', '(unknown)')}."
             )
         wish = _mapping(values.pop("request", None), "request")
-        _same_keys(wish, {f.name for f in fields(Request)}, "request")
         _same_keys(values, {f.name for f in fields(cls)} - {"request"}, "recipe")
         for f in fields(cls):
             kind = {"str": str, "int": int, "float": (int, float)}.get(str(f.type))
@@ -99,7 +99,7 @@ class Recipe:
         if not math.isfinite(seconds) or seconds < 0:
             raise PictureError(f"its sfumato recipe has seconds {seconds!r}.")
         try:
-            request = Request(**wish)  # pyright: ignore[reportArgumentType] - checked by Request
+            request = from_dict(wish)
             return cls(request=request, **values)  # pyright: ignore[reportArgumentType]
         except (RequestError, ValueError) as error:
             raise PictureError(f"its sfumato recipe cannot be followed: {error}") from error
@@ -111,14 +111,21 @@ class Recipe:
             "Steps": str(request.steps),
             "Sampler": self.sampler_title,
             "Schedule type": self.schedule_title,
-            "CFG scale": repr(request.guidance).removesuffix(".0"),
+            "CFG scale": _short(request.guidance),
             "Seed": str(request.seed),
             "Size": f"{request.width}x{request.height}",
             "Model hash": self.sha256[:10],
             "Model": _stem(request.model or ""),
-            "RNG": _RNG[request.stream],
-            "Version": f"sfumato {self.sfumato}",
         }
+        if request.strength is not None:
+            pairs["Denoising strength"] = _short(request.strength)
+        pairs["RNG"] = _RNG[request.stream]
+        if request.mask is not None:
+            pairs["Mask blur"] = str(request.mask_blur)
+            if request.mask_padding is not None:
+                pairs["Inpaint area"] = "Only masked"
+                pairs["Masked area padding"] = str(request.mask_padding)
+        pairs["Version"] = f"sfumato {self.sfumato}"
         parts = [request.prompt] if request.prompt else []
         if request.negative:
             parts.append(f"Negative prompt: {request.negative}")
@@ -255,8 +262,8 @@ def diff(a: Recipe, b: Recipe) -> dict[str, tuple[object, object]]:
 
 
 def _flat(recipe: Recipe) -> dict[str, object]:
-    values = asdict(recipe)
-    return {**values.pop("request"), **values}
+    values = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
+    return {**to_dict(values.pop("request")), **values}
 
 
 def _file_name(model: str) -> str:
@@ -269,6 +276,10 @@ def _stem(model: str) -> str:
     for suffix in _WEIGHT_SUFFIXES:
         model = model.removesuffix(suffix)
     return model
+
+
+def _short(value: float | None) -> str:
+    return repr(value).removesuffix(".0")
 
 
 def _quoted(value: str) -> str:

@@ -6,10 +6,12 @@ request is complete, and every picture of it can be made again from its own `Req
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 
-from sfumato.errors import RequestError
+from sfumato.errors import PictureError, RequestError
+from sfumato.images.source import Source
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 1000
@@ -17,6 +19,11 @@ MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 STREAMS = ("cpu", "nv")
+STRENGTH = 0.75  # of a picture to start from, where nobody says
+MAX_BLUR, MAX_PADDING = 256, 1024
+# How a picture meets another shape, and what lies under a mask before it is painted.
+FITS = ("crop", "stretch", "pad")
+FILLS = ("original", "blur", "noise", "nothing")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,14 @@ class Request:
     - `width`, `height`: pixels, multiples of 8, 8 … 8192. `count`: 1 … 1000.
     - `wander`: the starting noise stays with `seed`, the noise of the steps follows `path_seed`.
     - `stream`: where noise comes from; "cpu" is torch's CPU stream, "nv" that of NVIDIA cards.
+    - `image`: a picture to start from; `strength` says how much of it is made anew, from 0 (none,
+      and therefore refused) to 1. Of the steps that share, rounded down, is really made.
+    - `fit`: a picture of another shape is cut at two sides ("crop"), drawn out ("stretch"), or gets
+      margins of its own edge ("pad").
+    - `mask`: what is white in it is painted anew, the rest of `image` stays. `mask_blur`: pixels,
+      0 … 256, over which one goes over into the other; `mask_fill`: what the painting starts from;
+      `mask_padding`: only the mask's surroundings, with so many pixels (0 … 1024) of context, are
+      painted, at full size, and set back; None paints the whole. `mask_invert` swaps both.
     """
 
     prompt: str = ""
@@ -65,6 +80,14 @@ class Request:
     path_seed: int | None = None
     stream: str = "cpu"
     model: str | None = None
+    image: Source | None = None
+    strength: float | None = None
+    fit: str = "crop"
+    mask: Source | None = None
+    mask_blur: int = 4
+    mask_fill: str = "original"
+    mask_padding: int | None = None
+    mask_invert: bool = False
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative", "stream"):
@@ -87,21 +110,58 @@ class Request:
             guidance = _real("guidance", self.guidance, 0.0, MAX_GUIDANCE)
             object.__setattr__(self, "guidance", guidance)
         _flag("wander", self.wander)
-        if self.stream not in STREAMS:
-            raise RequestError(f"stream is {self.stream!r}, but must be one of {_or(STREAMS)}.")
+        _one_of("stream", self.stream, STREAMS)
+        self._check_start()
         if self.path_seed is not None and not self.wander:
             raise RequestError(
                 f"path_seed {self.path_seed} has no effect without wander; "
                 "ask for wander too, or leave it out."
             )
 
+    def _check_start(self) -> None:
+        """The fields of a picture to start from, and that none of them is there without it."""
+        for name, mode in (("image", "RGB"), ("mask", "L")):
+            source = getattr(self, name)
+            if source is not None and not (isinstance(source, Source) and source.mode == mode):
+                raise RequestError(f"{name} is {_came(source)}, but must be a Source ({mode}).")
+        if self.strength is not None:
+            object.__setattr__(self, "strength", _real("strength", self.strength, 0.0, 1.0))
+        if self.strength == 0:
+            raise RequestError("strength is 0, which would change nothing; give more than 0.")
+        _one_of("fit", self.fit, FITS)
+        _one_of("mask_fill", self.mask_fill, FILLS)
+        _whole("mask_blur", self.mask_blur, 0, MAX_BLUR)
+        if self.mask_padding is not None:
+            _whole("mask_padding", self.mask_padding, 0, MAX_PADDING)
+        _flag("mask_invert", self.mask_invert)
+        self._require("image", ("strength", "fit", "mask"))
+        self._require("mask", ("mask_blur", "mask_fill", "mask_padding", "mask_invert"))
+
+    def _require(self, needed: str, names: tuple[str, ...]) -> None:
+        if getattr(self, needed) is None:
+            usual = {f.name: f.default for f in fields(self)}
+            for name in names:
+                if getattr(self, name) != usual[name]:
+                    raise RequestError(
+                        f"{name} has no effect without {needed}; give one, or leave {name} out."
+                    )
+
     @property
     def resolved(self) -> bool:
         """Whether nothing is left for a model or a die to decide."""
-        optional = {"path_seed"} if not self.wander else set[str]()
+        optional = {"image", "mask", "mask_padding"}
+        optional |= set() if self.wander else {"path_seed"}
+        optional |= set() if self.image is not None else {"strength"}
         return all(
             getattr(self, f.name) is not None for f in fields(self) if f.name not in optional
         )
+
+    @property
+    def references(self) -> Request:
+        """The same with its pictures' references alone, as recipes and queues keep it."""
+        image = None if self.image is None else self.image.reference
+        mask = None if self.mask is None else self.mask.reference
+        return replace(self, image=image, mask=mask)
 
     def resolve(
         self,
@@ -121,6 +181,8 @@ class Request:
         above this file and is therefore handed in.
         """
         wandering = self.wander and self.path_seed is None
+        width, height = self._size(defaults)
+        strength = STRENGTH if self.strength is None else self.strength
         return replace(
             self,
             seed=_drawn(draw_seed, self.count) if self.seed is None else self.seed,
@@ -129,9 +191,28 @@ class Request:
             guidance=defaults.guidance if self.guidance is None else self.guidance,
             sampler=sampler_name(defaults.sampler if self.sampler is None else self.sampler),
             schedule=schedule_name(defaults.schedule if self.schedule is None else self.schedule),
-            width=defaults.width if self.width is None else self.width,
-            height=defaults.height if self.height is None else self.height,
+            width=width,
+            height=height,
             model=model,
+            strength=None if self.image is None else strength,
+        )
+
+    def _size(self, defaults: Defaults) -> tuple[int, int]:
+        """Width and height: as given, else the shape of `image` at the model's own area."""
+        if self.image is None or (self.width is not None and self.height is not None):
+            width, height = float(defaults.width), float(defaults.height)
+        else:
+            ratio = self.image.width / self.image.height
+            if self.width is not None:
+                width, height = float(self.width), self.width / ratio
+            elif self.height is not None:
+                width, height = self.height * ratio, float(self.height)
+            else:
+                area = defaults.width * defaults.height
+                width, height = (area * ratio) ** 0.5, (area / ratio) ** 0.5
+        return (
+            _stepped(width) if self.width is None else self.width,
+            _stepped(height) if self.height is None else self.height,
         )
 
     def single(self, index: int) -> Request:
@@ -147,6 +228,42 @@ class Request:
             path_seed=None if self.path_seed is None else self.path_seed + index,
             count=1,
         )
+
+
+def to_dict(request: Request) -> dict[str, object]:
+    """A request as plain JSON; of its pictures only the references."""
+    values = {f.name: getattr(request, f.name) for f in fields(request)}
+    for name in ("image", "mask"):
+        source = values[name]
+        values[name] = source.to_dict() if isinstance(source, Source) else None
+    return values
+
+
+def from_dict(values: Mapping[str, object]) -> Request:
+    """The request that `to_dict` wrote; a field that is not there has its usual value.
+
+    Raises RequestError for a field that no request has, and for any value that it refuses.
+    """
+    known = [f.name for f in fields(Request)]
+    for name in values:
+        if name not in known:
+            near = get_close_matches(name, known, n=2, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise RequestError(f"A request has no field {name!r:.40}.{hint}")
+    given = dict(values)
+    try:
+        if given.get("image") is not None:
+            given["image"] = Source.from_dict(given["image"])
+        if given.get("mask") is not None:
+            given["mask"] = Source.from_dict(given["mask"], "L")
+    except PictureError as error:
+        raise RequestError(str(error)) from error
+    return Request(**given)  # pyright: ignore[reportArgumentType] - checked by Request
+
+
+def _stepped(pixels: float) -> int:
+    """The nearest size that a side may have."""
+    return min(MAX_SIZE, max(MIN_SIZE, round(pixels / SIZE_STEP) * SIZE_STEP))
 
 
 def _drawn(draw_seed: Callable[[], int], count: int) -> int:
@@ -175,6 +292,11 @@ def _name(name: str, value: object) -> None:
 def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise RequestError(f"{name} is {_came(value)}, but must be true or false.")
+
+
+def _one_of(name: str, value: object, names: tuple[str, ...]) -> None:
+    if value not in names:
+        raise RequestError(f"{name} is {value!r:.40}, but must be one of {_or(names)}.")
 
 
 def _whole(name: str, value: object, low: int, high: int) -> int:

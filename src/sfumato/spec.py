@@ -152,6 +152,8 @@ class VaeConfig:
     ``scale`` and ``shift``: the denoiser sees ``(latent - shift) * scale``.
     ``patch`` folds squares of pixels into channels at both ends; 1 for Stable Diffusion.
     ``quant`` a 1 x 1 convolution on either side of the latent (not in SD 3 and Flux).
+    ``sketch``: nearly the colours, in [-1, 1], of what one element of the latent becomes: a row
+    (red, green, blue) for each channel as the denoiser sees it, and a last one that is added.
     """
 
     latent_channels: int = 4
@@ -162,6 +164,7 @@ class VaeConfig:
     quant: bool = True
     patch: int = 1
     groups: int = 32
+    sketch: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def factor(self) -> int:

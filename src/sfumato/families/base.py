@@ -96,6 +96,18 @@ class Family(ABC):
         )
 
     @torch.no_grad()
+    def sketch(self, latent: Tensor) -> Tensor:
+        """Nearly the picture of latents (B, C, H, W), a pixel for each element: (B, 3, H, W).
+
+        In about [-1, 1], by the linear map of `VaeConfig.sketch`; costs next to nothing.
+        """
+        rows = self.spec.vae.sketch
+        assert rows, f"{self.spec.name} has no sketch"
+        table = torch.tensor(rows, device=latent.device)  # (C + 1, 3)
+        colours = torch.einsum("bchw,ck->bkhw", latent.float(), table[:-1])
+        return colours + table[-1][:, None, None]
+
+    @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """Pictures (B, 3, height, width) in about [-1, 1] of latents (B, C, H, W)."""
         return self.vae.decode(latent.to(self.vae.decoder.conv_in.weight.dtype)).float()

@@ -13,12 +13,14 @@ from sfumato.images.files import (
     write,
 )
 from sfumato.images.filmstrip import Frame, filmstrip
+from sfumato.images.source import Source
 from sfumato.images.tensors import to_images, to_tensor
 
 __all__ = [
     "ANIMATIONS",
     "PICTURES",
     "Frame",
+    "Source",
     "Texts",
     "animate",
     "check_animation",

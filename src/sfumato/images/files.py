@@ -144,9 +144,14 @@ def check_output(path: Path, *, room: int = 0) -> None:
         )
 
 
-def read_picture(source: Path | IO[bytes]) -> tuple[Image.Image, Texts]:
-    """A picture, decoded, and its texts; `PictureError` if it is missing, cut short or not one."""
-    return _read(source, decode=True)
+def read_picture(
+    source: Path | IO[bytes], *, most_pixels: int | None = None
+) -> tuple[Image.Image, Texts]:
+    """A picture, decoded, and its texts; `PictureError` if it is missing, cut short or not one.
+
+    One of more than `most_pixels` is refused by its header, before anything is unpacked.
+    """
+    return _read(source, decode=True, most_pixels=most_pixels)
 
 
 def read_texts(source: Path | IO[bytes]) -> Texts:
@@ -164,10 +169,17 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-def _read(source: Path | IO[bytes], *, decode: bool) -> tuple[Image.Image, Texts]:
+def _read(
+    source: Path | IO[bytes], *, decode: bool, most_pixels: int | None = None
+) -> tuple[Image.Image, Texts]:
     name = source.name if isinstance(source, Path) else "the picture"
     try:
         with Image.open(source, formats=_READABLE) as image:
+            if most_pixels is not None and image.width * image.height > most_pixels:
+                raise PictureError(
+                    f"{name} has {image.width}x{image.height} pixels; at most {most_pixels:,} are "
+                    "taken. Scale it down first."
+                )
             if decode or (image.format == "PNG" and "parameters" not in image.info):
                 image.load()  # a PNG may carry its texts behind the pixels
             return image, _texts(image)
