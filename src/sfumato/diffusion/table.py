@@ -23,6 +23,7 @@ class SamplerRow:
     draws_noise: bool
     calls: int  # of the network, per step
     source: str
+    summary: str  # one sentence for whoever has to choose
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class ScheduleRow:
     title: str  # as A1111 shows it
     aliases: tuple[str, ...]
     source: str
+    summary: str  # one sentence for whoever has to choose
 
 
 _DDIM = "Song et al. 2020, Denoising Diffusion Implicit Models, arXiv:2010.02502"
@@ -42,10 +44,28 @@ _KARRAS = "Karras et al. 2022, Elucidating the Design Space, arXiv:2206.00364"
 _KDIFFUSION = "Crowson 2022, k-diffusion"
 _UNIPC = "Zhao et al. 2023, UniPC, arXiv:2302.04867"
 
-# Name, title, aliases, order, draws noise, calls of the network per step, source.
+# Name, title, aliases, order, draws noise, calls of the network per step, source, summary.
 SAMPLER_ROWS = (
-    SamplerRow("ddim", "DDIM", ("DDIMScheduler",), 1, False, 1, _DDIM),
-    SamplerRow("ddpm", "DDPM", ("DDPMScheduler",), 1, True, 1, _DDPM),
+    SamplerRow(
+        "ddim",
+        "DDIM",
+        ("DDIMScheduler",),
+        1,
+        False,
+        1,
+        _DDIM,
+        "The classic: the same path every time, and fair with few steps.",
+    ),
+    SamplerRow(
+        "ddpm",
+        "DDPM",
+        ("DDPMScheduler",),
+        1,
+        True,
+        1,
+        _DDPM,
+        "The slow original: fresh noise at every step, at its best with very many.",
+    ),
     SamplerRow(
         "dpmpp_2m",
         "DPM++ 2M",
@@ -54,6 +74,7 @@ SAMPLER_ROWS = (
         False,
         1,
         _DPMPP,
+        "A safe choice: good in 15 to 25 steps, and the same path every time.",
     ),
     SamplerRow(
         "dpmpp_2m_sde",
@@ -63,8 +84,18 @@ SAMPLER_ROWS = (
         True,
         1,
         _DPMPP,
+        "As DPM++ 2M with fresh noise at each step: more detail, and it never settles.",
     ),
-    SamplerRow("dpmpp_2m_sigma", "DPM++ 2M sigma", (), 2, False, 1, _DPMPP),
+    SamplerRow(
+        "dpmpp_2m_sigma",
+        "DPM++ 2M sigma",
+        (),
+        2,
+        False,
+        1,
+        _DPMPP,
+        "DPM++ 2M as it was published for SD3, a flow model; elsewhere the same as DPM++ 2M.",
+    ),
     SamplerRow(
         "dpmpp_sde",
         "DPM++ SDE",
@@ -73,6 +104,7 @@ SAMPLER_ROWS = (
         True,
         2,
         _DPMPP,
+        "Fresh noise and two looks at each step: rich in detail, and twice as slow.",
     ),
     SamplerRow(
         "euler",
@@ -82,6 +114,7 @@ SAMPLER_ROWS = (
         False,
         1,
         _KARRAS,
+        "The plainest: one straight step after the other, and the same path every time.",
     ),
     SamplerRow(
         "euler_ancestral",
@@ -91,9 +124,28 @@ SAMPLER_ROWS = (
         True,
         1,
         _KDIFFUSION,
+        "Lively: fresh noise at each step, so more steps give another picture.",
     ),
-    SamplerRow("heun", "Heun", ("k_heun", "HeunDiscreteScheduler"), 2, False, 2, _KARRAS),
-    SamplerRow("lms", "LMS", ("k_lms", "LMSDiscreteScheduler"), 2, False, 1, _KDIFFUSION),
+    SamplerRow(
+        "heun",
+        "Heun",
+        ("k_heun", "HeunDiscreteScheduler"),
+        2,
+        False,
+        2,
+        _KARRAS,
+        "Euler that looks twice at each step: more exact, and twice as slow.",
+    ),
+    SamplerRow(
+        "lms",
+        "LMS",
+        ("k_lms", "LMSDiscreteScheduler"),
+        2,
+        False,
+        1,
+        _KDIFFUSION,
+        "Remembers the steps before it: quick, and shaky with very few steps.",
+    ),
     SamplerRow(
         "unipc",
         "UniPC",
@@ -102,22 +154,52 @@ SAMPLER_ROWS = (
         False,
         1,
         _UNIPC,
+        "Exact with few steps, ten or so; the same path every time.",
     ),
 )
 
 SCHEDULE_ROWS = (
-    ScheduleRow("normal", "Uniform", ("linspace",), "k-diffusion, get_sigmas"),
-    ScheduleRow("karras", "Karras", ("use_karras_sigmas",), _KARRAS),
     ScheduleRow(
-        "exponential", "Exponential", ("use_exponential_sigmas",), "k-diffusion, even in log sigma"
+        "normal",
+        "Uniform",
+        ("linspace",),
+        "k-diffusion, get_sigmas",
+        "Even in the time that the model was trained with.",
     ),
-    ScheduleRow("simple", "Simple", ("trailing",), "ComfyUI, simple"),
-    ScheduleRow("ddim_uniform", "DDIM", ("leading",), "Song et al. 2020, DDIM, arXiv:2010.02502"),
+    ScheduleRow(
+        "karras",
+        "Karras",
+        ("use_karras_sigmas",),
+        _KARRAS,
+        "Many steps at low noise, where the detail is made.",
+    ),
+    ScheduleRow(
+        "exponential",
+        "Exponential",
+        ("use_exponential_sigmas",),
+        "k-diffusion, even in log sigma",
+        "Each step divides the noise by the same number.",
+    ),
+    ScheduleRow(
+        "simple",
+        "Simple",
+        ("trailing",),
+        "ComfyUI, simple",
+        "Even picks from the model's own levels, from the top: the usual one for flow models.",
+    ),
+    ScheduleRow(
+        "ddim_uniform",
+        "DDIM",
+        ("leading",),
+        "Song et al. 2020, DDIM, arXiv:2010.02502",
+        "Even picks from the model's own levels, from the bottom, as DDIM was published.",
+    ),
     ScheduleRow(
         "sgm_uniform",
         "SGM Uniform",
         ("SGMUniform",),
         "Stability AI generative-models, EulerEDMSampler configuration",
+        "As Uniform without its lowest level: for SDXL's turbo and lightning kinds.",
     ),
 )
 

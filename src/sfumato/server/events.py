@@ -6,7 +6,7 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -103,7 +103,7 @@ class Hub:
                 if not reader.put(event):
                     del self._readers[reader]
 
-    async def follow(self, job_id: str) -> AsyncIterator[Event]:
+    async def follow(self, job_id: str) -> AsyncGenerator[Event]:
         """The events of one job: first a Changed of now, at the end the Changed of its end.
 
         Raises NoSuchJob. Whoever stops before the end closes the iterator (`aclosing`).
@@ -132,7 +132,7 @@ class Hub:
         finally:
             self._leave(reader)
 
-    def everything(self) -> AsyncIterator[Event]:
+    def everything(self) -> AsyncGenerator[Event]:
         """All events from this call on, of all jobs and of the library."""
         return self._read(self._enter(None))
 
@@ -162,7 +162,7 @@ class Hub:
             for reader in self._readers:
                 reader.end()
 
-    async def _read(self, reader: _Mailbox) -> AsyncIterator[Event]:
+    async def _read(self, reader: _Mailbox) -> AsyncGenerator[Event]:
         try:
             async for event in reader.events():
                 yield event
@@ -214,7 +214,7 @@ class _Mailbox:
             self._ended = True
             self._call()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event]:
         while True:
             await self._wake.wait()
             self._wake.clear()
