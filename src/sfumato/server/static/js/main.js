@@ -1,0 +1,114 @@
+/** The page: makes its parts once, and hands them to one another. */
+
+/** @import {App, Facts} from "./types" */
+
+import { ApiError, api } from "./api.js";
+import { byId, h } from "./dom.js";
+import { makeDrop } from "./drop.js";
+import { makeLink } from "./events.js";
+import { makeGallery } from "./gallery.js";
+import { makePanel } from "./panel.js";
+import { makePictures } from "./pictures.js";
+import { makeQueue } from "./queue.js";
+import { makeShortcuts } from "./shortcuts.js";
+import { makeStage } from "./stage.js";
+import { BLANK, HABITS, makeStore } from "./store.js";
+import { makeTheme } from "./theme.js";
+import { attempt } from "./toast.js";
+import { makeTray } from "./tray.js";
+import { EXAMPLES } from "./welcome.js";
+
+const AGAIN = 1000;
+
+const habits = makeStore("sfumato.habits", HABITS);
+makeTheme(habits);
+void begin();
+
+async function begin() {
+  const facts = await gather();
+  const link = makeLink();
+  const pictures = makePictures(link);
+  const wish = makeStore("sfumato.wish", { ...BLANK, prompt: EXAMPLES[0] });
+  const queue = makeQueue({ link, pictures, habits });
+  /** @type {App} */
+  const app = { facts, wish, habits, link, queue, pictures, go, chooseToCompare, ...late() };
+  app.panel = makePanel(app);
+  app.stage = makeStage(app);
+  const gallery = makeGallery(app);
+  makeDrop(app);
+  makeShortcuts(app);
+  byId("show-calls").addEventListener("click", () => void showCalls(app));
+  byId("model-name").textContent = facts.about.model;
+  byId("model-name").title = `${facts.about.model} on ${facts.about.device}, ${facts.about.precision}`;
+  watchLink(app);
+  addEventListener("hashchange", view);
+  view();
+  link.open();
+  const newest = await makeTray(app);
+  if (newest && !app.queue.active().length && !app.stage.current()) app.stage.show(newest);
+
+  /** @param {"paint" | "gallery"} where */
+  function go(where) {
+    if (location.hash !== `#${where}`) location.hash = where;
+  }
+
+  function view() {
+    const where = location.hash === "#gallery" ? "gallery" : "paint";
+    document.body.dataset.view = where;
+    for (const tab of document.querySelectorAll("[data-tab]")) {
+      tab.toggleAttribute("aria-current", tab.getAttribute("data-tab") === where);
+    }
+    if (where === "gallery") gallery.open();
+  }
+
+  /** @param {import("./types").Picture} picture */
+  function chooseToCompare(picture) {
+    gallery.choose(picture);
+    go("gallery");
+  }
+}
+
+/** The parts that are made after the App that they belong to. @returns {Pick<App, "panel" | "stage">} */
+function late() {
+  return /** @type {any} */ ({ panel: null, stage: null });
+}
+
+/** What the server offers; asked again until it answers. @returns {Promise<Facts>} */
+async function gather() {
+  for (;;) {
+    try {
+      const [about, models, methods] = await Promise.all([api.about(), api.models(), api.samplers()]);
+      byId("lost").hidden = true;
+      return { about, models, methods };
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      byId("lost").hidden = false;
+      await new Promise((done) => setTimeout(done, AGAIN));
+    }
+  }
+}
+
+/** @param {App} app */
+function watchLink(app) {
+  const lost = byId("lost");
+  app.link.on("up", () => (lost.hidden = true));
+  app.link.on("down", () => {
+    // A page that is being left also loses its connection; that is nothing to tell.
+    setTimeout(() => (lost.hidden = false), 400);
+  });
+}
+
+/** @param {App} app */
+async function showCalls(app) {
+  await attempt(async () => {
+    const { openCalls } = await import("./calls.js");
+    const seed = app.habits.value.locked ? app.wish.value.seed : null;
+    await openCalls({ ...app.wish.value, seed });
+  });
+}
+
+// A fault of the page itself is told, and not only to those who look into the console.
+addEventListener("unhandledrejection", (event) => {
+  const note = h("div", { class: "toast error" }, `Something went wrong on this page: ${event.reason}`);
+  byId("toasts").append(note);
+});

@@ -1,0 +1,64 @@
+/** The line that fills while a picture is painted; the same line is dragged when it is finished. */
+
+/** @import {Job} from "./types" */
+
+import { h, setVars } from "./dom.js";
+import { timeLeft } from "./words.js";
+
+/**
+ * Fills the foot of the stage for a job under way, or updates it.
+ * @param {HTMLElement} foot
+ * @param {Job} job
+ * @param {() => unknown} cancel
+ */
+export function liveFoot(foot, job, cancel) {
+  if (foot.firstElementChild?.getAttribute("data-job") !== job.id) {
+    foot.replaceChildren(build(job, cancel));
+  }
+  const share = job.steps ? (job.picture + job.step / job.steps) / job.count : 0;
+  const line = /** @type {HTMLElement} */ (foot.querySelector(".line"));
+  setVars(line, { "--share": `${share * 100}%` });
+  line.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+  line.setAttribute("aria-valuetext", words(job));
+  line.classList.toggle("unknown", job.state === "queued" || job.step === 0);
+  /** @type {HTMLElement} */ (foot.querySelector(".step-word")).textContent = words(job);
+  /** @type {HTMLElement} */ (foot.querySelector(".time-left")).textContent =
+    job.state === "running" && job.step > 0 ? timeLeft(job.seconds_left) : "";
+}
+
+/** @param {Job} job @param {() => unknown} cancel */
+function build(job, cancel) {
+  return h(
+    "div",
+    { class: "live", data: { job: job.id } },
+    h("div", {
+      class: "line progress",
+      role: "progressbar",
+      "aria-label": `Painting: ${job.request.prompt}`,
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+      "aria-valuenow": 0,
+    }),
+    h(
+      "div",
+      { class: "foot-row" },
+      h(
+        "div",
+        { class: "foot-words" },
+        h("p", { class: "caption" }, h("q", {}, job.request.prompt || "no prompt")),
+        h("p", { class: "recipe" }, h("span", { class: "step-word" }), h("span", { class: "time-left" })),
+      ),
+      h("button", { type: "button", class: "button", onclick: cancel }, "Cancel"),
+    ),
+  );
+}
+
+/** @param {Job} job */
+function words(job) {
+  if (job.state === "queued") {
+    return job.position > 0 ? `Waiting; ${job.position} before it` : "Next in line";
+  }
+  if (job.step === 0 && job.picture === 0) return "Laying out the noise";
+  const which = job.count > 1 ? `Picture ${job.picture + 1} of ${job.count}, step` : "Step";
+  return `${which} ${job.step} of ${job.steps}`;
+}

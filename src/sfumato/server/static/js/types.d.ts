@@ -1,0 +1,234 @@
+/** What the server says and is told, and what the parts of the page hand to one another. */
+
+/** A picture or mask that the server keeps under the hash of its bytes. */
+export interface Input {
+  sha256: string;
+  width: number;
+  height: number;
+}
+
+/** One wish for pictures; what is null is left to the model. Mirrors `sfumato.Request`. */
+export interface Wish {
+  prompt: string;
+  negative: string;
+  seed: string | null;
+  steps: number | null;
+  guidance: number | null;
+  rescale: number;
+  sampler: string | null;
+  schedule: string | null;
+  width: number | null;
+  height: number | null;
+  count: number;
+  wander: boolean;
+  path_seed: string | null;
+  stream: string;
+  model: string | null;
+  image: Input | null;
+  strength: number | null;
+  fit: string;
+  mask: Input | null;
+  mask_blur: number;
+  mask_fill: string;
+  mask_padding: number | null;
+  mask_invert: boolean;
+}
+
+export interface Picture {
+  id: string;
+  job: string | null;
+  number: number;
+  created: number;
+  width: number;
+  height: number;
+  prompt: string;
+  negative: string;
+  seed: string | null;
+  model: string;
+  sampler: string;
+  schedule: string;
+  steps: number | null;
+  guidance: number | null;
+  source: string;
+  favourite: boolean;
+  tags: string[];
+  trashed: number | null;
+  urls: { file: string; thumb: string };
+  frames: number;
+}
+
+export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";
+
+export interface Job {
+  id: string;
+  state: JobState;
+  created: number;
+  started: number | null;
+  finished: number | null;
+  position: number;
+  request: Wish;
+  picture: number;
+  count: number;
+  step: number;
+  steps: number;
+  seconds_left: number | null;
+  error: string;
+  tags: string[];
+  pictures: Picture[];
+}
+
+export interface StepEvent {
+  job: string;
+  picture: number;
+  step: number;
+  steps: number;
+  sigma: number;
+  seconds_left: number | null;
+  sketch: string;
+  preview: string | null;
+}
+
+export interface Defaults {
+  steps: number;
+  guidance: number;
+  sampler: string;
+  schedule: string;
+  width: number;
+  height: number;
+}
+
+export interface Model {
+  name: string;
+  title: string;
+  family: string;
+  default: boolean;
+  bundled: boolean;
+  defaults: Defaults | null;
+}
+
+export interface Method {
+  name: string;
+  title: string;
+  stochastic?: boolean;
+  cost?: number;
+  summary?: string;
+}
+
+export interface Methods {
+  samplers: Method[];
+  schedules: Method[];
+}
+
+export interface About {
+  name: string;
+  version: string;
+  model: string;
+  device: string;
+  precision: string;
+  ready: boolean;
+  limits: Record<string, number>;
+  login: boolean;
+}
+
+export interface Reading {
+  request: Partial<Wish>;
+  recipe: Record<string, unknown> | null;
+  parameters: string;
+  unread: Record<string, unknown>;
+  exact: boolean;
+}
+
+export interface Calls {
+  command: string;
+  python: string;
+  http: string;
+}
+
+export interface PicturePage {
+  pictures: Picture[];
+  cursor: string | null;
+  total: number;
+}
+
+/** What the page remembers beside the wish. */
+export interface Habits {
+  theme: "system" | "light" | "dark";
+  explain: boolean;
+  locked: boolean;
+  more: boolean;
+  previews: number;
+}
+
+export interface Store<T> {
+  readonly value: Readonly<T>;
+  set(patch: Partial<T>): void;
+  subscribe(fn: (value: Readonly<T>, changed: (keyof T)[]) => void): () => void;
+}
+
+/** What the server offers, read once when the page opens. */
+export interface Facts {
+  about: About;
+  models: Model[];
+  methods: Methods;
+}
+
+export interface Link {
+  on<K extends keyof LinkEvents>(name: K, fn: (data: LinkEvents[K]) => void): () => void;
+  open(): void;
+}
+
+export interface LinkEvents {
+  job: Job;
+  step: StepEvent;
+  picture: Picture;
+  library: { id: string };
+  up: null;
+  down: null;
+}
+
+/** Jobs that wait or run, and what was seen of them. */
+export interface Queue {
+  active(): Job[];
+  job(id: string): Job | undefined;
+  sketches(job: string, picture: number): string[];
+  paint(wish: Wish): Promise<Job>;
+  cancel(id: string): Promise<void>;
+  subscribe(fn: (job: Job) => void): () => void;
+}
+
+export interface Pictures {
+  known(id: string): Picture | undefined;
+  learn(picture: Picture): void;
+  favourite(id: string, on: boolean): Promise<void>;
+  tag(id: string, tags: string[]): Promise<void>;
+  trash(ids: string[]): Promise<void>;
+  restore(ids: string[]): Promise<void>;
+  reading(picture: Picture): Promise<Reading>;
+  subscribe(fn: (picture: Picture) => void): () => void;
+}
+
+export interface Panel {
+  load(wish: Partial<Wish>): void;
+  paint(): Promise<void>;
+  focus(): void;
+}
+
+export interface Stage {
+  follow(job: Job): void;
+  show(picture: Picture): void;
+  current(): Picture | null;
+}
+
+/** The parts of the page, made once in main.js; each gets this and uses what it needs. */
+export interface App {
+  facts: Facts;
+  wish: Store<Wish>;
+  habits: Store<Habits>;
+  link: Link;
+  queue: Queue;
+  pictures: Pictures;
+  panel: Panel;
+  stage: Stage;
+  go(view: "paint" | "gallery"): void;
+  chooseToCompare(picture: Picture): void;
+}

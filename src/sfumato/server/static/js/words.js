@@ -1,0 +1,137 @@
+/** How things are said: times, sizes, recipes. */
+
+/** @import {Methods, Picture, Wish} from "./types" */
+
+/**
+ * @param {number | null} seconds
+ * @returns {string}
+ */
+export function timeLeft(seconds) {
+  if (seconds === null || !Number.isFinite(seconds)) return "";
+  if (seconds < 1) return "a moment left";
+  if (seconds < 90) return `about ${Math.ceil(seconds)} s left`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `about ${minutes} min left` : `about ${Math.round(minutes / 60)} h left`;
+}
+
+/**
+ * "Today", "Yesterday" or the date.
+ * @param {number} seconds since 1970
+ * @returns {string}
+ */
+export function day(seconds) {
+  const then = new Date(seconds * 1000);
+  const midnight = new Date();
+  midnight.setHours(0, 0, 0, 0);
+  const days = Math.ceil((midnight.getTime() - then.getTime()) / 86_400_000);
+  if (days <= 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return then.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+}
+
+/**
+ * @param {number} seconds since 1970
+ * @returns {string}
+ */
+export function moment(seconds) {
+  return new Date(seconds * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+}
+
+/**
+ * The title of a sampler or schedule; its name where the server does not know it.
+ * @param {Methods} methods
+ * @param {"samplers" | "schedules"} kind
+ * @param {string | null} name
+ * @returns {string}
+ */
+export function titleOf(methods, kind, name) {
+  return methods[kind].find((row) => row.name === name)?.title ?? name ?? "";
+}
+
+/**
+ * A picture's recipe in short parts, without its prompt.
+ * @param {Picture} picture
+ * @param {Methods} methods
+ * @returns {string[]}
+ */
+export function recipeParts(picture, methods) {
+  const how = [
+    titleOf(methods, "samplers", picture.sampler),
+    titleOf(methods, "schedules", picture.schedule),
+  ].filter(Boolean);
+  return [
+    picture.seed === null ? "" : `seed ${picture.seed}`,
+    picture.steps === null ? "" : `${picture.steps} steps`,
+    how.join(", "),
+    picture.guidance === null ? "" : `guidance ${picture.guidance}`,
+    `${picture.width} × ${picture.height}`,
+    picture.model,
+  ].filter(Boolean);
+}
+
+/**
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
+/** What the fields of a recipe are called on the page. @type {Readonly<Record<string, string>>} */
+export const NAMES = Object.freeze({
+  prompt: "Prompt",
+  negative: "Leave out",
+  seed: "Seed",
+  steps: "Steps",
+  guidance: "Guidance",
+  rescale: "Rescale",
+  sampler: "Sampler",
+  schedule: "Schedule",
+  width: "Width",
+  height: "Height",
+  count: "Pictures",
+  wander: "Wander",
+  path_seed: "Path",
+  stream: "Noise stream",
+  model: "Model",
+  image: "Starting picture",
+  strength: "Strength",
+  fit: "Fit",
+  mask: "Mask",
+  mask_blur: "Soft edge",
+  mask_fill: "Fill",
+  mask_padding: "Room around",
+  mask_invert: "Inverted",
+});
+
+/**
+ * Whether a value of a wish says anything.
+ * @param {Partial<Wish>} wish
+ * @returns {[string, unknown][]}
+ */
+export function told(wish) {
+  return Object.entries(wish).filter(
+    ([name, value]) =>
+      name in NAMES &&
+      value !== null &&
+      value !== "" &&
+      value !== false &&
+      !(name === "rescale" && value === 0) &&
+      !(name === "count" && value === 1) &&
+      (wish.image || !["fit", "strength"].includes(name)) &&
+      (wish.mask || !name.startsWith("mask")),
+  );
+}
+
+/**
+ * A value in a table of a recipe.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function shown(value) {
+  if (value === null || value === undefined || value === "") return "—";
+  if (typeof value === "object" && "sha256" in value) return String(value.sha256).slice(0, 10);
+  if (typeof value === "object") return JSON.stringify(value);
+  if (value === true) return "yes";
+  if (value === false) return "no";
+  return String(value);
+}
