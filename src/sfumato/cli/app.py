@@ -5,7 +5,6 @@ What a command needs is imported inside it, so that help, lists and completion a
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -14,6 +13,8 @@ import typer
 from typer.main import get_command
 
 from sfumato.cli.complete import models, samplers, schedules
+from sfumato.cli.library import app as library
+from sfumato.cli.serve import serve
 from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def command() -> TyperGroup:
     model_app.command()(inspect)
     app.add_typer(model_app, name="models")
     app.command("samplers")(list_samplers)
+    app.command()(serve)
+    app.add_typer(library(), name="library")
     if find_spec("sfumato.cli.train") is not None:
         passing = {"allow_extra_args": True, "ignore_unknown_options": True}
         app.command("train", context_settings=passing, add_help_option=False)(train)
@@ -231,19 +234,10 @@ def generate(
 
 
 def _make_engine(device: str, precision: str) -> EngineLike:
+    from sfumato.cli.folders import hashes_file
     from sfumato.engine import Engine
 
-    return Engine(device=device, precision=precision, hashes=_hashes())
-
-
-def _hashes() -> Path | None:
-    """Where the sha256 of big model files is remembered, so that they are read for it only once."""
-    named = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    try:
-        folder = Path(named) if named else Path.home() / ".cache"
-    except RuntimeError:  # a user without a home
-        return None
-    return folder / "sfumato" / "hashes.json"
+    return Engine(device=device, precision=precision, hashes=hashes_file())
 
 
 def _whole(name: str, text: str | None) -> int | None:

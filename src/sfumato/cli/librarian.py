@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sfumato.cli.screen import columns, note, say
-from sfumato.cli.serve import Order, settings_of
+from sfumato.cli.serving import Order, settings_of
 from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
