@@ -23,6 +23,7 @@ class ClipConfig:
     """A CLIP text transformer (Radford et al. 2021), as Stable Diffusion reads it.
 
     ``take`` is the hidden layer handed on, counted from the end: -1 the last, -2 the one before it.
+    ``open_clip``: trained by OpenCLIP, whose names the original files keep.
     """
 
     vocab: int = 49408
@@ -36,6 +37,7 @@ class ClipConfig:
     final_norm: bool = True
     projection: int | None = None
     pad: int = 49407
+    open_clip: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,14 +184,19 @@ class ProcessConfig:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model of the catalog: its parts, and what a request gets when it does not say."""
+    """One model of the catalog: its parts, and what a request gets when it does not say.
+
+    ``text2`` is a second text encoder (SDXL), whose context stands beside the first one's and whose
+    pooled state conditions the denoiser.
+    """
 
     name: str
     title: str
-    family: Literal["sd", "mini"]
+    family: Literal["sd", "sdxl", "mini"]
     text: ClipConfig | BertConfig
     unet: UNetConfig
     vae: VaeConfig
     process: ProcessConfig
     defaults: Defaults
     asset: str | None = None
+    text2: ClipConfig | None = None

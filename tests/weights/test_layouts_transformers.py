@@ -8,14 +8,17 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
 from diffusers.loaders import single_file_utils
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, T5EncoderModel
 from transformers import T5Config as TheirT5Config
-from transformers import T5EncoderModel
 
+from sfumato.nn.clip import ClipText
 from sfumato.nn.flux import Flux
 from sfumato.nn.mmdit import MMDiT
 from sfumato.nn.t5 import T5Encoder
-from sfumato.spec import FluxConfig, MMDiTConfig, T5Config
+from sfumato.spec import ClipConfig, FluxConfig, MMDiTConfig, T5Config
+from sfumato.weights.layouts import diffusers
 from sfumato.weights.layouts import transformers as layouts
+from sfumato.weights.layouts.original import text as original_text
 from sfumato.weights.layouts.table import Table
 
 MEDIUM = MMDiTConfig()
@@ -128,3 +131,60 @@ def test_no_two_of_our_tensors_share_a_piece(
     ours = meta(network, config).state_dict()
     keys = [key for name in ours for key in next(table(config).places(name)).keys]
     assert len(keys) == len(set(keys))
+
+
+OPEN_CLIP_H = ClipConfig(
+    layers=23, width=1024, heads=16, hidden=4096, activation="gelu", pad=0, open_clip=True
+)
+OPEN_CLIP_G = ClipConfig(
+    layers=32,
+    width=1280,
+    heads=20,
+    hidden=5120,
+    activation="gelu",
+    take=-2,
+    final_norm=False,
+    projection=1280,
+    pad=0,
+    open_clip=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [(OPEN_CLIP_H, "cond_stage_model.model."), (OPEN_CLIP_G, "conditioner.embedders.1.model.")],
+    ids=["sd2", "sdxl"],
+)
+def test_open_clip_in_both_layouts(config: ClipConfig, place: str) -> None:
+    with torch.device("meta"):
+        oracle = CLIPTextModelWithProjection(
+            CLIPTextConfig(
+                vocab_size=49408,
+                hidden_size=config.width,
+                intermediate_size=config.hidden,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                projection_dim=config.projection or config.width,
+            )
+        )
+    theirs = shapes(oracle.state_dict())
+    if config.projection is None:
+        del theirs["text_projection.weight"]
+    network = meta(ClipText, config)
+    keys = [list(diffusers.text(config, "").candidates(name)) for name in network.state_dict()]
+    assert all(any(key in theirs for key in names) for names in keys)
+    assert len(theirs) == len(network.state_dict())
+    original = open_clip_state(network, original_text(config, place))
+    converted = single_file_utils.convert_open_clip_checkpoint(oracle, original, place)
+    bare = {key.removeprefix("text_model."): shape for key, shape in shapes(converted).items()}
+    assert bare == {key.removeprefix("text_model."): shape for key, shape in theirs.items()}
+
+
+def open_clip_state(network: torch.nn.Module, table: Table) -> dict[str, torch.Tensor]:
+    """Our tensors put together again as OpenCLIP keeps them."""
+    pieces: dict[str, list[torch.Tensor]] = {}
+    for name, tensor in network.state_dict().items():
+        place = next(table.places(name))
+        (key,) = place.keys
+        pieces.setdefault(key, []).append(tensor.T if place.pieces.turned else tensor)
+    return {key: torch.cat(parts) for key, parts in pieces.items()}

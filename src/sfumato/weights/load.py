@@ -40,6 +40,7 @@ class Parts:
     unet: UNet
     vae: Vae
     text: ClipText | TextTower
+    text2: ClipText | None = None
 
 
 def load_model(
@@ -60,14 +61,24 @@ def load_model(
         text = _blank(TextTower, spec.text)
     else:
         text = _blank(ClipText, spec.text)
-    parts = ((unet, tables.unet), (vae, tables.vae), (text, tables.text))
+    parts: list[tuple[nn.Module, Table]] = [
+        (unet, tables.unet),
+        (vae, tables.vae),
+        (text, tables.text),
+    ]
+    text2 = None if spec.text2 is None else _blank(ClipText, spec.text2)
+    if text2 is not None:
+        assert tables.text2 is not None
+        parts.append((text2, tables.text2))
     places = [_places(network, weights, table) for network, table in parts]
     _require_nothing_left(weights, places, [table for _, table in parts], weights.entries)
     reader = Reader()
     _fill(unet, weights, places[0], reader, dtype)
     _fill(vae, weights, places[1], reader, dtype if vae_dtype is None else vae_dtype)
     _fill(text, weights, places[2], reader, dtype)
-    return Parts(unet, vae, text)
+    if text2 is not None:
+        _fill(text2, weights, places[3], reader, dtype)
+    return Parts(unet, vae, text, text2)
 
 
 def load_part(

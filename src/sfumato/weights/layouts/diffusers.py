@@ -103,10 +103,11 @@ def text(config: ClipConfig, prefix: str = "text_encoder/") -> Table:
     """CLIP as transformers saves it: led by `text_model.` up to its version 4, bare since."""
     rows = {
         **dict(under("", "", CLIP, config.layers)),
-        "projection": "text_projection",
+        "projection": "text_projection",  # beside the model: always bare
     }
+    unused = () if config.projection is not None else (f"{prefix}text_projection.weight",)
     return Table(
         rows,
         (f"{prefix}text_model.", prefix),
-        extras=(f"{prefix}*position_ids", f"{prefix}text_projection.weight"),
+        extras=(f"{prefix}*position_ids", *unused),
     )

@@ -5,10 +5,12 @@ Source: the modules of CompVis/latent-diffusion, whose state dict it is.
 
 from collections.abc import Iterator
 
-from sfumato.spec import ClipConfig, UNetConfig, VaeConfig
+from sfumato.spec import BertConfig, ClipConfig, ModelSpec, UNetConfig, VaeConfig
 from sfumato.weights.layouts.table import Row, Table, under
+from sfumato.weights.layouts.transformers import open_clip
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
+TEXTS = "conditioner.embedders."  # SDXL's, by their number
 
 # Training's remains: noise schedules, averaged weights, losses, and counters.
 EXTRAS = (
@@ -34,6 +36,19 @@ EXTRAS = (
     "cond_stage_model.transformer.logit_scale",
     "cond_stage_model.transformer.text_projection.weight",
     "embedding_manager.*",
+    # OpenCLIP's. Stable Diffusion 2 reads the last block but one, and keeps the last all the same.
+    "cond_stage_model.model.logit_scale",
+    "cond_stage_model.model.attn_mask",
+    "cond_stage_model.model.text_projection",
+    "cond_stage_model.model.transformer.resblocks.23.*",
+    "conditioner.embedders.*.logit_scale",
+    "conditioner.embedders.*position_ids",
+    "conditioner.embedders.*.attn_mask",
+    "conditioner.embedders.0.transformer.text_projection.weight",
+    "denoiser.sigmas",
+    # Empty tensors by which fine-tunes of SDXL declare what they predict, and their noise levels.
+    "v_pred",
+    "ztsnr",
 )
 
 RES_BLOCK: tuple[Row, ...] = (
@@ -167,8 +182,22 @@ def _vae_rows(config: VaeConfig) -> Iterator[Row]:
         yield f"decoder.up.{i}.sample.conv", f"decoder.up.{n}.upsample.conv"
 
 
-def text(config: ClipConfig) -> Table:
-    """OpenAI's CLIP as transformers names it; the first conversions left `text_model.` out."""
+def texts(spec: ModelSpec) -> tuple[Table, Table | None]:
+    """The text encoders: of Stable Diffusion 1 and 2, or of SDXL and its refiner."""
+    assert not isinstance(spec.text, BertConfig)
+    if spec.unet.added is None:
+        place = f"{TEXT}model." if spec.text.open_clip else f"{TEXT}transformer."
+    else:
+        place = f"{TEXTS}0.model." if spec.text.open_clip else f"{TEXTS}0.transformer."
+    second = None if spec.text2 is None else text(spec.text2, f"{TEXTS}1.model.")
+    return text(spec.text, place), second
+
+
+def text(config: ClipConfig, place: str = f"{TEXT}transformer.") -> Table:
+    """OpenAI's CLIP as transformers names it (the first conversions left `text_model.` out), or
+    OpenCLIP as it names itself.
+    """
+    if config.open_clip:
+        return open_clip(config, place, EXTRAS)
     rows = dict(under("", "", CLIP, config.layers))
-    prefixes = (f"{TEXT}transformer.text_model.", f"{TEXT}transformer.")
-    return Table(rows, prefixes, extras=EXTRAS)
+    return Table(rows, (f"{place}text_model.", place), extras=EXTRAS)
