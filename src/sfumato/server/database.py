@@ -134,7 +134,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[Connection]:
-        """A transaction that sees one moment of the database."""
+        """A transaction that only looks; on SQLite all of it sees the same moment."""
         with self._engine.begin() as connection:
             yield connection
 

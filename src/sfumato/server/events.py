@@ -112,7 +112,8 @@ class Hub:
         try:
             # Whatever happens from here on is in the mailbox; some of it is in `job` already.
             job = await asyncio.to_thread(read_job, self._database, job_id)
-            last = self._last.get(job_id)
+            with self._lock:  # who publishes puts it there and into the mailbox together
+                last = self._last.get(job_id)
             known, revision = frozenset(job.pictures), job.revision
             yield Changed(job if last is None else job.at(last.step, last.steps))
             if job.ended:

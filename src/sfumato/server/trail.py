@@ -55,7 +55,9 @@ class Trail:
 
         A disk that is full costs the trail, not the picture.
         """
-        records = list(_records(self._file))
+        if self._full:
+            return
+        records = _records(self._file)
         steps = [step for step, _ in records]
         sizes = [len(estimate) for _, estimate in records]
         sums = [zlib.crc32(estimate) for _, estimate in records]

@@ -1,0 +1,71 @@
+"""The last step on disk: whole or not there, and never another picture's."""
+
+from pathlib import Path
+
+import pytest
+
+from sfumato.server.home import Home
+from sfumato.server.steps import Steps, sweep
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Steps:
+    return Steps(Home(tmp_path), "abc")
+
+
+def test_the_last_step_is_the_one_that_is_kept(steps: Steps) -> None:
+    assert steps.load(0) is None
+    steps.save(0, 1, b"one")
+    steps.save(0, 2, b"two")
+    assert steps.load(0) == (2, b"two")
+    assert [file.name for file in steps.folder.iterdir()] == ["state"]
+
+
+def test_a_step_of_another_picture_is_none(steps: Steps) -> None:
+    steps.save(1, 2, b"two")
+    assert steps.load(0) is None
+    assert steps.load(1) == (2, b"two")
+
+
+def test_a_step_that_was_cut_or_changed_anywhere_is_none(steps: Steps) -> None:
+    steps.save(0, 7, b"a state of some bytes")
+    file = steps.folder / "state"
+    data = file.read_bytes()
+    for at in range(len(data)):
+        file.write_bytes(data[:at])
+        assert steps.load(0) is None
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert steps.load(0) is None
+    file.write_bytes(data)
+    assert steps.load(0) == (7, b"a state of some bytes")
+
+
+def test_where_nothing_can_be_written_the_older_step_stays(
+    steps: Steps, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.save(0, 1, b"one")
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        steps.save(0, 2, b"two")
+    assert steps.load(0) == (1, b"one")
+    assert "No space left" in caplog.text
+
+
+def test_clearing_leaves_nothing(steps: Steps, tmp_path: Path) -> None:
+    steps.save(0, 1, b"one")
+    steps.clear()
+    steps.clear()
+    assert list((tmp_path / "steps").iterdir()) == []
+
+
+def test_what_is_left_of_ended_jobs_is_swept(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    sweep(home, set)
+    for job in ("a", "b", "c"):
+        Steps(home, job).save(0, 1, b"x")
+    sweep(home, lambda: {"b"})
+    assert [folder.name for folder in home.steps.iterdir()] == ["b"]
