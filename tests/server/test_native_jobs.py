@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,9 +10,17 @@ from starlette.testclient import TestClient
 
 from sfumato.request import MAX_SEED
 from sfumato.server.services import Services
+from tests.server.calm import calm_client
 from tests.server.fake import PATIENCE, FakePainter
 
 Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client of a server that the tests of refusals share."""
+    with calm_client(tmp_path_factory.mktemp("calm") / "home") as client:
+        yield client
 
 
 def send(client: TestClient, **request: object) -> Json:
@@ -58,8 +66,8 @@ def test_a_job_is_accepted_done_and_has_its_pictures(client: TestClient) -> None
 
 
 @pytest.mark.parametrize("seed", [MAX_SEED, str(MAX_SEED), 2**53 + 1, "0", 0])
-def test_a_seed_comes_back_as_exact_text(client: TestClient, seed: int | str) -> None:
-    job = ended(client, send(client, seed=seed)["id"])
+def test_a_seed_comes_back_as_exact_text(calm: TestClient, seed: int | str) -> None:
+    job = ended(calm, send(calm, seed=seed)["id"])
     assert job["request"]["seed"] == str(seed)
     assert [picture["seed"] for picture in job["pictures"]] == [str(seed)]
 
@@ -70,8 +78,8 @@ def test_a_seed_that_nobody_gave_is_drawn_when_the_job_is_accepted(client: TestC
     assert ended(client, job["id"])["pictures"][0]["seed"] == job["request"]["seed"]
 
 
-def test_names_are_accepted_in_any_spelling_and_told_in_one(client: TestClient) -> None:
-    job = send(client, sampler="Euler a", schedule="KARRAS", model="mini")
+def test_names_are_accepted_in_any_spelling_and_told_in_one(calm: TestClient) -> None:
+    job = send(calm, sampler="Euler a", schedule="KARRAS", model="mini")
     names = [job["request"][name] for name in ("sampler", "schedule", "model")]
     assert names == ["euler_ancestral", "karras", "mini"]
 
@@ -114,15 +122,15 @@ def test_names_are_accepted_in_any_spelling_and_told_in_one(client: TestClient) 
     ],
 )
 def test_a_bad_field_is_named(
-    client: TestClient, request_: Json, status: int, field: str, says: str
+    calm: TestClient, request_: Json, status: int, field: str, says: str
 ) -> None:
-    message, at = refused(client, status, **request_)
+    message, at = refused(calm, status, **request_)
     assert at == field
     assert says in message
 
 
-def test_a_field_that_stands_one_floor_too_high_is_named(client: TestClient) -> None:
-    answer = client.post("/api/jobs", json={"request": {}, "priorty": 3})
+def test_a_field_that_stands_one_floor_too_high_is_named(calm: TestClient) -> None:
+    answer = calm.post("/api/jobs", json={"request": {}, "priorty": 3})
     assert answer.status_code == 422
     assert answer.json()["error"] == {
         "message": "there is no field 'priorty' here; did you mean priority?",
@@ -148,16 +156,16 @@ def test_a_field_that_stands_one_floor_too_high_is_named(client: TestClient) -> 
     ],
 )
 def test_a_body_that_is_no_job_is_refused_in_our_words(
-    client: TestClient, body: bytes, kind: str, status: int, says: str
+    calm: TestClient, body: bytes, kind: str, status: int, says: str
 ) -> None:
-    answer = client.post("/api/jobs", content=body, headers={"Content-Type": kind})
+    answer = calm.post("/api/jobs", content=body, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
     assert says in answer.json()["error"]["message"]
 
 
-def test_priority_previews_and_tags_have_bounds(client: TestClient) -> None:
+def test_priority_previews_and_tags_have_bounds(calm: TestClient) -> None:
     for field, value in (("priority", 10_000), ("previews", -1), ("tags", ["x" * 61])):
-        answer = client.post("/api/jobs", json={"request": {}, field: value})
+        answer = calm.post("/api/jobs", json={"request": {}, field: value})
         assert answer.status_code == 422
         assert answer.json()["error"]["message"]
 
@@ -246,8 +254,8 @@ def test_jobs_are_listed_by_state_and_page(client: TestClient, fake_painter: Fak
         ("sate=done", "sate", "did you mean state?"),
     ],
 )
-def test_a_bad_query_is_named(client: TestClient, query: str, field: str, says: str) -> None:
-    answer = client.get(f"/api/jobs?{query}")
+def test_a_bad_query_is_named(calm: TestClient, query: str, field: str, says: str) -> None:
+    answer = calm.get(f"/api/jobs?{query}")
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == field
     assert says in answer.json()["error"]["message"]
@@ -283,28 +291,25 @@ def test_a_job_that_fails_says_why(client: TestClient) -> None:
 
 @pytest.mark.parametrize("rest", ["", "/events"])
 @pytest.mark.parametrize("id", ["0" * 20, "no-such-job"])
-def test_a_job_that_is_not_there_is_404(client: TestClient, id: str, rest: str) -> None:
-    answer = client.get(f"/api/jobs/{id}{rest}")
+def test_a_job_that_is_not_there_is_404(calm: TestClient, id: str, rest: str) -> None:
+    answer = calm.get(f"/api/jobs/{id}{rest}")
     assert answer.status_code == 404
     assert "no job" in answer.json()["error"]["message"]
 
 
-def test_what_is_no_route_or_no_method_is_answered_in_our_words(client: TestClient) -> None:
-    missing = client.get("/api/nothing")
+def test_what_is_no_route_or_no_method_is_answered_in_our_words(calm: TestClient) -> None:
+    missing = calm.get("/api/nothing")
     assert missing.status_code == 404
     assert set(missing.json()) == {"error"}
-    wrong = client.put("/api/jobs", json={})
+    wrong = calm.put("/api/jobs", json={})
     assert wrong.status_code == 405
     assert wrong.headers["allow"]
     assert set(wrong.json()) == {"error"}
 
 
-def test_head_is_answered_where_get_is(client: TestClient) -> None:
+def test_head_is_answered_where_get_is(calm: TestClient) -> None:
     for path in ("/api/about", "/api/jobs", "/api/samplers", "/api/pictures"):
-        assert client.head(path).status_code == 200
-
-
-Told = Callable[[str], list[tuple[str, Json]]]
+        assert calm.head(path).status_code == 200
 
 
 def parsed(text: str) -> list[tuple[str, Json]]:

@@ -16,7 +16,15 @@ from starlette.requests import ClientDisconnect
 
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
 from sfumato.server.errors import DatabaseError, NotFound, QueueFull
-from sfumato.server.schemas import DIGITS, SHA256, Failure, JobWanted, RequestWanted, Trouble
+from sfumato.server.schemas import (
+    DIGITS,
+    SHA256,
+    Failure,
+    JobWanted,
+    PictureQuery,
+    RequestWanted,
+    Trouble,
+)
 from sfumato.server.uploads import TooBig
 
 __all__ = ["FieldError", "NotAPicture", "Route", "error", "problems"]
@@ -61,6 +69,7 @@ _WANTED: Mapping[str, str] = {
     "string_type": "text",
 }
 _PATTERNS: Mapping[str, str] = {DIGITS: "text of digits", SHA256: "a sha256 (64 hex digits)"}
+_SPOKEN_OF = (RequestWanted, JobWanted, PictureQuery)
 _BAD_BODY = "the body is not a JSON object; send one, with Content-Type: application/json."
 
 
@@ -197,10 +206,9 @@ def _model(hint: object) -> type[BaseModel] | None:
 
 
 def _spoken_of(message: str) -> str | None:
-    """The field that a message of `Request` opens with: "steps is 0, but must be ..."."""
+    """The field that a message opens with, as ours do: "steps is 0, but must be ..."."""
     word = message.split(" ", 1)[0]
-    known = word in RequestWanted.model_fields or word in JobWanted.model_fields
-    return word if known else None
+    return word if any(word in model.model_fields for model in _SPOKEN_OF) else None
 
 
 def _shown(value: object) -> str:
