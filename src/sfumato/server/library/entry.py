@@ -106,7 +106,7 @@ def insert(connection: Connection, place: Place, found: Found, tags: tuple[str, 
     }
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(pictures).values(row).on_conflict_do_nothing(index_elements=["id"])
-    new = connection.execute(statement).rowcount == 1
+    new = connection.scalar(statement.returning(pictures.c.serial)) is not None
     if new and tags:
         rows = [{"picture": place.id, "tag": tag} for tag in tags]
         connection.execute(picture_tags.insert(), rows)
@@ -118,7 +118,7 @@ def entries(connection: Connection, home: Home, rows: list[RowMapping]) -> tuple
     ids = [row["id"] for row in rows]
     wanted = select(picture_tags).where(picture_tags.c.picture.in_(ids)).order_by("tag")
     tags: dict[str, list[str]] = {}
-    for picture, tag in connection.execute(wanted).tuples() if ids else ():
+    for picture, tag in connection.execute(wanted) if ids else ():
         tags.setdefault(picture, []).append(tag)
     return tuple(_entry(row, home, tuple(tags.get(row["id"], ()))) for row in rows)
 

@@ -78,7 +78,7 @@ def reconcile(database: Database, home: Home, *, pixels: int) -> Report:
     """Bring both together. Only for who holds the home's lock, before anything is painted."""
     with database.read() as connection:
         wanted = select(pictures.c.id, pictures.c.file, pictures.c.sha256, pictures.c.emptied)
-        rows = connection.execute(wanted).tuples().all()
+        rows = connection.execute(wanted).all()
     gone = [(name, file) for name, file, _, emptied in rows if emptied is not None]
     emptied = sum(remove(database, home, name, file) for name, file in gone)
     known = {file: name for name, file, _, emptied in rows if emptied is None}

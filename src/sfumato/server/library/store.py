@@ -198,7 +198,7 @@ class Library:
             trashed = pictures.c.trashed.is_not(None)
             connection.execute(update(pictures).where(trashed).values(emptied=self._clock()))
             marked = select(pictures.c.id, pictures.c.file).where(pictures.c.emptied.is_not(None))
-            rows = connection.execute(marked).tuples().all()
+            rows = connection.execute(marked).all()
         # From here on it will be done, by the next start if need be.
         done = 0
         for id, file in rows:
