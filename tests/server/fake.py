@@ -183,10 +183,21 @@ class FakePainter:
         """Wait until the run stands at the step of `hold`."""
         assert self._reached.wait(PATIENCE), "no run came to the step at which it is held"
 
+    def pass_on(self) -> None:
+        """Let the run that is held go on to the same step of the next picture; `held` again."""
+        self._reached.clear()
+        self._go.set()
+
     def release(self) -> None:
         """Let the run that is held go on, and hold none after it."""
         self._hold = None
         self._go.set()
+
+    def release_to(self, step: int) -> None:
+        """Let the run that is held go on, to be held again before step `step`."""
+        held, self._go, self._reached = self._go, threading.Event(), threading.Event()
+        self._hold = step
+        held.set()
 
     def fail(self, step: int, error: BaseException) -> None:
         """Raise `error` instead of making step `step` of whatever comes next, once."""
@@ -208,8 +219,10 @@ class FakePainter:
             (_, error), self._failure = self._failure, None
             raise error
         if self._hold == index:
+            go = self._go
             self._reached.set()
-            assert self._go.wait(PATIENCE), f"{request.prompt!r} was held and never released"
+            assert go.wait(PATIENCE), f"{request.prompt!r} was held and never released"
+            self._go.clear()
 
     def _start(self, request: Request, state: bytes) -> tuple[int, bytes]:
         try:

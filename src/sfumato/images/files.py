@@ -52,11 +52,15 @@ class Texts:
     sfumato: str = ""
 
 
-def encode(image: Image.Image, kind: str, texts: Texts | None = None) -> bytes:
+def encode(
+    image: Image.Image, kind: str, texts: Texts | None = None, *, quality: int | None = None
+) -> bytes:
     """The bytes of a file of `kind` ("PNG", "JPEG" or "WEBP") with the texts inside.
 
-    PNG and WebP keep every pixel; JPEG has quality 95 and full colour. Raises `OutputError` when
-    the texts are too long for a JPEG, or a side is longer than the format can say.
+    PNG and WebP keep every pixel; JPEG has quality 95 and full colour. With `quality` (0 … 100) a
+    JPEG has that, and so has a WebP, which then keeps what is seen and not every pixel. Raises
+    `OutputError` when the texts are too long for a JPEG, or a side is longer than the format can
+    say.
     """
     texts = Texts() if texts is None else texts
     image = image.convert("RGB") if kind != "PNG" else image.copy()
@@ -72,11 +76,13 @@ def encode(image: Image.Image, kind: str, texts: Texts | None = None) -> bytes:
         return buffer.getvalue()
     exif, xmp = _exif(texts.parameters), encode_xmp(texts.sfumato)
     if kind == "WEBP":
-        image.save(buffer, "WEBP", lossless=True, exif=exif, xmp=xmp)
+        lossy = {"lossless": True} if quality is None else {"quality": quality}
+        image.save(buffer, "WEBP", exif=exif, xmp=xmp, **lossy)
     elif max(len(exif), len(xmp)) > _JPEG_ROOM:
         raise OutputError("the recipe is too long for a JPEG (64 kB); write a .png or .webp.")
     else:
-        image.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif, xmp=xmp)
+        quality = 95 if quality is None else quality
+        image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif, xmp=xmp)
     return buffer.getvalue()
 
 

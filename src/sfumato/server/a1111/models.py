@@ -1,0 +1,79 @@
+"""Checkpoints by the names that A1111 gives them: titles with a hash, which clients send back."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sfumato.errors import RequestError
+from sfumato.server.a1111.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sfumato.server.shelf import Row, Shelf
+
+__all__ = ["Checkpoints", "short", "stem", "title"]
+
+_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
+
+
+def stem(name: str) -> str:
+    """A model's name without its folder and without the suffix of its file."""
+    name = name.rpartition("/")[2]
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def short(sha256: str | None) -> str | None:
+    """The first ten digits, by which A1111 and Civitai know a model."""
+    return None if sha256 is None else sha256[:10]
+
+
+def title(row: Row) -> str:
+    """As A1111 writes it: `name.safetensors [0123456789]`; without the hash while it is unknown."""
+    return row.name if row.sha256 is None else f"{row.name} [{short(row.sha256)}]"
+
+
+class Checkpoints:
+    """The models of the shelf, and which of them this dialect's requests get that name none."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._lock = threading.Lock()
+        self._chosen: str | None = None
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """All models that there are."""
+        return self._shelf.rows()
+
+    @property
+    def chosen(self) -> Row:
+        """The model that is chosen; the server's own until then."""
+        with self._lock:
+            name = self._chosen
+        found = [row for row in self.rows if row.name == name]
+        return found[0] if found else self._shelf.default
+
+    def find(self, asked: str) -> str:
+        """The shelf's name for a title, a name, a file's stem or a hash. Raises RefusedError."""
+        wanted = asked.strip()
+        for row in self.rows:
+            if row.sha256 is not None and wanted in (row.sha256, short(row.sha256)):
+                return row.name
+        try:
+            return self._shelf.find(wanted)
+        except RequestError as problem:
+            raise RefusedError(f"sd_model_checkpoint: {problem}") from problem
+
+    def choose(self, asked: str) -> None:
+        """From now on requests that name no model get this one. Raises RefusedError."""
+        name = self.find(asked)
+        with self._lock:
+            self._chosen = name
+
+    def refresh(self) -> None:
+        """Look for models anew."""
+        self._shelf.refresh()

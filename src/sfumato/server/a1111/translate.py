@@ -1,0 +1,171 @@
+"""From what an A1111 client sends to a `Request`: the one place where both vocabularies meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.errors import PictureError, RequestError
+from sfumato.images import Source
+from sfumato.recipe import from_parameters
+from sfumato.request import Request
+from sfumato.server.a1111.errors import RefusedError
+from sfumato.server.a1111.payloads import Image2Image, Text2Image
+from sfumato.server.a1111.refusals import check, check_settings
+from sfumato.server.uploads import opened, unwrapped
+
+if TYPE_CHECKING:
+    from sfumato.server.a1111.models import Checkpoints
+    from sfumato.server.settings import Limits
+
+__all__ = ["Chosen", "request_of", "sampler_and_schedule"]
+
+T = TypeVar("T")
+
+# What A1111 takes where nothing is said; everything else is the model's own.
+_SAMPLER, _STRENGTH, _BLUR = "Euler", 0.75, 4
+_FITS = ("stretch", "crop", "pad")
+_FILLS = ("blur", "original", "noise", "nothing")
+_NOISE: Mapping[str, str] = {"CPU": "cpu", "NV": "nv", "GPU": "nv"}
+_FOLLOWED: Mapping[str, None] = {"sd_model_checkpoint": None, "randn_source": None}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is settled outside a request: the models there are, and how much may be asked."""
+
+    checkpoints: Checkpoints
+    limits: Limits
+
+
+def request_of(sent: Text2Image, chosen: Chosen) -> Request:
+    """What a client asks for, in our words.
+
+    Raises RefusedError (with its status) or RequestError for what cannot be done, and PictureError
+    for a picture that cannot be read.
+    """
+    text = _from_text(sent.infotext)
+    sampler, schedule = _names(sent, text)
+    check(sent, sampler)
+    settings = dict(sent.override_settings or {})
+    check_settings(settings, _FOLLOWED)
+    request = Request(
+        prompt=_first(sent.prompt, text.prompt),
+        negative=_first(sent.negative_prompt, text.negative),
+        seed=text.seed if sent.seed is None else (None if sent.seed < 0 else sent.seed),
+        steps=sent.steps if sent.steps is not None else text.steps,
+        guidance=sent.cfg_scale if sent.cfg_scale is not None else text.guidance,
+        sampler=sampler,
+        schedule=schedule,
+        width=sent.width if sent.width is not None else text.width,
+        height=sent.height if sent.height is not None else text.height,
+        count=_first(sent.batch_size, 1) * _first(sent.n_iter, 1),
+        stream=_stream(settings.get("randn_source"), text.stream),
+        model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
+    )
+    return _with_picture(request, sent, chosen.limits) if isinstance(sent, Image2Image) else request
+
+
+def sampler_and_schedule(sampler: str, scheduler: str | None) -> tuple[str, str | None]:
+    """The canonical names of a sampler and a schedule; None for the model's own schedule.
+
+    A name of A1111 before 1.9 has its schedule behind it ("DPM++ 2M Karras"), which counts where
+    no schedule is named. Raises RefusedError with status 400 for a name that nobody knows.
+    """
+    schedule = None if (scheduler or "automatic").lower() == "automatic" else scheduler
+    try:
+        head, space, tail = sampler.strip().rpartition(" ")
+        if space and not _known(sampler) and _known(head):
+            found, suffix = sampler_row(head).name, schedule_row(tail).name
+        else:
+            found, suffix = sampler_row(sampler).name, None
+        return found, suffix if schedule is None else schedule_row(schedule).name
+    except RequestError as problem:
+        raise RefusedError(str(problem), 400) from problem
+
+
+def _known(sampler: str) -> bool:
+    try:
+        sampler_row(sampler)
+    except RequestError:
+        return False
+    return True
+
+
+def _names(sent: Text2Image, text: Request) -> tuple[str, str | None]:
+    sampler = sent.sampler_name or sent.sampler_index or text.sampler or _SAMPLER
+    return sampler_and_schedule(sampler, sent.scheduler or text.schedule)
+
+
+def _from_text(infotext: str | None) -> Request:
+    """The request that A1111's text describes; an empty one where there is no text."""
+    if not infotext:
+        return Request()
+    try:
+        origin = from_parameters(infotext)
+    except PictureError as problem:
+        raise RefusedError(f"infotext: {problem}") from problem
+    if origin.unread:
+        names = ", ".join(sorted(origin.unread))
+        raise RefusedError(f"infotext asks for what cannot be done here: {names}; take it out.")
+    return origin.request
+
+
+def _model(asked: object, checkpoints: Checkpoints) -> str:
+    if not asked:
+        return checkpoints.chosen.name
+    return checkpoints.find(str(asked))
+
+
+def _stream(source: object, otherwise: str) -> str:
+    if source is None:
+        return otherwise
+    if str(source) not in _NOISE:
+        raise RefusedError(f"randn_source is {source!r:.60}, but must be CPU, NV or GPU.")
+    return _NOISE[str(source)]
+
+
+def _with_picture(request: Request, sent: Image2Image, limits: Limits) -> Request:
+    if not sent.init_images:
+        raise RefusedError("init_images is empty; send the picture to start from.", 404)
+    if len(sent.init_images) > 1:
+        raise RefusedError(f"init_images has {len(sent.init_images)} pictures; send one at a time.")
+    values = _values(request)
+    values["image"] = Source.picture(opened(unwrapped(sent.init_images[0], limits), limits)[0])
+    values["strength"] = _first(sent.denoising_strength, _STRENGTH)
+    values["fit"] = _one_of(_FITS, "resize_mode", _first(sent.resize_mode, 0))
+    if sent.mask:
+        values |= _mask(sent, limits)
+    return Request(**values)  # pyright: ignore[reportArgumentType] - checked by Request
+
+
+def _mask(sent: Image2Image, limits: Limits) -> dict[str, object]:
+    whole = not _first(sent.inpaint_full_res, True)
+    given = (sent.mask_blur, sent.mask_blur_x, sent.mask_blur_y)
+    blur = next((value for value in given if value is not None), _BLUR)
+    if blur != int(blur):
+        raise RefusedError(f"mask_blur is {blur:g}, but must be a whole number of pixels.")
+    return {
+        "mask": Source.mask(opened(unwrapped(sent.mask or "", limits), limits)[0]),
+        "mask_blur": int(blur),
+        "mask_fill": _one_of(_FILLS, "inpainting_fill", _first(sent.inpainting_fill, 0)),
+        "mask_padding": None if whole else _first(sent.inpaint_full_res_padding, 0),
+        "mask_invert": bool(sent.inpainting_mask_invert),
+    }
+
+
+def _values(request: Request) -> dict[str, object]:
+    return {name: getattr(request, name) for name in request.__dataclass_fields__}
+
+
+def _one_of(names: tuple[str, ...], field: str, number: int) -> str:
+    if not 0 <= number < len(names):
+        told = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
+        raise RefusedError(f"{field} is {number}, but must be one of: {told}.")
+    return names[number]
+
+
+def _first(value: T | None, otherwise: T) -> T:
+    return otherwise if value is None else value
