@@ -5,8 +5,10 @@ import math
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sfumato.errors import RequestError
+from sfumato.images import Source
 from sfumato.request import MAX_SEED, Defaults, Request
 
 DEFAULTS = Defaults(steps=20, guidance=7, sampler="euler", schedule="normal", width=128, height=64)
@@ -173,3 +175,49 @@ def test_a_request_with_anything_open_is_not_resolved():
     complete = resolve(Request())
     assert not dataclasses.replace(complete, seed=None).resolved
     assert not dataclasses.replace(complete, wander=True).resolved
+
+
+PHOTO = Source.picture(Image.new("RGB", (60, 40)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "strength", "expected"),
+    [(20, 0.75, 15), (20, 1, 20), (10, 0.55, 5), (100, 0.29, 29), (20, 0.05, 1), (10, 0.7, 7)],
+)
+def test_the_strength_is_the_share_of_the_steps_that_are_made(
+    steps: int, strength: float, expected: int
+):
+    assert Request(steps=steps, image=PHOTO, strength=strength).run_steps == expected
+
+
+def test_without_a_picture_all_steps_are_made():
+    assert resolve(Request(steps=7)).run_steps == 7
+
+
+def test_a_strength_that_makes_no_step_is_refused_with_the_least_that_does():
+    with pytest.raises(RequestError, match=r"makes none of 20 steps; give 0\.05 at the least"):
+        Request(steps=20, image=PHOTO, strength=0.049)
+    with pytest.raises(RequestError, match=r"none of 20 steps"):
+        resolve(Request(image=PHOTO, strength=0.01))
+
+
+def test_a_single_step_is_made_whole_where_no_strength_is_given():
+    assert resolve(Request(image=PHOTO, steps=1)).strength == 1.0
+    assert resolve(Request(image=PHOTO, steps=1)).run_steps == 1
+
+
+@pytest.mark.parametrize("size", [(60, 40), (30, 20), (601, 400), (599, 400), (150, 100)])
+def test_a_mask_may_be_of_another_size(size: tuple[int, int]):
+    assert Request(image=PHOTO, mask=Source.mask(Image.new("L", size, 255))).mask is not None
+
+
+@pytest.mark.parametrize("size", [(40, 60), (60, 60), (60, 44), (600, 450)])
+def test_a_mask_of_another_shape_is_refused(size: tuple[int, int]):
+    with pytest.raises(RequestError, match=r"mask has \d+x\d+ pixels and image 60x40"):
+        Request(image=PHOTO, mask=Source.mask(Image.new("L", size, 255)))
+
+
+def test_the_surroundings_of_a_mask_are_painted_at_the_models_own_size():
+    wide, mask = Image.new("RGB", (400, 40)), Image.new("L", (400, 40), 255)
+    request = Request(image=Source.picture(wide), mask=Source.mask(mask), mask_padding=8)
+    assert (resolve(request).width, resolve(request).height) == (128, 64)

@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -19,20 +19,18 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
-from torch import Tensor
 
 from sfumato.catalog import BUNDLED, CATALOG, model_spec
 from sfumato.diffusion.samplers import Step
-from sfumato.diffusion.schedules import sigmas as schedule
 from sfumato.diffusion.table import sampler_row, schedule_row
-from sfumato.errors import RequestError, SfumatoError, WeightsError
+from sfumato.errors import PictureError, RequestError, SfumatoError, WeightsError
 from sfumato.families.base import Family
 from sfumato.families.mini import Mini
 from sfumato.families.sd import StableDiffusion
-from sfumato.images import to_images
+from sfumato.images import Canvas, to_images
 from sfumato.nn.bert import TextTower
 from sfumato.nn.clip import ClipText
-from sfumato.pipeline import generate
+from sfumato.pipeline import canvas_of, finish, generate, levels
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
 from sfumato.request import Request, to_dict
 from sfumato.spec import ModelSpec, ProcessConfig
@@ -79,16 +77,20 @@ class Progress:
     sigma: float
     step: Step
     model: Family
+    canvas: Canvas | None = None
     bond: str = ""
 
     def sketch(self) -> Image.Image:
-        """The clean estimate as nearly its colours, a pixel for each element of the latent."""
+        """The clean estimate as nearly its colours, a pixel for each element of the latent.
+
+        Of what is painted: where that is the surroundings of a mask alone, of those.
+        """
         (image,) = to_images(self.model.sketch(self.step.x0))
         return image
 
     def preview(self) -> list[Image.Image]:
         """The clean estimate at this step as a picture, decoded when asked for."""
-        return to_images(self.model.decode(self.step.x0))
+        return [finish(self.model, self.canvas, self.step.x0)]
 
     def state(self) -> bytes:
         """All that `Engine.submit` needs to go on after this step, as a .safetensors file."""
@@ -116,7 +118,10 @@ class Run:
         self._seconds = 0.0
         self._start = None if state is None else self._stored(state)
         # The first picture is prepared now: what cannot be done is refused before any step.
-        self._steps = self._guarded(generate(model.family, request.single(0), start=self._start))
+        self._canvas = canvas_of(request)
+        with self._room():
+            first = generate(model.family, request.single(0), self._canvas, start=self._start)
+        self._steps = self._guarded(first)
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps
@@ -133,29 +138,31 @@ class Run:
         return Result(tuple(self._pictures), self._seconds)
 
     def _guarded(self, first: Iterator[Step]) -> Iterator[Progress]:
-        size = f"{self.request.width}x{self.request.height}"
-        with _enough_memory(self._model.family.device, f"a picture of {size}", "a smaller --size"):
+        with self._room():
             yield from self._run(first)
 
+    def _room(self) -> AbstractContextManager[None]:
+        size = f"{self.request.width}x{self.request.height}"
+        device = self._model.family.device
+        return _enough_memory(device, f"a picture of {size}", "a smaller --size")
+
     def _run(self, first: Iterator[Step]) -> Iterator[Progress]:
-        family = self._model.family
-        steps = self.request.steps
-        assert steps is not None
+        family, canvas = self._model.family, self._canvas
+        sigmas = levels(family, self.request)
+        steps = len(sigmas) - 1
         for i in range(self.request.count):
             begun, one = time.perf_counter(), self.request.single(i)
-            assert one.schedule is not None
-            sigmas = schedule(one.schedule, family.process, steps)
-            last = self._start
-            for last in first if i == 0 else generate(family, one):
+            bond, last = self._bond(one), self._start
+            for last in first if i == 0 else generate(family, one, canvas):
                 done = last.index + 1
                 if done < steps:
-                    yield Progress(done, steps, float(sigmas[done]), last, family, self._bond(one))
+                    yield Progress(done, steps, float(sigmas[done]), last, family, canvas, bond)
             assert last is not None
-            (image,) = to_images(self._checked(family.decode(last.x)))
+            image = self._finished(last)
             seconds = time.perf_counter() - begun
             self._seconds += seconds
             self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
-            yield Progress(steps, steps, 0.0, last, family, self._bond(one))
+            yield Progress(steps, steps, 0.0, last, family, canvas, bond)
 
     def _bond(self, request: Request) -> str:
         """What must be the same, for a stored step to go on to the same picture."""
@@ -177,13 +184,14 @@ class Run:
         device = self._model.family.device
         return Step.from_tensors({name: tensor.to(device) for name, tensor in tensors.items()})
 
-    def _checked(self, picture: Tensor) -> Tensor:
-        if not bool(picture.isfinite().all()):
+    def _finished(self, last: Step) -> Image.Image:
+        try:
+            return finish(self._model.family, self._canvas, last.x)
+        except PictureError as error:  # its decoder gave values that are no numbers
             raise SfumatoError(
                 f"{self._model.name} gave no numbers in {self._precision}: its values overflowed. "
                 "Try --precision fp32."
-            )
-        return picture
+            ) from error
 
     def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:
         assert request.sampler is not None
@@ -251,17 +259,18 @@ class Engine:
     def develop(self, request: Request, estimate: bytes) -> Image.Image:
         """The picture of a stored `Progress.estimate` of this request, at full size.
 
-        Raises RequestError for what is none.
+        Where the request has a mask, its pictures' pixels are needed. Raises RequestError for what
+        is none, PictureError for a mere reference.
         """
         family = self._load(self.model if request.model is None else request.model).family
+        canvas = None if request.mask is None else canvas_of(request)
         try:
             latent = safetensors.load(estimate)["x0"].to(family.device, torch.float32)
         except (SafetensorError, KeyError) as error:
             raise RequestError(f"The stored estimate is damaged ({error}).") from error
         if latent.ndim != 4 or latent.shape[1] != family.spec.vae.latent_channels:
             raise RequestError("The stored estimate is of another model.")
-        (image,) = to_images(family.decode(latent))
-        return image
+        return finish(family, canvas, latent)
 
     def _load(self, asked: str) -> _Resident:
         if self._resident is not None and self._resident.asked == asked:

@@ -1,47 +1,64 @@
-"""From a request to a picture, on one page: prompt, noise levels, noise, steps.
+"""From a request to a picture, on one page: prompt, noise levels, noise, start, steps.
 
 B batch (one picture), C latent channels, H W latent height and width.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, cast
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from sfumato.diffusion import samplers
 from sfumato.diffusion.guidance import Guided
+from sfumato.diffusion.inpaint import Inpaint
 from sfumato.diffusion.noise import Noise
-from sfumato.diffusion.samplers import Step
+from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.schedules import sigmas as schedule
 from sfumato.diffusion.table import check_wander
-from sfumato.families.base import Conditioning, Family
+from sfumato.families.base import Conditioning, Family, Ground
+from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
 
-__all__ = ["generate"]
+__all__ = ["canvas_of", "finish", "generate", "levels"]
 
 
 @torch.no_grad()
-def generate(model: Family, request: Request, *, start: Step | None = None) -> Iterator[Step]:
+def generate(
+    model: Family, request: Request, canvas: Canvas | None = None, *, start: Step | None = None
+) -> Iterator[Step]:
     """The steps of one picture, each yielded as soon as it is made.
 
-    ``request`` is resolved and for one picture; ``start`` is a stored step to go on from. The last
-    step's ``x`` is the finished latent: `Family.decode` makes the picture of it. Raises PromptError
-    and RequestError at once.
+    ``request`` is resolved and for one picture; ``canvas`` is its `canvas_of`; ``start`` is a
+    stored step to go on from. The last step's ``x`` is the finished latent: `finish` makes the
+    picture of it. Raises PromptError and RequestError at once.
     """
-    sampler, steps, guidance = request.sampler, request.steps, request.guidance
-    name, seed, width, height = request.schedule, request.seed, request.width, request.height
-    if sampler is None or steps is None or guidance is None:
-        raise AssertionError("a request is resolved before it is run")
-    if name is None or seed is None or width is None or height is None:
+    sampler, guidance, seed = request.sampler, request.guidance, request.seed
+    if sampler is None or guidance is None or seed is None:
         raise AssertionError("a request is resolved before it is run")
     assert request.count == 1, "a run makes its pictures one after the other"
+    assert (canvas is None) == (request.image is None), "the canvas is that of the request"
     if request.wander:
         check_wander(sampler)
 
     positive, negative = model.encode(request.prompt, request.negative)
-    sigmas = schedule(name, model.process, steps)
-    denoise = Guided(
+    sigmas = levels(model, request)
+    wander = None if request.path_seed is None else [request.path_seed]
+    shape = model.latent_shape(request.width or 0, request.height or 0)
+    stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
+    draws = Noise([seed], shape, stream=stream, wander=wander)
+
+    def noise(k: int) -> Tensor:
+        return draws(k).to(model.device)
+
+    first = noise(0)
+    ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
+    told = model.told_of(ground, shape)
+    if told is not None:
+        positive, negative = replace(positive, concat=told), replace(negative, concat=told)
+    denoise: Denoise = Guided(
         model.network,
         model.process,
         positive,
@@ -50,16 +67,61 @@ def generate(model: Family, request: Request, *, start: Step | None = None) -> I
         guidance,
         request.rescale,
     )
-    wander = None if request.path_seed is None else [request.path_seed]
-    shape = model.latent_shape(width, height)
-    stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
-    draws = Noise([seed], shape, stream=stream, wander=wander)
-
-    def noise(k: int) -> Tensor:
-        return draws(k).to(model.device)
-
-    first = noise(0)
-    x = model.process.mix(torch.zeros_like(first), first, float(sigmas[0]))
+    if ground is not None and ground.mask is not None and told is None:
+        denoise = Inpaint(denoise, model.process, ground.latent, first, ground.mask)
+    clean = torch.zeros_like(first) if ground is None else ground.start
+    x = model.process.mix(clean, first, float(sigmas[0]))
     return samplers.run(
         sampler, denoise, x, sigmas, process=model.process, noise=noise, start=start
     )
+
+
+def levels(model: Family, request: Request) -> Tensor:
+    """The noise levels of a run, (run_steps + 1,): all, or the last ones from a picture on."""
+    name, steps = request.schedule, request.steps
+    assert name is not None
+    assert steps is not None
+    return schedule(name, model.process, steps)[steps - request.run_steps :]
+
+
+def canvas_of(request: Request) -> Canvas | None:
+    """The picture and the mask of a request, laid out for painting; None without a picture.
+
+    Raises RequestError for a mask in which nothing is white, PictureError for mere references.
+    """
+    if request.image is None:
+        return None
+    masking = None
+    if request.mask is not None:
+        masking = Masking(
+            request.mask.image(),
+            request.mask_blur,
+            request.mask_fill,
+            request.mask_padding,
+            request.mask_invert,
+        )
+    size = (request.width or 0, request.height or 0)
+    return lay(request.image.image(), size, request.fit, masking)
+
+
+def finish(model: Family, canvas: Canvas | None, latent: Tensor) -> Image.Image:
+    """The picture of a latent (1, C, H, W), laid back on what it was painted upon."""
+    (image,) = to_images(model.decode(latent))
+    return image if canvas is None else canvas.back(image)
+
+
+def _ground(model: Family, canvas: Canvas, fill: str, noise: Tensor) -> Ground:
+    """What the networks see of a canvas; ``fill`` is `Request.mask_fill`."""
+    picture = to_tensor([canvas.picture]).to(model.device)
+    latent = model.encode_picture(picture)
+    if canvas.mask is None:
+        return Ground(latent, latent)
+    pixels = to_mask(canvas.mask).to(model.device)  # (1, 1, height, width)
+    # A whole element is painted anew if any of its pixels is, so that none of them is left over.
+    mask = torch.nn.functional.max_pool2d(pixels, model.spec.vae.factor) > 0  # (1, 1, H, W)
+    start = latent
+    if fill == "blur":
+        start = model.encode_picture(to_tensor([canvas.start]).to(model.device))
+    elif fill != "original":
+        start = torch.where(mask, noise if fill == "noise" else torch.zeros_like(noise), latent)
+    return Ground(latent, start, mask, picture * (1 - pixels))

@@ -6,6 +6,7 @@ request is complete, and every picture of it can be made again from its own `Req
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -136,6 +137,24 @@ class Request:
         _flag("mask_invert", self.mask_invert)
         self._require("image", ("strength", "fit", "mask"))
         self._require("mask", ("mask_blur", "mask_fill", "mask_padding", "mask_invert"))
+        self._check_shapes()
+        if self.steps is not None and self.strength is not None and self.run_steps == 0:
+            raise RequestError(
+                f"strength is {self.strength:g}, which makes none of {self.steps} steps; "
+                f"give {1 / self.steps:.4g} at the least, or more steps."
+            )
+
+    def _check_shapes(self) -> None:
+        """That the mask has the picture's shape, to a pixel, if perhaps another size."""
+        if self.image is None or self.mask is None:
+            return
+        width, height = self.image.width, self.image.height
+        w, h = self.mask.width, self.mask.height
+        if abs(w * height - h * width) > max(width, height, w, h):
+            raise RequestError(
+                f"mask has {w}x{h} pixels and image {width}x{height}; "
+                "give a mask of the picture's shape."
+            )
 
     def _require(self, needed: str, names: tuple[str, ...]) -> None:
         if getattr(self, needed) is None:
@@ -155,6 +174,15 @@ class Request:
         return all(
             getattr(self, f.name) is not None for f in fields(self) if f.name not in optional
         )
+
+    @property
+    def run_steps(self) -> int:
+        """How many of the steps are really made: the share `strength` of them where it is given."""
+        assert self.steps is not None
+        if self.strength is None:
+            return self.steps
+        # 0.29 * 100 is 28.999999999999996, and 29 is meant.
+        return math.floor(self.steps * self.strength + 1e-9)
 
     @property
     def references(self) -> Request:
@@ -182,24 +210,28 @@ class Request:
         """
         wandering = self.wander and self.path_seed is None
         width, height = self._size(defaults)
-        strength = STRENGTH if self.strength is None else self.strength
+        steps = defaults.steps if self.steps is None else self.steps
+        usual = max(STRENGTH, 1 / steps) if self.image is not None else None
         return replace(
             self,
             seed=_drawn(draw_seed, self.count) if self.seed is None else self.seed,
             path_seed=_drawn(draw_seed, self.count) if wandering else self.path_seed,
-            steps=defaults.steps if self.steps is None else self.steps,
+            steps=steps,
             guidance=defaults.guidance if self.guidance is None else self.guidance,
             sampler=sampler_name(defaults.sampler if self.sampler is None else self.sampler),
             schedule=schedule_name(defaults.schedule if self.schedule is None else self.schedule),
             width=width,
             height=height,
             model=model,
-            strength=None if self.image is None else strength,
+            strength=usual if self.strength is None else self.strength,
         )
 
     def _size(self, defaults: Defaults) -> tuple[int, int]:
-        """Width and height: as given, else the shape of `image` at the model's own area."""
-        if self.image is None or (self.width is not None and self.height is not None):
+        """Width and height: as given, else the shape of `image` at the model's own area.
+
+        Where only the mask's surroundings are painted, the model's own size suits them best.
+        """
+        if self.image is None or self.mask_padding is not None:
             width, height = float(defaults.width), float(defaults.height)
         else:
             ratio = self.image.width / self.image.height

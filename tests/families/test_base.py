@@ -16,7 +16,12 @@ def full(value: float) -> Conditioning:
         return torch.full((1, *shape), value)
 
     return Conditioning(
-        of(3, 4), of(1, 1, 3) > 1, of(5), [of(2, 8, 8), of(4, 4, 4)], [(of(2, 6), of(2, 6))]
+        of(3, 4),
+        of(1, 1, 3) > 1,
+        of(5),
+        [of(2, 8, 8), of(4, 4, 4)],
+        [(of(2, 6), of(2, 6))],
+        of(5, 8, 8),
     )
 
 
@@ -26,8 +31,9 @@ def test_the_first_one_s_half_comes_first_in_every_field() -> None:
     assert both.added is not None
     assert both.residuals is not None
     assert both.extra is not None
-    tensors = [both.context, both.mask, both.added, *both.residuals, *both.extra[0]]
-    assert len(tensors) == 7
+    assert both.concat is not None
+    tensors = [both.context, both.mask, both.added, *both.residuals, *both.extra[0], both.concat]
+    assert len(tensors) == 8
     for tensor in tensors:
         assert len(tensor) == 2
         assert bool((tensor[0] == (tensor.dtype != torch.bool)).all())
@@ -37,10 +43,10 @@ def test_the_first_one_s_half_comes_first_in_every_field() -> None:
 def test_what_neither_has_the_batch_has_not() -> None:
     bare = Conditioning(torch.zeros(1, 3, 4))
     both = Conditioning.join(bare, bare)
-    assert [getattr(both, field.name) for field in fields(both)[1:]] == [None] * 4
+    assert [getattr(both, field.name) for field in fields(both)[1:]] == [None] * 5
 
 
-@pytest.mark.parametrize("name", ["mask", "added", "residuals", "extra"])
+@pytest.mark.parametrize("name", ["mask", "added", "residuals", "extra", "concat"])
 def test_what_one_has_alone_is_not_dropped_in_silence(name: str) -> None:
     for pair in ((full(1.0), replace(full(2.0), **{name: None})),):
         for first, second in (pair, pair[::-1]):

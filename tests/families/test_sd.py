@@ -1,11 +1,11 @@
-"""Stable Diffusion's family: long prompts in chunks, and what it cannot do is refused by name."""
+"""Stable Diffusion's family: long prompts in chunks; what an inpainting model hears."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from sfumato.errors import RequestError
+from sfumato.families.base import Ground
 from sfumato.families.sd import StableDiffusion
 from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
@@ -50,7 +50,24 @@ def test_beside_a_long_prompt_the_shorter_one_is_followed_by_empty_chunks(
     torch.testing.assert_close(short, torch.cat([alone.context, empty.context], dim=1))
 
 
-def test_a_model_that_needs_a_mask_is_refused_by_name() -> None:
-    spec = replace(SPEC, title="Small inpainting", unet=replace(SPEC.unet, in_channels=9))
-    with pytest.raises(RequestError, match="Small inpainting fills in a masked picture"):
-        family(spec)
+def test_an_inpainting_model_without_a_mask_is_told_that_all_is_to_be_painted() -> None:
+    model = family(replace(SPEC, unet=replace(SPEC.unet, in_channels=9)))
+    shape = model.latent_shape(32, 16)
+    told = model.told_of(None, shape)
+    assert told is not None
+    grey = model.encode_picture(torch.zeros(1, 3, 16, 32))
+    torch.testing.assert_close(told, torch.cat([torch.ones(1, 1, *shape[1:]), grey], dim=1))
+    assert family().told_of(None, shape) is None
+
+
+def test_an_inpainting_model_is_told_the_mask_and_what_is_around_it() -> None:
+    model = family(replace(SPEC, unet=replace(SPEC.unet, in_channels=9)))
+    shape = model.latent_shape(32, 16)
+    latent = torch.zeros(1, *shape)
+    mask = torch.zeros(1, 1, *shape[1:], dtype=torch.bool)
+    mask[..., 0] = True
+    masked = torch.linspace(-1, 1, 3 * 16 * 32).view(1, 3, 16, 32)
+    told = model.told_of(Ground(latent, latent, mask, masked), shape)
+    assert told is not None
+    assert told[:, :1].tolist() == mask.float().tolist()
+    torch.testing.assert_close(told[:, 1:], model.encode_picture(masked))

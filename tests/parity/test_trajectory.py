@@ -4,146 +4,43 @@ diffusers saves its pipeline as a folder, ours is loaded from that folder; promp
 are the same.
 """
 
-import gzip
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import diffusers
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
-from sfumato.families.base import process_of
 from sfumato.families.sd import StableDiffusion
 from sfumato.images import to_images
-from sfumato.nn.clip import ClipText
 from sfumato.pipeline import generate
-from sfumato.request import Defaults, Request
-from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
-from sfumato.weights.files import open_weights
-from sfumato.weights.layouts import tables
-from sfumato.weights.load import load_model
+from sfumato.request import Request
+from tests.parity.small import (
+    NEGATIVE,
+    PROCESS,
+    PROMPT,
+    RUNS,
+    SIZE,
+    STEPS,
+    make_parts,
+    saved_and_loaded,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-SIZE = 64
-STEPS = 10
-SPEC = ModelSpec(
-    name="small",
-    title="Small",
-    family="sd",
-    text=ClipConfig(layers=2, width=32, heads=2, hidden=64),
-    unet=UNetConfig(channels=(32, 64, 64), depth=(1, 1, 0), heads=4, context=32, groups=8),
-    vae=VaeConfig(channels=(16, 16, 32, 32), blocks=1, groups=8),
-    process=ProcessConfig("eps"),
-    defaults=Defaults(STEPS, 7.5, "euler", "normal", SIZE, SIZE),
-)
-PROMPT, NEGATIVE = "a red fox in the snow, 3d", "blurry"
-STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-
-
-PROCESS = process_of(SPEC.process)
-
-
-class GivenDPM(diffusers.DPMSolverMultistepScheduler):
-    """DPM++ 2M at our levels: diffusers' own are the same, but with times rounded to whole ones."""
-
-    def set_timesteps(self, *args: Any, **kwargs: Any) -> None:
-        super().set_timesteps(*args, **kwargs)
-        levels = sigmas("karras", PROCESS, STEPS)
-        assert torch.allclose(self.sigmas, levels.float(), rtol=1e-4, atol=0)  # float32 alphas
-        self.sigmas = levels.float()
-        self.timesteps = torch.tensor([PROCESS.time(float(sigma)) for sigma in levels[:-1]])
-
-
-# Sampler, schedule, diffusers' scheduler, and whether it works in coordinates divided by
-# sqrt(1 + sigma^2).
-RUNS = {
-    "ddim": (
-        "ddim_uniform",
-        diffusers.DDIMScheduler(**STABLE, clip_sample=False, steps_offset=1),
-        True,
-    ),
-    "euler": (
-        "normal",
-        diffusers.EulerDiscreteScheduler(**STABLE, timestep_spacing="linspace"),
-        False,
-    ),
-    "dpmpp_2m": ("karras", GivenDPM(**STABLE, use_karras_sigmas=True), True),
-}
-
 
 @pytest.fixture(scope="module")
-def tokenizer() -> CLIPTokenizer:
-    packed = resources.files("sfumato").joinpath("assets/clip/merges.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode().splitlines()
-    shown = [b for b in range(256) if chr(b).isprintable() and b not in (32, 127, 160, 173)]
-    letters = [chr(b) for b in shown] + [chr(256 + n) for n in range(256 - len(shown))]
-    words = letters + [c + "</w>" for c in letters] + [line.replace(" ", "") for line in lines]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(
-        vocab={word: n for n, word in enumerate(words)},
-        merges=[tuple(line.split(" ")) for line in lines],
-        model_max_length=77,
-    )
-
-
-@pytest.fixture(scope="module")
-def pipe(tokenizer: CLIPTokenizer, randomised: Any) -> diffusers.StableDiffusionPipeline:
-    torch.manual_seed(0)
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=SIZE // 8,
-        block_out_channels=SPEC.unet.channels,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=4,
-        cross_attention_dim=32,
-        norm_num_groups=8,
-    )
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=SPEC.vae.channels,
-        layers_per_block=1,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=8,
-    )
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=49408,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-        )
-    )
-    pipe = diffusers.StableDiffusionPipeline(
-        vae=randomised(vae, 1),
-        text_encoder=randomised(text, 2),
-        tokenizer=tokenizer,
-        unet=randomised(unet, 3),
-        scheduler=RUNS["ddim"][1],
-        safety_checker=None,
-        feature_extractor=None,
-        image_encoder=None,
-        requires_safety_checker=False,
-    )
+def pipe(randomised: Any) -> Any:
+    pipe = diffusers.StableDiffusionPipeline(**make_parts(randomised))
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 @pytest.fixture(scope="module")
-def model(
-    pipe: diffusers.StableDiffusionPipeline, tmp_path_factory: pytest.TempPathFactory
-) -> StableDiffusion:
-    folder = tmp_path_factory.mktemp("pipe") / "model"
-    pipe.save_pretrained(folder)
-    parts = load_model(open_weights(Path(folder)), SPEC, tables("diffusers", SPEC), torch.float32)
-    assert isinstance(parts.text, ClipText)
-    return StableDiffusion(SPEC, parts.unet, parts.vae, parts.text)
+def model(pipe: Any, tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
+    return saved_and_loaded(pipe, tmp_path_factory.mktemp("pipe") / "model")
 
 
 @pytest.mark.parametrize("sampler", RUNS)

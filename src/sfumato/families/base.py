@@ -15,18 +15,19 @@ from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import ModelSpec, ProcessConfig
 
-__all__ = ["Conditioning", "Family", "process_of"]
+__all__ = ["Conditioning", "Family", "Ground", "process_of"]
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the U-Net hears beside the noisy latent; the fields are those of `UNet.forward`."""
+    """What the U-Net hears beside the noisy latent: `UNet.forward`'s own fields, and `concat`."""
 
     context: Tensor  # (B, L, D)
     mask: Tensor | None = None  # (B, 1, 1, L)
     added: Tensor | None = None  # (B, A)
     residuals: Sequence[Tensor] | None = None
     extra: Sequence[tuple[Tensor, Tensor]] | None = None
+    concat: Tensor | None = None  # (B, Z, H, W), behind the channels of the noisy latent
 
     @staticmethod
     def join(first: "Conditioning", second: "Conditioning") -> "Conditioning":
@@ -51,11 +52,26 @@ class Conditioning:
             _joined(first.added, second.added),
             residuals,
             extra,
+            _joined(first.concat, second.concat),
         )
 
 
 def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return None if first is None or second is None else torch.cat([first, second])
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A picture that is painted upon, as the networks see it: one, on the model's device.
+
+    ``mask`` is true where it is painted, None where that is everywhere; ``masked`` the picture in
+    [-1, 1] with 0, a grey, in place of what is painted.
+    """
+
+    latent: Tensor  # (1, C, H, W) of the picture
+    start: Tensor  # (1, C, H, W) from which painting begins
+    mask: Tensor | None = None  # (1, 1, H, W) bool
+    masked: Tensor | None = None  # (1, 3, height, width)
 
 
 class Family(ABC):
@@ -85,6 +101,7 @@ class Family(ABC):
     def network(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
         """The U-Net's output for x (B, C, H, W) at time (B,), in the network's own precision."""
         c = conditioning
+        x = x if c.concat is None else torch.cat([x, c.concat], dim=1)
         return self.unet(
             x.to(self.unet.conv_in.weight.dtype),
             time,
@@ -94,6 +111,31 @@ class Family(ABC):
             residuals=c.residuals,
             extra=c.extra,
         )
+
+    def told_of(self, ground: Ground | None, shape: tuple[int, int, int]) -> Tensor | None:
+        """What an inpainting model is told: mask and masked picture, (1, 1 + C, H, W).
+
+        For `Conditioning.concat`; ``shape`` is (C, H, W). None for a network that takes nothing of
+        the kind, which is then held to the picture from outside (`diffusion.inpaint`). Without a
+        mask the model is told that all is to be painted, as AUTOMATIC1111 does, and paints like any
+        other.
+        """
+        channels, height, width = shape
+        if self.spec.unet.in_channels == channels:
+            return None
+        mask = torch.ones(1, 1, height, width, device=self.device)
+        masked = torch.zeros(1, 3, *(side * self.spec.vae.factor for side in (height, width)))
+        if ground is not None and ground.mask is not None and ground.masked is not None:
+            mask, masked = ground.mask.float(), ground.masked
+        return torch.cat([mask, self.encode_picture(masked)], dim=1)
+
+    @torch.no_grad()
+    def encode_picture(self, picture: Tensor) -> Tensor:
+        """The latents (B, C, H, W), float32, of pictures (B, 3, height, width) in [-1, 1].
+
+        The mean of the encoder's distribution, with nothing drawn: one picture has one latent.
+        """
+        return self.vae.encode(picture.to(self.vae.encoder.conv_in.weight)).float()
 
     @torch.no_grad()
     def sketch(self, latent: Tensor) -> Tensor:

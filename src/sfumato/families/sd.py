@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from sfumato.errors import RequestError
 from sfumato.families.base import Conditioning, Family
 from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
@@ -20,11 +19,6 @@ class StableDiffusion(Family):
     def __init__(self, spec: ModelSpec, unet: UNet, vae: Vae, text: ClipText) -> None:
         super().__init__(spec, unet, vae)
         assert isinstance(spec.text, ClipConfig)
-        if spec.unet.in_channels != spec.vae.latent_channels:
-            raise RequestError(
-                f"{spec.title} fills in a masked picture, which this version cannot do yet; "
-                "it was recognised and loads, but needs a mask. Take another model."
-            )
         self.text, self.length = text, spec.text.length
         self.tokenizer = ClipTokenizer(spec.text.pad)
 

@@ -1,6 +1,7 @@
 """Pictures at the edges of the program: to and from tensors, files, film strips and animations."""
 
 from sfumato.images.animation import ANIMATIONS, animate, check_animation
+from sfumato.images.canvas import Canvas, Masking, lay
 from sfumato.images.files import (
     PICTURES,
     Texts,
@@ -14,12 +15,14 @@ from sfumato.images.files import (
 )
 from sfumato.images.filmstrip import Frame, filmstrip
 from sfumato.images.source import Source
-from sfumato.images.tensors import to_images, to_tensor
+from sfumato.images.tensors import to_images, to_mask, to_tensor
 
 __all__ = [
     "ANIMATIONS",
     "PICTURES",
+    "Canvas",
     "Frame",
+    "Masking",
     "Source",
     "Texts",
     "animate",
@@ -28,10 +31,12 @@ __all__ = [
     "encode",
     "filmstrip",
     "is_ours",
+    "lay",
     "read_picture",
     "read_texts",
     "save",
     "to_images",
+    "to_mask",
     "to_tensor",
     "write",
 ]

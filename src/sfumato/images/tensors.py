@@ -32,6 +32,15 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     return levels.permute(0, 3, 1, 2).float() / 127.5 - 1  # (B, 3, H, W)
 
 
+def to_mask(mask: Image.Image) -> Tensor:
+    """Float32 (1, 1, H, W) in [0, 1] on the CPU, of a picture in mode L."""
+    import torch
+
+    assert mask.mode == "L"
+    levels = torch.frombuffer(bytearray(mask.tobytes()), dtype=torch.uint8)
+    return levels.view(1, 1, mask.height, mask.width).float() / 255
+
+
 def to_images(batch: Tensor) -> list[Image.Image]:
     """One RGB picture for each of (B, 3, H, W); values outside [-1, 1] are cut off.
 
@@ -39,7 +48,7 @@ def to_images(batch: Tensor) -> list[Image.Image]:
     Raises `PictureError` when a value is not a number, which a model does in too low a precision.
     """
     levels = (batch.detach().float() + 1) * 127.5  # (B, 3, H, W)
-    if levels.isnan().any():
+    if not levels.isfinite().all():
         raise PictureError(
             "the model returned values that are not numbers; use a higher --precision (fp32)."
         )
