@@ -261,7 +261,7 @@ def test_what_is_cut_short_or_no_picture_is_refused(tmp_path: Path):
             read(data)
     (tmp_path / "a.png").write_bytes(whole[:30])
     with pytest.raises(PictureError, match=r"a\.png"):
-        skim(tmp_path / "a.png", pixels=10**6)
+        skim(tmp_path / "a.png")
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")  # Pillow warns of broken EXIF
@@ -283,7 +283,7 @@ def test_a_file_with_any_byte_changed_is_read_or_refused():
 def test_a_glance_sees_what_a_look_sees(tmp_path: Path, texts: dict[str, str]):
     path = tmp_path / "a.png"
     path.write_bytes(png(**texts))
-    assert skim(path, pixels=10**6) == read(path.read_bytes())
+    assert skim(path) == read(path.read_bytes())
 
 
 def test_texts_behind_the_pixels_are_found_at_a_glance(tmp_path: Path):
@@ -295,4 +295,4 @@ def test_texts_behind_the_pixels_are_found_at_a_glance(tmp_path: Path):
     end = rest.index(b"IEND") - 4
     path = tmp_path / "a.png"
     path.write_bytes(rest[:end] + text + rest[end:])
-    assert skim(path, pixels=10**6).outline.prompt == "a red fox"
+    assert skim(path).outline.prompt == "a red fox"

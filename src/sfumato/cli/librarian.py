@@ -18,12 +18,10 @@ from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
     from sfumato.server.library import Entry, Imported, Library, Search
-    from sfumato.server.settings import Limits
 
 __all__ = ["Where", "empty", "moment", "restore", "search", "take_in", "trash"]
 
-# A folder of one's own is no stranger's upload: enlarged pictures may come in. Pillow warns beyond.
-_BYTES, _PIXELS = 512 * 2**20, 89_000_000
+_BYTES = 512 * 2**20  # a folder of one's own is no stranger's upload: enlarged pictures come in too
 _TELL_SECONDS = 5.0
 _PROMPT = 60  # letters of it in a list
 
@@ -156,6 +154,7 @@ def _library(where: Where) -> Generator[Library]:
     from sfumato.server.events import Hub
     from sfumato.server.home import Home
     from sfumato.server.library import Library
+    from sfumato.server.library.reading import LARGEST
 
     settings = settings_of(Order(home=where.home, database=where.database))
     home = Home(settings.home)
@@ -163,15 +162,12 @@ def _library(where: Where) -> Generator[Library]:
     with home.lock():
         try:
             database.migrate()
-            library = Library(database, home, Hub(database), _generous(settings.limits))
+            limits = replace(settings.limits, upload_bytes=_BYTES, upload_pixels=LARGEST)
+            library = Library(database, home, Hub(database), limits)
             library.reconcile()
             yield library
         finally:
             database.close()
-
-
-def _generous(limits: Limits) -> Limits:
-    return replace(limits, upload_bytes=_BYTES, upload_pixels=_PIXELS)
 
 
 def _pictures(count: int) -> str:

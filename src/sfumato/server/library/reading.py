@@ -34,13 +34,14 @@ from sfumato.server.library.outline import (
 )
 from sfumato.server.uploads import TooBig
 
-__all__ = ["SOURCES", "Found", "look", "skim"]
+__all__ = ["LARGEST", "SOURCES", "Found", "look", "skim"]
 
 SOURCES = ("sfumato", "a1111", "comfyui", "invokeai", "novelai", "fooocus", "swarmui", "other")
 
 # Pillow's names; a phone's JPEG that holds a second picture is an MPO.
 _SUFFIXES: Mapping[str, str] = {"PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp"}
 _FORMATS = ("PNG", "JPEG", "WEBP")
+LARGEST = 89_000_000  # pixels of what lies on the user's own disk; Pillow warns beyond
 _TURNED = (5, 6, 7, 8)  # EXIF orientations with width and height exchanged
 _LONGEST_TEXT = 200_000  # of what is kept in the database; the file keeps all
 
@@ -124,9 +125,12 @@ def look(data: bytes, *, pixels: int) -> tuple[Found, Image.Image]:
     return _found(kind, (width, height), texts, _others(image)), image
 
 
-def skim(path: Path, *, pixels: int) -> Found:
-    """The same without decoding more than the texts ask for; `PictureError` as `look` does."""
-    kind, width, height = _head(path, pixels)
+def skim(path: Path) -> Found:
+    """The same of a file of the user's own, up to `LARGEST`; decoded only if the texts ask for it.
+
+    Raises `PictureError` as `look` does.
+    """
+    kind, width, height = _head(path, LARGEST)
     texts = read_texts(path)
     with Image.open(path, formats=_FORMATS) as image:
         if kind == "PNG" and not texts.parameters and not texts.sfumato:

@@ -74,7 +74,7 @@ def import_id(sha256: str) -> str:
     return f"i{sha256[:31]}"
 
 
-def reconcile(database: Database, home: Home, *, pixels: int) -> Report:
+def reconcile(database: Database, home: Home) -> Report:
     """Bring both together. Only for who holds the home's lock, before anything is painted."""
     with database.read() as connection:
         wanted = select(pictures.c.id, pictures.c.file, pictures.c.sha256, pictures.c.emptied)
@@ -92,7 +92,7 @@ def reconcile(database: Database, home: Home, *, pixels: int) -> Report:
     for path in parts:
         path.unlink(missing_ok=True)
     ids, hashes = set(known.values()), {sha256 for _, _, sha256, _ in rows}
-    report = _take_back(database, home, sorted(set(files) - known.keys()), ids, hashes, pixels)
+    report = _take_back(database, home, sorted(set(files) - known.keys()), ids, hashes)
     missing = sorted(known[file] for file in known.keys() - set(files))
     return replace(report, emptied=emptied, parts=len(parts), missing=tuple(missing))
 
@@ -128,7 +128,6 @@ def _take_back(
     files: Sequence[str],
     ids: set[str],
     hashes: set[str],
-    pixels: int,
 ) -> Report:
     """Give rows to files that have none; ``ids`` and ``hashes`` are those that the library has."""
     returned: list[str] = []
@@ -139,7 +138,7 @@ def _take_back(
         for file in files[start : start + _BATCH]:
             try:
                 place = _place(home, file)
-                looks = skim(home.folder / file, pixels=pixels)
+                looks = skim(home.folder / file)
             except (PictureError, OSError):
                 unreadable.append(file)
                 continue

@@ -213,7 +213,7 @@ class Library:
 
     def reconcile(self) -> Report:
         """Bring folder and database together after a kill; once at start, before painting."""
-        report = reconcile(self._database, self.home, pixels=self._limits.upload_pixels)
+        report = reconcile(self._database, self.home)
         for line in report.lines():
             _LOG.warning("library: %s", line)
         return report
