@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from sfumato.catalog import BUNDLED
 from sfumato.images import Source
-from sfumato.request import Request
+from sfumato.request import Defaults, Request
 
-__all__ = ["Calls", "Server", "calls", "wire"]
+__all__ = ["Calls", "Server", "calls"]
 
 _SEEDS = ("seed", "path_seed")
 _SOURCES = ("image", "mask")
@@ -28,12 +28,13 @@ class Server:
     """What a call must know of the server: its address, its model, and whether it asks who calls.
 
     ``url`` has no slash at its end; ``model`` is what a request gets that names none; ``login`` is
-    "", "token" or "user".
+    "", "token" or "user". ``defaults`` are those of the request's model, if they are known.
     """
 
     url: str
     model: str = BUNDLED
     login: str = ""
+    defaults: Defaults | None = None
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,23 @@ class Calls:
 
 def calls(request: Request, server: Server) -> Calls:
     """How to make a request's pictures elsewhere. No secret is in it, only the name of one."""
-    given = _given(request, server)
+    request = _sized(request, server.defaults)
+    model = server.model if request.model is None else request.model
+    elsewhere = _given(request, None if model == BUNDLED else model)
+    here = _given(request, None if model == server.model else model)
     return Calls(
-        command=_command(given, request, server),
-        python=_python(given, request, server),
-        http=_http(given, server),
+        command=_command(elsewhere, server), python=_python(elsewhere), http=_http(here, server)
     )
 
 
-def wire(request: Request) -> dict[str, object]:
-    """What a request says beyond its defaults, as the native API reads it; seeds are text."""
-    return {name: _wired(name, value) for name, value in _said(request).items()}
+def _sized(request: Request, defaults: Defaults | None) -> Request:
+    """With both sides where one was given: the command line knows none without the other."""
+    if defaults is None or (request.width is None) == (request.height is None):
+        return request
+    sized = request.resolve(
+        defaults, model=BUNDLED, draw_seed=lambda: 0, sampler_name=str, schedule_name=str
+    )
+    return replace(request, width=sized.width, height=sized.height)
 
 
 def _said(request: Request) -> dict[str, object]:
@@ -65,12 +72,11 @@ def _said(request: Request) -> dict[str, object]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _given(request: Request, server: Server) -> dict[str, object]:
-    """The fields that must be said; elsewhere another model may be the one for no name."""
+def _given(request: Request, model: str | None) -> dict[str, object]:
+    """The fields that must be said, the prompt first; ``model`` if it is not the usual one."""
     given = {"prompt": request.prompt, **_said(request)}
-    if request.model is None and server.model != BUNDLED:
-        given["model"] = server.model
-    return given
+    given.pop("model", None)
+    return given if model is None else {**given, "model": model}
 
 
 def _wired(name: str, value: object) -> object:
@@ -82,11 +88,13 @@ def _wired(name: str, value: object) -> object:
 # ---- the command
 
 
-def _command(given: Mapping[str, object], request: Request, server: Server) -> str:
+def _command(given: Mapping[str, object], server: Server) -> str:
     if any("\0" in value for value in given.values() if isinstance(value, str)):
         return "# A command line cannot hold the character NUL, which is in this request."
+    if ("width" in given) != ("height" in given):
+        return "# The command line takes width and height together; give the other one, too."
     words = ["sfumato", "generate"]
-    prompt, last = request.prompt, list[str]()
+    prompt, last = str(given["prompt"]), list[str]()
     if prompt.startswith("-"):
         last = ["--", _quoted(prompt)]
     else:
@@ -97,15 +105,15 @@ def _command(given: Mapping[str, object], request: Request, server: Server) -> s
 
 
 def _option(name: str, value: object, given: Mapping[str, object]) -> Iterator[str]:
-    if name == "prompt" or (name == "height" and "width" in given):
+    if name in ("prompt", "height"):
         return
     flag = f"--{name.replace('_', '-')}"
-    if name == "width" and "height" in given:
+    if name == "width":
         flag, value = "--size", f"{value}x{given['height']}"
     elif isinstance(value, Source):
         value = _file(name, value)
-    if isinstance(value, bool):
-        yield flag if value else f"--no-{flag.removeprefix('--')}"
+    if value is True:  # the usual is False everywhere, and so is not said
+        yield flag
         return
     text = _number(value) if isinstance(value, float) else str(value)
     yield from [f"{flag}={_quoted(text)}"] if text.startswith("-") else [flag, _quoted(text)]
@@ -158,8 +166,7 @@ def _login(server: Server) -> str:
 # ---- Python
 
 
-def _python(given: Mapping[str, object], request: Request, server: Server) -> str:
-    model = request.model or (server.model if server.model != BUNDLED else None)
+def _python(given: Mapping[str, object]) -> str:
     sources = {name: value for name, value in given.items() if isinstance(value, Source)}
     lines = ["import sfumato"]
     if sources:
@@ -168,7 +175,8 @@ def _python(given: Mapping[str, object], request: Request, server: Server) -> st
         f'{name} = Source.read(Path("{_file(name, source)}"){_KINDS[name]})'
         for name, source in sources.items()
     ]
-    lines += [f"engine = sfumato.load({'' if model is None else _literal(model)})"]
+    model = _literal(given["model"]) if "model" in given else ""
+    lines += [f"engine = sfumato.load({model})"]
     lines += ["request = sfumato.Request("]
     lines += [
         f"    {name}={name if isinstance(value, Source) else _literal(value)},"

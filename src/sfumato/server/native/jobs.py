@@ -111,10 +111,17 @@ def routes(services: Services) -> APIRouter:
     @router.post("/api/calls", responses=problems(400, 413, 422))
     def write_calls(wanted: schemas.CallsWanted, http: Request) -> schemas.Calls:
         """A request as the command line, the Python and the HTTP call that make its pictures."""
-        settings = services.settings
-        login = "token" if settings.token else "user" if settings.guarded else ""
-        server = Server(str(http.base_url).rstrip("/"), services.shelf.default.name, login)
-        written = calls(requested(services, wanted.request), server)
+        settings, shelf = services.settings, services.shelf
+        request = requested(services, wanted.request)
+        server = Server(
+            url=str(http.base_url).rstrip("/"),
+            model=shelf.default.name,
+            login="token" if settings.token else "user" if settings.guarded else "",
+            defaults=next(
+                (row.defaults for row in shelf.rows() if row.name == request.model), None
+            ),
+        )
+        written = calls(request, server)
         return schemas.Calls(command=written.command, python=written.python, http=written.http)
 
     return router
