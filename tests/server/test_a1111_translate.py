@@ -317,8 +317,12 @@ def test_what_is_no_picture_is_refused(chosen: Chosen) -> None:
 
 
 def test_numbers_out_of_range_are_refused(chosen: Chosen) -> None:
-    for fields in ({"steps": 0}, {"width": 65}, {"cfg_scale": -1}, {"batch_size": 0}):
+    for fields in ({"steps": 0}, {"width": 65}, {"cfg_scale": -1}, {"seed": 2**64}):
         with pytest.raises(RequestError):
             text(chosen, **fields)
+    with pytest.raises(RefusedError, match="batch_size"):
+        text(chosen, batch_size=-2, n_iter=-2)
+    with pytest.raises(RefusedError, match="n_iter"):
+        text(chosen, n_iter=0)
     with pytest.raises(RequestError, match="strength"):
         image(chosen, denoising_strength=0)

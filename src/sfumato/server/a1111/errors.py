@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from sfumato.errors import SfumatoError
 from sfumato.server.errors import NotFound, QueueFull
 from sfumato.server.waiting import HungUpError, StoppingError
 
-__all__ = ["RefusedError", "Route", "error"]
+__all__ = ["RESPONSES", "Failure", "RefusedError", "Route", "error"]
 
 # What the engine's words for a field are called here.
 _FIELDS: Mapping[str, str] = {
@@ -29,6 +30,19 @@ _FIELDS: Mapping[str, str] = {
     "sampler": "sampler_name",
     "mask_padding": "inpaint_full_res_padding",
 }
+
+
+class Failure(BaseModel):
+    """What every error looks like; `detail` says what came, what was expected and what to do."""
+
+    error: str
+    detail: str
+    body: str
+    errors: str
+
+
+# For the OpenAPI document.
+RESPONSES: Mapping[int | str, dict[str, Any]] = {"4XX": {"model": Failure}}
 
 
 class RefusedError(SfumatoError):

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from sfumato.diffusion.table import SAMPLER_ROWS, SCHEDULE_ROWS
-from sfumato.server.a1111.errors import Route
+from sfumato.server.a1111.errors import RESPONSES, Route
 from sfumato.server.a1111.extras import UPSCALERS
 from sfumato.server.a1111.models import Checkpoints, short, stem, title
 
@@ -40,7 +40,9 @@ class Memory(BaseModel):
 
 def lists(checkpoints: Checkpoints) -> APIRouter:
     """The routes that only tell; all of them plain GET."""
-    router = APIRouter(prefix="/sdapi/v1", tags=["A1111"], route_class=Route)
+    router = APIRouter(
+        prefix="/sdapi/v1", tags=["A1111"], route_class=Route, responses=dict(RESPONSES)
+    )
 
     @router.get("/samplers")
     def samplers() -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from starlette.requests import Request as HttpRequest
 
 from sfumato.images import Texts
 from sfumato.recipe import split_parameters
-from sfumato.server.a1111.errors import RefusedError, Route
+from sfumato.server.a1111.errors import RESPONSES, RefusedError, Route
 from sfumato.server.a1111.extras import enlarged, html_info, png
 from sfumato.server.a1111.lists import lists
 from sfumato.server.a1111.models import Checkpoints
@@ -104,7 +104,9 @@ def router(services: Services, *, grace: float = GRACE) -> APIRouter:
 
 
 def _painting(desk: Desk) -> APIRouter:
-    router = APIRouter(prefix="/sdapi/v1", tags=["A1111"], route_class=Route)
+    router = APIRouter(
+        prefix="/sdapi/v1", tags=["A1111"], route_class=Route, responses=dict(RESPONSES)
+    )
 
     @router.post("/txt2img")
     async def txt2img(sent: Text2Image, http: HttpRequest, key: Key = None) -> dict[str, Any]:
@@ -129,7 +131,9 @@ def _painting(desk: Desk) -> APIRouter:
 
 
 def _choosing(desk: Desk) -> APIRouter:
-    router = APIRouter(prefix="/sdapi/v1", tags=["A1111"], route_class=Route)
+    router = APIRouter(
+        prefix="/sdapi/v1", tags=["A1111"], route_class=Route, responses=dict(RESPONSES)
+    )
 
     @router.get("/options")
     def options() -> dict[str, Any]:
@@ -149,7 +153,9 @@ def _choosing(desk: Desk) -> APIRouter:
 
 
 def _pictures(desk: Desk) -> APIRouter:
-    router = APIRouter(prefix="/sdapi/v1", tags=["A1111"], route_class=Route)
+    router = APIRouter(
+        prefix="/sdapi/v1", tags=["A1111"], route_class=Route, responses=dict(RESPONSES)
+    )
 
     @router.post("/png-info")
     def png_info(sent: PngInfo) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         schedule=schedule,
         width=sent.width if sent.width is not None else text.width,
         height=sent.height if sent.height is not None else text.height,
-        count=_first(sent.batch_size, 1) * _first(sent.n_iter, 1),
+        count=_count(sent),
         stream=_stream(settings.get("randn_source"), text.stream),
         model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
     )
@@ -111,6 +111,14 @@ def _from_text(infotext: str | None) -> Request:
         names = ", ".join(sorted(origin.unread))
         raise RefusedError(f"infotext asks for what cannot be done here: {names}; take it out.")
     return origin.request
+
+
+def _count(sent: Text2Image) -> int:
+    for name in ("batch_size", "n_iter"):
+        value = _first(getattr(sent, name), 1)
+        if value < 1:
+            raise RefusedError(f"{name} is {value}, but must be at least 1.")
+    return _first(sent.batch_size, 1) * _first(sent.n_iter, 1)
 
 
 def _model(asked: object, checkpoints: Checkpoints) -> str:

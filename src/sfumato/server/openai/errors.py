@@ -9,7 +9,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +18,7 @@ from sfumato.errors import SfumatoError
 from sfumato.server.errors import NotFound, QueueFull
 from sfumato.server.waiting import HungUpError, StoppingError
 
-__all__ = ["RefusedError", "Route", "described", "error"]
+__all__ = ["RESPONSES", "Failure", "RefusedError", "Route", "described", "error"]
 
 # The engine's word for a field -> the parameter that it came from.
 _PARAMETERS: Mapping[str, str] = {
@@ -34,6 +34,25 @@ _TYPES: Mapping[int, str] = {
     403: "permission_error",
     429: "rate_limit_error",
 }
+
+
+class Problem(BaseModel):
+    """What went wrong, and which parameter it came from."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Failure(BaseModel):
+    """What every error looks like."""
+
+    error: Problem
+
+
+# For the OpenAPI document.
+RESPONSES: Mapping[int | str, dict[str, Any]] = {"4XX": {"model": Failure}}
 
 
 class RefusedError(SfumatoError):

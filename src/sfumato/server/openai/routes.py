@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ from sfumato.request import Request
 from sfumato.server.events import Changed, Painted, Stepped
 from sfumato.server.openai.answers import Partials, answer, completed, partial
 from sfumato.server.openai.edits import Files, edit_request, fields_and_files
-from sfumato.server.openai.errors import RefusedError, Route, described
+from sfumato.server.openai.errors import RESPONSES, RefusedError, Route, described
 from sfumato.server.openai.payloads import Edit, Generation, Picturing, found_model
 from sfumato.server.sse import BEAT, EventStream, comment, message
 from sfumato.server.waiting import GRACE, Counter, Visit, Wish, faulty
@@ -36,7 +36,7 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
 Retry = Annotated[str | None, Header(alias="X-Stainless-Retry-Count", include_in_schema=False)]
 _VARIATION = 0.6  # as much of a variation is painted anew
 _MOST_FIELDS, _MOST_FILES = 64, 8
-_FORM = {
+_FORM: Mapping[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -138,7 +138,9 @@ def router(services: Services, *, grace: float = GRACE) -> APIRouter:
 
 
 def _images(desk: Desk) -> APIRouter:
-    router = APIRouter(prefix="/v1/images", tags=["OpenAI"], route_class=Route)
+    router = APIRouter(
+        prefix="/v1/images", tags=["OpenAI"], route_class=Route, responses=dict(RESPONSES)
+    )
     services = desk.services
 
     @router.post("/generations")
@@ -149,7 +151,7 @@ def _images(desk: Desk) -> APIRouter:
         request = await asyncio.to_thread(wish.request, services.shelf)
         return await desk.paint(_call(wish, http, key, retry, "image_generation"), request)
 
-    @router.post("/edits", openapi_extra=_FORM)
+    @router.post("/edits", openapi_extra=dict(_FORM))
     async def edits(http: HttpRequest, key: Key = None, retry: Retry = None) -> Response:
         fields, files = await _form(http)
         wish = Edit.model_validate(fields)
@@ -157,7 +159,7 @@ def _images(desk: Desk) -> APIRouter:
         request = await asyncio.to_thread(edit, wish, files)
         return await desk.paint(_call(wish, http, key, retry, "image_edit"), request)
 
-    @router.post("/variations", openapi_extra=_FORM)
+    @router.post("/variations", openapi_extra=dict(_FORM))
     async def variations(http: HttpRequest, key: Key = None, retry: Retry = None) -> Response:
         fields, files = await _form(http)
         wish = Edit.model_validate({"prompt": "", **fields})
@@ -176,7 +178,7 @@ def _images(desk: Desk) -> APIRouter:
 
 
 def _models(services: Services) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=Route)
+    router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=Route, responses=dict(RESPONSES))
 
     @router.get("/models")
     def models() -> dict[str, Any]:
