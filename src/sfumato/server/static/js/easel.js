@@ -3,11 +3,13 @@
 import { calm, h, loadImage, setVars } from "./dom.js";
 
 const FADE = 380;
+const MUCH = 2.5;
+const SKETCHY = 9;
 
 /**
  * @typedef {object} Easel
  * @property {HTMLElement} node
- * @property {(url: string, how?: {soft?: boolean, fade?: number}) => Promise<void>} draw
+ * @property {(url: string, how?: {fade?: number}) => Promise<void>} draw
  * @property {(url: string, alt: string) => Promise<void>} finish
  * @property {(on: boolean) => void} wait smoke, until the first sketch comes
  */
@@ -37,12 +39,12 @@ export function makeEasel({ width, height }) {
   }
 
   /** @type {Easel["draw"]} */
-  async function draw(url, { soft = false, fade = FADE } = {}) {
+  async function draw(url, { fade = FADE } = {}) {
     const mine = ++turn;
     const source = await loadImage(url);
     if (mine !== turn) return;
     measure();
-    const next = soft ? softened(source, canvas.width, canvas.height) : source;
+    const next = softened(source, canvas.width, canvas.height);
     const shown = snapshot(canvas);
     image.hidden = true;
     const start = performance.now();
@@ -69,6 +71,8 @@ export function makeEasel({ width, height }) {
       await loadImage(url);
       image.src = url;
       image.alt = alt;
+      // Enlarged by much, the canvas is the smoother one; the picture itself then lies over it unseen.
+      image.classList.toggle("clear", canvas.width > width * MUCH);
       // The picture itself takes over, so that it can be saved, dragged and zoomed like any other.
       setTimeout(() => mine === turn && (image.hidden = false), calm.matches ? 0 : FADE + 40);
     },
@@ -109,5 +113,16 @@ function softened(source, width, height) {
     brush.drawImage(now, 0, 0, w, h2);
     now = twice;
   }
-  return now;
+  const factor = width / source.naturalWidth;
+  if (factor < SKETCHY) return now;
+  // A sketch has so few pixels that doubling leaves its grid to be seen: it is smoke, and blurred.
+  const haze = document.createElement("canvas");
+  haze.width = width;
+  haze.height = height;
+  const brush = haze.getContext("2d");
+  if (!brush) return now;
+  brush.drawImage(now, 0, 0, width, height);
+  brush.filter = `blur(${(factor * 0.34).toFixed(1)}px)`;
+  brush.drawImage(now, 0, 0, width, height);
+  return haze;
 }

@@ -3,7 +3,7 @@
 /** @import {App, Picture} from "./types" */
 
 import { api } from "./api.js";
-import { announce, byId, h, icon } from "./dom.js";
+import { announce, byId, debounce, h, icon } from "./dom.js";
 import { makeFilters } from "./filters.js";
 import { galleryKeys } from "./gallerykeys.js";
 import { makeSelection } from "./selection.js";
@@ -11,6 +11,7 @@ import { attempt } from "./toast.js";
 import { day, plural } from "./words.js";
 
 const PAGE = 60;
+const SETTLE = 300; // ms: several pictures that change at once are one search
 
 /**
  * @param {App} app
@@ -41,6 +42,8 @@ export function makeGallery(app) {
     rootMargin: "600px",
   }).observe(rest);
 
+  const soon = debounce(() => void search(), SETTLE);
+
   /** @param {string} id @returns {HTMLElement | null} */
   const tileOf = (id) => wall.querySelector(`[data-id="${CSS.escape(id)}"]`);
 
@@ -48,9 +51,13 @@ export function makeGallery(app) {
     const mine = ++turn;
     const found = await attempt(() => api.search({ ...filters.query(), limit: String(PAGE) }));
     if (!found || mine !== turn) return;
+    const held = wall.contains(document.activeElement)
+      ? document.activeElement?.closest("[data-id]")?.getAttribute("data-id")
+      : null;
     shown = [];
     wall.replaceChildren();
     append(found.pictures);
+    if (held) /** @type {HTMLElement | null} */ (tileOf(held)?.querySelector(".tile-face"))?.focus();
     cursor = found.cursor;
     rest.hidden = !cursor;
     total.textContent = plural(found.total, "picture");
@@ -145,7 +152,7 @@ export function makeGallery(app) {
       node.replaceWith(fresh);
       if (held) /** @type {HTMLElement | null} */ (fresh.querySelector(".tile-face"))?.focus();
       shown = shown.map((each) => (each.id === picture.id ? picture : each));
-    } else if (opened) void search();
+    } else if (opened && document.body.dataset.view === "gallery") soon();
   });
 
   return {

@@ -9,9 +9,10 @@ import { timeLeft } from "./words.js";
  * Fills the foot of the stage for a job under way, or updates it.
  * @param {HTMLElement} foot
  * @param {Job} job
+ * @param {number} before how many jobs are painted before it
  * @param {() => unknown} cancel
  */
-export function liveFoot(foot, job, cancel) {
+export function liveFoot(foot, job, before, cancel) {
   if (foot.firstElementChild?.getAttribute("data-job") !== job.id) {
     foot.replaceChildren(build(job, cancel));
   }
@@ -19,9 +20,9 @@ export function liveFoot(foot, job, cancel) {
   const line = /** @type {HTMLElement} */ (foot.querySelector(".line"));
   setVars(line, { "--share": `${share * 100}%` });
   line.setAttribute("aria-valuenow", String(Math.round(share * 100)));
-  line.setAttribute("aria-valuetext", words(job));
+  line.setAttribute("aria-valuetext", words(job, before));
   line.classList.toggle("unknown", job.state === "queued" || job.step === 0);
-  /** @type {HTMLElement} */ (foot.querySelector(".step-word")).textContent = words(job);
+  /** @type {HTMLElement} */ (foot.querySelector(".step-word")).textContent = words(job, before);
   /** @type {HTMLElement} */ (foot.querySelector(".time-left")).textContent =
     job.state === "running" && job.step > 0 ? timeLeft(job.seconds_left) : "";
 }
@@ -53,12 +54,10 @@ function build(job, cancel) {
   );
 }
 
-/** @param {Job} job */
-function words(job) {
-  if (job.state === "queued") {
-    return job.position > 0 ? `Waiting; ${job.position} before it` : "Next in line";
-  }
-  if (job.step === 0 && job.picture === 0) return "Laying out the noise";
+/** @param {Job} job @param {number} before */
+function words(job, before) {
+  if (job.state === "queued") return before > 0 ? `Waiting; ${before} before it` : "Next in line";
+  if (job.step === 0) return "Laying out the noise";
   const which = job.count > 1 ? `Picture ${job.picture + 1} of ${job.count}, step` : "Step";
   return `${which} ${job.step} of ${job.steps}`;
 }

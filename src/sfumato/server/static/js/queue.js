@@ -70,12 +70,15 @@ export function makeQueue({ link, pictures, habits }) {
     learn({ ...job, state: "running", position: 0, picture, step, steps, seconds_left });
   });
 
-  return {
+  /** @type {Queue} */
+  const queue = {
     active: () =>
       [...jobs.values()]
         .filter((job) => !isOver(job))
-        .sort((a, b) => Number(b.state === "running") - Number(a.state === "running")),
+        .sort((a, b) => Number(b.state === "running") - Number(a.state === "running") || a.created - b.created),
     job: (id) => jobs.get(id),
+    // The server tells a job's place when the job changes, not when those before it do.
+    before: (id) => Math.max(0, queue.active().findIndex((job) => job.id === id)),
     sketches: (id, picture) => (seen.get(`${id}/${picture}`) ?? []).filter(Boolean),
     async paint(wish) {
       const { previews } = habits.value;
@@ -92,4 +95,5 @@ export function makeQueue({ link, pictures, habits }) {
       return () => listeners.delete(fn);
     },
   };
+  return queue;
 }

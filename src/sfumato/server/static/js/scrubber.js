@@ -34,7 +34,7 @@ export function makeScrubber(picture, easel, sketches, say) {
     say(k === last ? "" : words(k));
     if (k === last) return easel.finish(picture.urls.file, picture.prompt);
     const sketch = sketches.length === last ? sketches[k - 1] : "";
-    if (sketch) void easel.draw(sketch, { soft: true, fade: 60 });
+    if (sketch) void easel.draw(sketch, { fade: 60 });
     // The server develops a frame when it is first asked for; only the one that is still wanted counts.
     const frame = api.frame(picture, k);
     const ready = await loadImage(frame).then(() => true, () => false);

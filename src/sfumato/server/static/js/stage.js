@@ -67,7 +67,7 @@ export function makeStage(app) {
     now.easels.forEach((easel, i) => {
       easel.wait(true);
       const sketch = app.queue.sketches(job.id, i).at(-1);
-      if (sketch) void easel.draw(sketch, { soft: true, fade: 0 }).then(() => easel.wait(false));
+      if (sketch) void easel.draw(sketch, { fade: 0 }).then(() => easel.wait(false));
     });
     job.pictures.forEach((picture) => settle(picture));
     update(job);
@@ -94,7 +94,7 @@ export function makeStage(app) {
   function update(job) {
     if (job.id !== now.job || now.picture) return;
     job.pictures.forEach((picture) => settle(picture));
-    if (!isOver(job)) return void liveFoot(foot, job, () => attempt(() => app.queue.cancel(job.id)));
+    if (!isOver(job)) return void liveFoot(foot, job, app.queue.before(job.id), () => attempt(() => app.queue.cancel(job.id)));
     now.easels.forEach((easel) => easel.wait(false));
     if (job.state === "failed") return ended(job.error, "The picture could not be painted.");
     if (job.state === "cancelled" && !job.pictures.length) return ended("", "Cancelled.");
@@ -164,12 +164,12 @@ export function makeStage(app) {
     const easel = now.easels[event.picture];
     if (!easel || easel.node.dataset.picture) return;
     const url = event.preview ?? event.sketch;
-    void easel.draw(url, { soft: !event.preview }).then(() => easel.wait(false));
+    void easel.draw(url).then(() => easel.wait(false));
   });
   app.queue.subscribe((job) => {
     const watching = now.job ? app.queue.job(now.job) : undefined;
     if (live && job.state === "running" && job.id !== now.job && (!watching || isOver(watching))) follow(job);
-    else update(job);
+    else if (watching) update(watching);
   });
   app.pictures.subscribe((picture) => {
     if (picture.id !== now.picture?.id) return;

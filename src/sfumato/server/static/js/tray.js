@@ -28,7 +28,7 @@ export async function makeTray(app) {
       h(
         "button",
         { type: "button", class: "tile-face", "aria-label": label, "data-tip": job.request.prompt, onclick: () => app.stage.follow(job) },
-        sketch ? h("img", { src: sketch, alt: "" }) : h("span", {}, job.position > 0 ? String(job.position) : "…"),
+        sketch ? h("img", { src: sketch, alt: "" }) : h("span", {}, job.state === "queued" ? String(app.queue.before(job.id)) : "…"),
       ),
       iconButton("close", `Cancel: ${job.request.prompt}`, () => void attempt(() => app.queue.cancel(job.id)), {
         class: "small corner",

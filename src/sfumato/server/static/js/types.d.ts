@@ -190,6 +190,8 @@ export interface LinkEvents {
 export interface Queue {
   active(): Job[];
   job(id: string): Job | undefined;
+  /** How many are painted before this one. */
+  before(id: string): number;
   sketches(job: string, picture: number): string[];
   paint(wish: Wish): Promise<Job>;
   cancel(id: string): Promise<void>;

@@ -1,0 +1,68 @@
+"""What people do on the page, as the tests do it."""
+
+import base64
+import json
+from collections.abc import Sequence
+
+from playwright.sync_api import Locator, Page, expect
+
+# A small picture takes two steps here; what it shows matters to no test.
+QUICK = 2
+PATIENCE = 20_000
+
+
+def paint(page: Page, prompt: str, *, steps: int = QUICK, count: int = 1) -> None:
+    """Fill in the controls, press Paint, wait for the finished picture."""
+    page.locator("#f-prompt").fill(prompt)
+    for name, value in (("steps", steps), ("count", count)):
+        box = page.locator(f"#f-{name}")
+        box.fill(str(value))
+        box.blur()
+    page.locator("#paint").click()
+    if count == 1:
+        expect(finished(page)).to_have_text(prompt, timeout=PATIENCE)
+
+
+def finished(page: Page) -> Locator:
+    """The prompt under a finished picture."""
+    return page.locator("#stage-foot:has(.actions) .caption q")
+
+
+def make(page: Page, prompts: Sequence[str], **wish: object) -> list[str]:
+    """Paint on the server, past the page; the pictures' ids."""
+    jobs = []
+    for prompt in prompts:
+        body = {"request": {"prompt": prompt, "steps": QUICK, **wish}}
+        said = page.request.post("/api/jobs", data=body)
+        assert said.status == 202, said.text()
+        jobs.append(said.json()["job"]["id"])
+    ids: list[str] = []
+    for job in jobs:
+        # The stream of a job ends when the job does.
+        stream = page.request.get(f"/api/jobs/{job}/events", timeout=PATIENCE).text()
+        last = json.loads(stream.strip().rsplit("data:", 1)[1].split("\n")[0])
+        assert last["state"] == "done", last
+        ids += [picture["id"] for picture in last["pictures"]]
+    return ids
+
+
+def drop(page: Page, data: bytes, name: str = "picture.png") -> None:
+    """Drop a file on the page."""
+    transfer = page.evaluate_handle(
+        """([text, name]) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, {type: "image/png"}));
+            return transfer;
+        }""",
+        [base64.b64encode(data).decode(), name],
+    )
+    for kind in ("dragenter", "dragover", "drop"):
+        page.dispatch_event("main", kind, {"dataTransfer": transfer})
+
+
+def stored(page: Page, kind: str) -> dict[str, object]:
+    """What the page remembers: its wish, or its habits."""
+    return page.evaluate(
+        "kind => JSON.parse(localStorage.getItem(`sfumato.${kind}`) ?? '{}')", kind
+    )
