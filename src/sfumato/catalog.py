@@ -92,8 +92,105 @@ SD15_INPAINT = replace(
     unet=replace(SD15.unet, in_channels=9),
 )
 
+# OpenCLIP ViT-H without its last block, which Stable Diffusion 2 does not hear.
+_OPEN_CLIP_H = ClipConfig(
+    layers=23, width=1024, heads=16, hidden=4096, activation="gelu", pad=0, open_clip=True
+)
+SD21 = ModelSpec(
+    name="sd21",
+    title="Stable Diffusion 2.x, 768",
+    family="sd",
+    text=_OPEN_CLIP_H,
+    unet=UNetConfig(heads=None, head_width=64, context=1024, linear_projection=True),
+    vae=SD15.vae,
+    process=ProcessConfig("v"),
+    defaults=Defaults(
+        steps=25, guidance=7.5, sampler="dpmpp_2m", schedule="karras", width=768, height=768
+    ),
+    sibling="sd21-base",
+)
+SD21_BASE = replace(
+    SD21,
+    name="sd21-base",
+    title="Stable Diffusion 2.x, 512",
+    process=ProcessConfig("eps"),
+    defaults=SD15.defaults,
+    sibling="sd21",
+)
+SD21_INPAINT = replace(
+    SD21_BASE,
+    name="sd21-inpaint",
+    title="Stable Diffusion 2.x inpainting",
+    sibling=None,
+    unet=replace(SD21.unet, in_channels=9),
+)
+
+# OpenCLIP ViT-bigG, the second reader of SDXL and the only one of its refiner.
+_OPEN_CLIP_G = ClipConfig(
+    layers=32,
+    width=1280,
+    heads=20,
+    hidden=5120,
+    activation="gelu",
+    take=-2,
+    final_norm=False,
+    projection=1280,
+    pad=0,
+    open_clip=True,
+)
+SDXL = ModelSpec(
+    name="sdxl",
+    title="Stable Diffusion XL",
+    family="sdxl",
+    text=ClipConfig(take=-2, final_norm=False),
+    text2=_OPEN_CLIP_G,
+    unet=UNetConfig(
+        channels=(320, 640, 1280),
+        depth=(0, 2, 10),
+        middle=10,
+        heads=None,
+        head_width=64,
+        context=2048,
+        linear_projection=True,
+        added=2816,
+    ),
+    vae=VaeConfig(
+        scale=0.13025,
+        half=False,
+        sketch=(  # the factors in common use, as InvokeAI lists them
+            (0.3816, 0.4930, 0.5320),
+            (-0.3753, 0.1631, 0.1739),
+            (0.1770, 0.3588, -0.2048),
+            (-0.4350, -0.2644, -0.4289),
+            (0.0, 0.0, 0.0),
+        ),
+    ),
+    process=ProcessConfig("eps"),
+    defaults=Defaults(
+        steps=30, guidance=7.0, sampler="dpmpp_2m", schedule="karras", width=1024, height=1024
+    ),
+)
+SDXL_REFINER = replace(
+    SDXL,
+    name="sdxl-refiner",
+    title="Stable Diffusion XL refiner",
+    text=_OPEN_CLIP_G,
+    text2=None,
+    unet=replace(
+        SDXL.unet,
+        channels=(384, 768, 1536, 1536),
+        depth=(0, 4, 4, 0),
+        middle=4,
+        context=1280,
+        added=2560,
+    ),
+)
+
 CATALOG: Mapping[str, ModelSpec] = MappingProxyType(
-    {spec.name: spec for spec in (MINI, SD15, SD15_INPAINT)}
+    {
+        spec.name: spec
+        for spec in (MINI, SD15, SD15_INPAINT, SD21, SD21_BASE, SD21_INPAINT, SDXL, SDXL_REFINER)
+    }
 )
 BUNDLED = MINI.name
 

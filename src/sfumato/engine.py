@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -24,16 +25,18 @@ from sfumato.catalog import BUNDLED, CATALOG, model_spec
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError, SfumatoError, WeightsError
+from sfumato.families.ask import predicts
 from sfumato.families.base import Family
 from sfumato.families.mini import Mini
 from sfumato.families.sd import StableDiffusion
+from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.images import Canvas, to_images
 from sfumato.nn.bert import TextTower
 from sfumato.nn.clip import ClipText
 from sfumato.pipeline import canvas_of, finish, generate, levels
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
 from sfumato.request import Request, to_dict
-from sfumato.spec import ModelSpec, ProcessConfig
+from sfumato.spec import ModelSpec
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
 from sfumato.weights.files import open_weights
@@ -278,23 +281,30 @@ class Engine:
         self._resident = None  # make room before the next one comes
         path, name = _find(asked)
         weights = open_weights(path)
-        spec, layout = _recognised(weights)
+        spec, layout, sure = _recognised(weights)
         with _enough_memory(self.device, name, "another --device, or --precision fp16"):
-            family = self._family(weights, spec, layout)
+            family = self._family(weights, spec, layout, sure)
         self._resident = _Resident(asked, name, digest(weights, self.hashes), family)
         return self._resident
 
-    def _family(self, weights: Weights, spec: ModelSpec, layout: str) -> Family:
+    def _family(self, weights: Weights, spec: ModelSpec, layout: str, sure: bool) -> Family:
         dtype = PRECISIONS[self.precision]
-        # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more.
-        vae_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+        # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more. And
+        # some decoders' values go beyond what fp16 can hold.
+        exact = dtype == torch.bfloat16 or (dtype == torch.float16 and not spec.vae.half)
+        vae_dtype = torch.float32 if exact else dtype
         parts = load_model(weights, spec, tables(layout, spec), dtype, vae_dtype)
         unet, vae = parts.unet.to(self.device), parts.vae.to(self.device)
         text = parts.text.to(self.device)
+        if not sure:
+            spec = _predicting(spec, predicts(unet))
         if isinstance(text, TextTower):
             words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
             return Mini(spec, unet, vae, text, words.read_text("utf-8").splitlines())
         assert isinstance(text, ClipText)
+        if spec.family == "sdxl":
+            text2 = None if parts.text2 is None else parts.text2.to(self.device)
+            return StableDiffusionXL(spec, unet, vae, text, text2)
         return StableDiffusion(spec, unet, vae, text)
 
     def _require_room(self, request: Request, spec: ModelSpec) -> None:
@@ -363,14 +373,25 @@ def _find(asked: str) -> tuple[Path, str]:
     raise AssertionError(asked)
 
 
-def _recognised(weights: Weights) -> tuple[ModelSpec, str]:
-    """The catalog's row for an opened file, with the prediction that the file itself tells."""
+def _recognised(weights: Weights) -> tuple[ModelSpec, str, bool]:
+    """The catalog's row for an opened file, its layout, and whether what it predicts is sure."""
     found = recognise(weights)
     name, layout = found.require()
     spec = model_spec(name)
-    if found.prediction is not None and spec.process.kind != found.prediction:
-        spec = replace(spec, process=ProcessConfig(found.prediction))
-    return spec, layout
+    if found.prediction is not None:
+        spec = _predicting(spec, found.prediction)
+    if found.zero_snr:
+        spec = replace(spec, process=replace(spec.process, zero_snr=True))
+    return spec, layout, found.prediction is not None or spec.sibling is None
+
+
+def _predicting(spec: ModelSpec, kind: Literal["eps", "v"]) -> ModelSpec:
+    """The row of a model of this shape that predicts so."""
+    if spec.process.kind == kind:
+        return spec
+    if spec.sibling is not None:
+        return model_spec(spec.sibling)
+    return replace(spec, process=replace(spec.process, kind=kind))
 
 
 def choose_device(asked: str) -> torch.device:

@@ -43,10 +43,11 @@ def generate(
     if request.wander:
         check_wander(sampler)
 
-    positive, negative = model.encode(request.prompt, request.negative)
+    size = (request.width or 0, request.height or 0)
+    positive, negative = model.encode(request.prompt, request.negative, size)
     sigmas = levels(model, request)
     wander = None if request.path_seed is None else [request.path_seed]
-    shape = model.latent_shape(request.width or 0, request.height or 0)
+    shape = model.latent_shape(*size)
     stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
     draws = Noise([seed], shape, stream=stream, wander=wander)
 

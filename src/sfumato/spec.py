@@ -154,6 +154,7 @@ class VaeConfig:
     ``scale`` and ``shift``: the denoiser sees ``(latent - shift) * scale``.
     ``patch`` folds squares of pixels into channels at both ends; 1 for Stable Diffusion.
     ``quant`` a 1 x 1 convolution on either side of the latent (not in SD 3 and Flux).
+    ``half``: its values stay within float16, which those of SDXL's do not.
     ``sketch``: nearly the colours, in [-1, 1], of what one element of the latent becomes: a row
     (red, green, blue) for each channel as the denoiser sees it, and a last one that is added.
     """
@@ -166,6 +167,7 @@ class VaeConfig:
     quant: bool = True
     patch: int = 1
     groups: int = 32
+    half: bool = True
     sketch: tuple[tuple[float, float, float], ...] = ()
 
     @property
@@ -176,10 +178,14 @@ class VaeConfig:
 
 @dataclass(frozen=True)
 class ProcessConfig:
-    """What the denoiser predicts, and for flow models how far the noise levels are shifted."""
+    """What the denoiser predicts, and for flow models how far the noise levels are shifted.
+
+    ``zero_snr``: the last level of training was noise alone (Lin et al. 2023, arXiv:2305.08891).
+    """
 
     kind: Literal["eps", "v", "flow"] = "eps"
     shift: float = 1.0
+    zero_snr: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,8 @@ class ModelSpec:
     """One model of the catalog: its parts, and what a request gets when it does not say.
 
     ``text2`` is a second text encoder (SDXL), whose context stands beside the first one's and whose
-    pooled state conditions the denoiser.
+    pooled state conditions the denoiser. ``sibling`` is the row of the same shapes that predicts
+    otherwise: which of the two a file holds, no key of it tells.
     """
 
     name: str
@@ -200,3 +207,4 @@ class ModelSpec:
     defaults: Defaults
     asset: str | None = None
     text2: ClipConfig | None = None
+    sibling: str | None = None

@@ -25,6 +25,8 @@ SPEC = ModelSpec(
     defaults=Defaults(20, 7.0, "euler", "normal", 64, 64),
 )
 LONG = "fox " * 80
+SIZE = (64, 64)
+SIZE = (64, 64)
 
 
 def family(spec: ModelSpec = SPEC) -> StableDiffusion:
@@ -33,7 +35,7 @@ def family(spec: ModelSpec = SPEC) -> StableDiffusion:
 
 
 def test_a_short_prompt_is_one_chunk_of_77_states() -> None:
-    positive, negative = family().encode("a fox", "")
+    positive, negative = family().encode("a fox", "", SIZE)
     assert positive.context.shape == negative.context.shape == (1, 77, 8)
     assert not torch.equal(positive.context, negative.context)
 
@@ -43,10 +45,10 @@ def test_beside_a_long_prompt_the_shorter_one_is_followed_by_empty_chunks(
     prompt: str, negative: str
 ) -> None:
     model = family()
-    pair = model.encode(prompt, negative)
+    pair = model.encode(prompt, negative, SIZE)
     short = pair[0 if prompt == "blurry" else 1].context
     assert {c.context.shape for c in pair} == {(1, 154, 8)}
-    alone, empty = model.encode("blurry", "")
+    alone, empty = model.encode("blurry", "", SIZE)
     torch.testing.assert_close(short, torch.cat([alone.context, empty.context], dim=1))
 
 

@@ -14,7 +14,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sfumato.catalog import CATALOG, SD15, SD15_INPAINT, model_spec
+from sfumato.catalog import (
+    CATALOG,
+    SD15,
+    SD15_INPAINT,
+    SD21,
+    SD21_INPAINT,
+    SDXL,
+    SDXL_REFINER,
+    model_spec,
+)
 from sfumato.errors import WeightsError
 from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
@@ -25,33 +34,25 @@ from sfumato.weights.layouts import tables
 
 Shapes = dict[str, tuple[int, ...]]
 
-SDXL = UNetConfig(
-    channels=(320, 640, 1280),
-    depth=(0, 2, 10),
-    middle=10,
-    heads=None,
-    head_width=64,
-    context=2048,
-    linear_projection=True,
-    added=2816,
-)
-REFINER = replace(
-    SDXL, channels=(384, 768, 1536, 1536), depth=(0, 4, 4, 0), middle=4, context=1280, added=2560
-)
-SD2 = UNetConfig(heads=None, head_width=64, context=1024, linear_projection=True)
-
 
 def shapes_of(spec: ModelSpec, layout: str) -> Shapes:
     """A whole model's keys and shapes by a layout, nothing allocated."""
     assert isinstance(spec.text, ClipConfig)
     by_part = tables(layout, spec)
-    with torch.device("meta"):
-        networks = (UNet(spec.unet), Vae(spec.vae), ClipText(spec.text))
-    return {
-        table.usual(ours): tuple(tensor.shape)
-        for network, table in zip(networks, (by_part.unet, by_part.vae, by_part.text), strict=True)
-        for ours, tensor in network.state_dict().items()
-    }
+    parts = [(UNet, spec.unet, by_part.unet), (Vae, spec.vae, by_part.vae)]
+    parts.append((ClipText, spec.text, by_part.text))
+    if spec.text2 is not None:
+        parts.append((ClipText, spec.text2, by_part.text2))
+    found: Shapes = {}
+    for network, config, table in parts:
+        with torch.device("meta"):
+            state = network(config).state_dict()
+        for ours, tensor in state.items():
+            place = list(table.places(ours))[-1 if ours.startswith("projection") else 0]
+            (key,) = place.keys
+            shape = tuple(tensor.shape)[::-1] if place.pieces.turned else tuple(tensor.shape)
+            found[key] = (shape[0] * place.pieces.part[1], *shape[1:])
+    return found
 
 
 def sparse(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str = "F16") -> Path:
@@ -66,6 +67,42 @@ def sparse(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str = "F16"
         file.write(struct.pack("<Q", len(text)) + text)
         file.truncate(8 + len(text) + end)
     return path
+
+
+@pytest.mark.parametrize("layout", ["original", "diffusers"])
+@pytest.mark.parametrize(
+    "spec", [SD21, SD21_INPAINT, SDXL, SDXL_REFINER], ids=lambda spec: spec.name
+)
+def test_stable_diffusion_2_and_xl_are_told_by_their_widths(
+    tmp_path: Path, spec: ModelSpec, layout: str
+) -> None:
+    shapes = shapes_of(spec, layout)
+    if layout == "original":
+        path = sparse(tmp_path / "m.safetensors", shapes)
+    else:
+        path = tmp_path / "m"
+        for part in {key.partition("/")[0] for key in shapes}:
+            own = {
+                k.removeprefix(f"{part}/"): v for k, v in shapes.items() if k.startswith(f"{part}/")
+            }
+            stem = "model" if part.startswith("text") else "diffusion_pytorch_model"
+            (path / part).mkdir(parents=True)
+            sparse(path / part / f"{stem}.safetensors", own)
+    assert inspect(path).require() == (spec.name, layout)
+
+
+def test_a_fine_tune_of_xl_may_declare_by_a_key_that_it_predicts_velocity(tmp_path: Path) -> None:
+    shapes = {**shapes_of(SDXL, "original"), "v_pred": (0,), "ztsnr": (0,)}
+    found = inspect(sparse(tmp_path / "m.safetensors", shapes))
+    assert (found.prediction, found.zero_snr) == ("v", True)
+    assert any(line.startswith("v_pred") for line in found.evidence)
+    assert not inspect(sparse(tmp_path / "n.safetensors", shapes_of(SDXL, "original"))).zero_snr
+
+
+def test_a_folder_may_say_that_its_last_level_is_noise_alone(tmp_path: Path) -> None:
+    told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    found = inspect(folder(tmp_path / "m", SD15, told))
+    assert (found.prediction, found.zero_snr) == ("v", True)
 
 
 @pytest.mark.parametrize("spec", [SD15, SD15_INPAINT], ids=lambda spec: spec.name)
@@ -142,7 +179,6 @@ def test_the_published_scheduler_is_followed(tmp_path: Path) -> None:
         ([], "is not a table"),
         ({"prediction_type": "sample"}, "'sample'"),
         ({"prediction_type": ["epsilon"]}, "expected epsilon or v_prediction"),
-        ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is True"),
         ({"beta_end": 0.02}, "beta_end is 0.02; this version paints with 0.012 alone"),
     ],
 )
@@ -181,10 +217,9 @@ def test_settings_that_no_shape_shows_are_compared(
 @pytest.mark.parametrize(
     ("config", "kind"),
     [
-        (SD2, "Stable Diffusion 2.x"),
-        (SDXL, "Stable Diffusion XL"),
-        (REFINER, "the refiner of Stable Diffusion XL"),
         (replace(SD15.unet, in_channels=8), "InstructPix2Pix on Stable Diffusion 1.x"),
+        (replace(SD21.unet, in_channels=5), "Stable Diffusion 2.x with depth"),
+        (replace(SDXL.unet, in_channels=9), "Stable Diffusion XL for inpainting"),
         (replace(SD15.unet, context=640), "a U-Net of an unknown family"),
     ],
 )
@@ -249,9 +284,9 @@ def test_a_model_of_our_own_layout_tells_its_name(tmp_path: Path) -> None:
 
 
 def test_every_name_that_detection_gives_is_in_the_catalog() -> None:
-    from sfumato.weights.detect import FIRST_FAMILY
+    from sfumato.weights.detect import KINDS
 
-    assert {name for _, name in FIRST_FAMILY.values() if name is not None} <= set(CATALOG)
+    assert {name for _, name in KINDS.values() if name is not None} <= set(CATALOG)
 
 
 def test_recognition_does_not_import_torch(tmp_path: Path) -> None:

@@ -82,9 +82,12 @@ class Family(ABC):
         self.process = process_of(spec.process)
 
     @abstractmethod
-    def encode(self, prompt: str, negative: str) -> tuple[Conditioning, Conditioning]:
+    def encode(
+        self, prompt: str, negative: str, size: tuple[int, int]
+    ) -> tuple[Conditioning, Conditioning]:
         """Both prompts as conditionings of batch 1 and of equal length.
 
+        ``size`` is width and height in pixels of what is painted, of which some families are told.
         Raises PromptError where a prompt cannot be read whole.
         """
 
@@ -159,4 +162,5 @@ def process_of(config: ProcessConfig) -> Process:
     """The process that a spec names."""
     if config.kind == "flow":
         return Flow(config.shift)
-    return Eps() if config.kind == "eps" else V()
+    kind = Eps if config.kind == "eps" else V
+    return kind(zero_terminal=config.zero_snr)

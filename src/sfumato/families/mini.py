@@ -27,7 +27,9 @@ class Mini(Family):
         self.text = text
         self.tokenizer = WordPieceTokenizer(vocabulary, spec.text.length)
 
-    def encode(self, prompt: str, negative: str) -> tuple[Conditioning, Conditioning]:
+    def encode(
+        self, prompt: str, negative: str, size: tuple[int, int]
+    ) -> tuple[Conditioning, Conditioning]:
         """Both prompts, each read at once.
 
         Raises PromptError for one that is too long, or holds a word of which no piece is known.

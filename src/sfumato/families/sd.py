@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x: CLIP reads the prompt, in chunks of 75 tokens where it is long."""
+"""Stable Diffusion 1 and 2: CLIP reads the prompt, in chunks of 75 tokens where it is long."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ class StableDiffusion(Family):
         self.text, self.length = text, spec.text.length
         self.tokenizer = ClipTokenizer(spec.text.pad)
 
-    def encode(self, prompt: str, negative: str) -> tuple[Conditioning, Conditioning]:
+    def encode(
+        self, prompt: str, negative: str, size: tuple[int, int]
+    ) -> tuple[Conditioning, Conditioning]:
         """Both prompts, the shorter one followed by empty chunks."""
         chunks = [list(self.tokenizer.chunks(text, self.length)) for text in (prompt, negative)]
         longest = max(len(rows) for rows in chunks)

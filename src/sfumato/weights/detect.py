@@ -3,16 +3,17 @@
 Only headers are read and torch is not imported, so the answer takes milliseconds.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
+from sfumato.catalog import CATALOG
 from sfumato.errors import WeightsError
 from sfumato.weights.entries import Entry, Weights
 from sfumato.weights.files import open_weights
+from sfumato.weights.said import prediction, require_usual, zero_snr
 
 __all__ = ["Inspection", "inspect", "recognise"]
 
@@ -23,7 +24,8 @@ class Inspection:
 
     `spec_name` is the model's row in the catalog, None where this version does not open it, and
     `kind` says in words what it is. `layout` is one of `layouts.LAYOUTS`. `precision` names the
-    type of most bytes. `prediction` is known where the file says it. `evidence` are whole lines.
+    type of most bytes. `prediction` is known where the file says it, and so is `zero_snr`: that its
+    last level of noise is noise alone. `evidence` are whole lines.
     """
 
     path: Path
@@ -35,14 +37,15 @@ class Inspection:
     parameters: int
     bytes: int
     prediction: Literal["eps", "v"] | None
+    zero_snr: bool
     evidence: tuple[str, ...]
 
     def require(self) -> tuple[str, str]:
         """The catalog's name and the layout, or WeightsError with what it is instead."""
         if self.spec_name is None or self.layout is None:
             raise WeightsError(
-                f"{self.path.name} is {self.kind}; this version of sfumato opens whole "
-                f"Stable Diffusion 1.x models.\n  " + "\n  ".join(self.evidence)
+                f"{self.path.name} is {self.kind}; this version of sfumato opens whole models of "
+                f"Stable Diffusion 1, 2 and XL.\n  " + "\n  ".join(self.evidence)
             )
         return self.spec_name, self.layout
 
@@ -71,9 +74,9 @@ def recognise(weights: Weights) -> Inspection:
         or _part_alone(entries)
         or _Finding("of a kind unknown here", (f"its first keys: {', '.join(list(entries)[:3])}",))
     )
-    prediction, said = _prediction(weights)
-    if found.spec_name is not None:
-        _require_usual(weights)
+    predicted, words = prediction(weights)
+    if found.spec_name is not None and found.spec_name in CATALOG:
+        require_usual(weights, CATALOG[found.spec_name])
     return Inspection(
         path=weights.path,
         kind=found.kind,
@@ -83,8 +86,9 @@ def recognise(weights: Weights) -> Inspection:
         tensors=len(entries),
         parameters=sum(entry.elements for entry in entries.values()),
         bytes=sum(entry.bytes for entry in entries.values()),
-        prediction=prediction,
-        evidence=found.evidence + said,
+        prediction=predicted,
+        zero_snr=zero_snr(weights),
+        evidence=found.evidence + words,
     )
 
 
@@ -93,63 +97,6 @@ def _precision(entries: Mapping[str, Entry]) -> str:
     for entry in entries.values():
         sizes[entry.dtype] += entry.bytes
     return sizes.most_common(1)[0][0] if sizes else "none"
-
-
-SCHEDULER = "scheduler/scheduler_config.json"
-
-# What a diffusers folder's settings say of the models opened here and no shape shows: the noise
-# levels of training, the number of heads, the activation, the latent's scale.
-USUAL: Mapping[str, Mapping[str, object]] = {
-    SCHEDULER: {
-        "num_train_timesteps": 1000,
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "trained_betas": None,
-        "rescale_betas_zero_snr": False,
-    },
-    "unet/config.json": {"attention_head_dim": 8, "num_attention_heads": None},
-    "vae/config.json": {"scaling_factor": 0.18215, "shift_factor": None},
-    "text_encoder/config.json": {"hidden_act": "quick_gelu", "num_attention_heads": 12},
-}
-
-
-def _settings(weights: Weights, name: str) -> Mapping[str, object]:
-    """One of a diffusers folder's small files; nothing where there is no such file."""
-    if name not in weights.metadata:
-        return {}
-    try:
-        settings: object = json.loads(weights.metadata[name])
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{weights.path}/{name} is not JSON. Download it again.") from error
-    if not isinstance(settings, dict):
-        raise WeightsError(f"{weights.path}/{name} is not a table. Download it again.")
-    return cast(dict[str, object], settings)
-
-
-def _prediction(weights: Weights) -> tuple[Literal["eps", "v"] | None, tuple[str, ...]]:
-    """What a diffusers folder says that its denoiser predicts."""
-    if SCHEDULER not in weights.metadata:
-        return None, ()
-    said = _settings(weights, SCHEDULER).get("prediction_type", "epsilon")
-    if said not in ("epsilon", "v_prediction"):
-        raise WeightsError(
-            f"{weights.path}/{SCHEDULER}: prediction_type is {said!r}; "
-            "expected epsilon or v_prediction."
-        )
-    return "eps" if said == "epsilon" else "v", (f"{SCHEDULER}: prediction_type {said}",)
-
-
-def _require_usual(weights: Weights) -> None:
-    """Refuse a model of other settings, which would paint, and wrongly, by the usual ones."""
-    for file, usual in USUAL.items():
-        settings = _settings(weights, file)
-        for name, value in usual.items():
-            if settings.get(name, value) != value:
-                raise WeightsError(
-                    f"{weights.path}/{file}: {name} is {settings[name]!r}; "
-                    f"this version paints with {value!r} alone."
-                )
 
 
 # ---- one question each, from the surest to the vaguest --------------------------------------
@@ -212,7 +159,7 @@ class _Names:
     context: tuple[str, ...]
     added: str
     vae: str
-    text: str
+    texts: tuple[str, ...]
 
 
 ORIGINAL = _Names(
@@ -225,7 +172,7 @@ ORIGINAL = _Names(
     ),
     "label_emb.0.0.weight",
     "first_stage_model.",
-    "cond_stage_model.",
+    ("cond_stage_model.", "conditioner.embedders."),
 )
 DIFFUSERS = _Names(
     "diffusers",
@@ -237,7 +184,7 @@ DIFFUSERS = _Names(
     ),
     "add_embedding.linear_1.weight",
     "vae/",
-    "text_encoder/",
+    ("text_encoder/", "text_encoder_2/"),
 )
 
 
@@ -270,8 +217,8 @@ def _unet_kind(
         return _Finding(kind, tuple(evidence), None, names.layout)
     missing = [
         what
-        for what, lead in (("autoencoder", names.vae), ("text encoder", names.text))
-        if not any(key.startswith(lead) for key in entries)
+        for what, leads in (("autoencoder", names.vae), ("text encoder", names.texts))
+        if not any(key.startswith(leads) for key in entries)
     ]
     if missing or not prefix:
         evidence.append(f"no {' and no '.join(missing) or 'key led by its part'}")
@@ -280,28 +227,34 @@ def _unet_kind(
     return _Finding(kind, tuple(evidence), name, names.layout)
 
 
-# Of the first family: input channels, the family in words, and the catalog's row.
-FIRST_FAMILY: Mapping[int, tuple[str, str | None]] = {
-    4: ("Stable Diffusion 1.x", "sd15"),
-    8: ("InstructPix2Pix on Stable Diffusion 1.x", None),
-    9: ("Stable Diffusion 1.x for inpainting", "sd15-inpaint"),
+# By the width of the text states and the input channels: the kind in words, and the catalog's row.
+KINDS: Mapping[tuple[int, int], tuple[str, str | None]] = {
+    (768, 4): ("Stable Diffusion 1.x", "sd15"),
+    (768, 8): ("InstructPix2Pix on Stable Diffusion 1.x", None),
+    (768, 9): ("Stable Diffusion 1.x for inpainting", "sd15-inpaint"),
+    (1024, 4): ("Stable Diffusion 2.x", "sd21"),
+    (1024, 5): ("Stable Diffusion 2.x with depth", None),
+    (1024, 7): ("the upscaler of Stable Diffusion 2.x", None),
+    (1024, 9): ("Stable Diffusion 2.x for inpainting", "sd21-inpaint"),
+    (2048, 4): ("Stable Diffusion XL", "sdxl"),
+    (2048, 8): ("InstructPix2Pix on Stable Diffusion XL", None),
+    (2048, 9): ("Stable Diffusion XL for inpainting", None),
+    (1280, 4): ("the refiner of Stable Diffusion XL", "sdxl-refiner"),
+}
+FAMILIES: Mapping[int, str] = {
+    768: "Stable Diffusion 1.x",
+    1024: "Stable Diffusion 2.x",
+    2048: "Stable Diffusion XL",
+    1280: "the refiner of Stable Diffusion XL",
 }
 
 
 def _family(channels: int, context: int, *, with_added: bool) -> tuple[str, str | None]:
     """The family in words, and the catalog's row where this version opens it."""
-    match context, with_added:
-        case 768, False:
-            other = (f"Stable Diffusion 1.x with {channels} input channels", None)
-            return FIRST_FAMILY.get(channels, other)
-        case 1024, False:
-            return "Stable Diffusion 2.x", None
-        case 2048, True:
-            return "Stable Diffusion XL", None
-        case 1280, True:
-            return "the refiner of Stable Diffusion XL", None
-        case _:
-            return "a U-Net of an unknown family", None
+    if context not in FAMILIES or with_added != (context in (1280, 2048)):
+        return "a U-Net of an unknown family", None
+    other = (f"{FAMILIES[context]} with {channels} input channels", None)
+    return KINDS.get((context, channels), other)
 
 
 # Parts of a model that come as files of their own, by the end of one key.

@@ -1,0 +1,227 @@
+"""SDXL and its refiner: text, size and trajectory are those of diffusers' pipelines."""
+
+import gzip
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from sfumato.diffusion.noise import Noise
+from sfumato.diffusion.schedules import sigmas
+from sfumato.families.sdxl import StableDiffusionXL
+from sfumato.nn.clip import ClipText
+from sfumato.pipeline import generate
+from sfumato.request import Defaults, Request
+from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
+from sfumato.weights.files import open_weights
+from sfumato.weights.layouts import tables
+from sfumato.weights.load import load_model
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning", "ignore::FutureWarning"
+)
+
+WIDTH, HEIGHT, STEPS = 64, 48, 6
+FIRST = ClipConfig(layers=2, width=32, heads=2, hidden=64, take=-2, final_norm=False)
+SECOND = replace(FIRST, width=48, heads=3, projection=40, activation="gelu", pad=0, open_clip=True)
+BASE = ModelSpec(
+    name="small-xl",
+    title="Small XL",
+    family="sdxl",
+    text=FIRST,
+    text2=SECOND,
+    unet=UNetConfig(
+        channels=(32, 64),
+        depth=(0, 2),
+        middle=2,
+        heads=None,
+        head_width=16,
+        context=80,
+        linear_projection=True,
+        added=40 + 6 * 256,
+        groups=8,
+    ),
+    vae=VaeConfig(channels=(16, 16, 32, 32), blocks=1, groups=8, scale=0.13025),
+    process=ProcessConfig("eps"),
+    defaults=Defaults(STEPS, 7.0, "euler", "normal", WIDTH, HEIGHT),
+)
+REFINER = replace(
+    BASE,
+    text=SECOND,
+    text2=None,
+    unet=replace(BASE.unet, context=48, added=40 + 5 * 256),
+)
+STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> tuple[dict[str, int], list[tuple[str, ...]]]:
+    packed = resources.files("sfumato").joinpath("assets/clip/merges.txt.gz").read_bytes()
+    lines = gzip.decompress(packed).decode().splitlines()
+    shown = [b for b in range(256) if chr(b).isprintable() and b not in (32, 127, 160, 173)]
+    letters = [chr(b) for b in shown] + [chr(256 + n) for n in range(256 - len(shown))]
+    words = letters + [c + "</w>" for c in letters] + [line.replace(" ", "") for line in lines]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    return {word: n for n, word in enumerate(words)}, [tuple(x.split(" ")) for x in lines]
+
+
+def tokenizer(vocabulary: Any, pad: str) -> CLIPTokenizer:
+    words, merges = vocabulary
+    return CLIPTokenizer(vocab=words, merges=merges, model_max_length=77, pad_token=pad)
+
+
+def text_config(config: ClipConfig) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=config.width,
+        intermediate_size=config.hidden,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        hidden_act=config.activation,
+        projection_dim=config.projection or 40,
+        bos_token_id=49406,
+        eos_token_id=49407,
+    )
+
+
+def pipe_of(spec: ModelSpec, vocabulary: Any, randomised: Any) -> Any:
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=spec.unet.channels,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+        attention_head_dim=(2, 4),
+        cross_attention_dim=spec.unet.context,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=spec.unet.added,
+        norm_num_groups=8,
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=spec.vae.channels,
+        layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=8,
+        scaling_factor=0.13025,
+        force_upcast=False,
+    )
+    second = CLIPTextModelWithProjection(text_config(SECOND))
+    first = None if spec.text2 is None else randomised(CLIPTextModel(text_config(FIRST)), 2)
+    kind = diffusers.StableDiffusionXLPipeline
+    if spec.text2 is None:
+        kind = diffusers.StableDiffusionXLImg2ImgPipeline
+    more = {"requires_aesthetics_score": True} if spec.text2 is None else {}
+    pipe = kind(
+        vae=randomised(vae, 1),
+        text_encoder=first,
+        text_encoder_2=randomised(second, 4),
+        tokenizer=None if first is None else tokenizer(vocabulary, "<|endoftext|>"),
+        tokenizer_2=tokenizer(vocabulary, "!"),
+        unet=randomised(unet, 3),
+        scheduler=diffusers.EulerDiscreteScheduler(**STABLE, timestep_spacing="linspace"),
+        force_zeros_for_empty_prompt=spec.text2 is not None,
+        add_watermarker=False,
+        **more,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def model_of(spec: ModelSpec, pipe: Any, folder: Path) -> StableDiffusionXL:
+    pipe.save_pretrained(folder)
+    parts = load_model(open_weights(folder), spec, tables("diffusers", spec), torch.float32)
+    assert isinstance(parts.text, ClipText)
+    return StableDiffusionXL(spec, parts.unet, parts.vae, parts.text, parts.text2)
+
+
+@pytest.fixture(scope="module")
+def base(
+    vocabulary: Any, randomised: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, StableDiffusionXL]:
+    pipe = pipe_of(BASE, vocabulary, randomised)
+    return pipe, model_of(BASE, pipe, tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.mark.parametrize("negative", ["blurry, grey", ""], ids=["negative", "no negative"])
+def test_a_whole_picture_is_that_of_diffusers_pipeline(
+    base: tuple[Any, StableDiffusionXL], negative: str, relative: Any
+) -> None:
+    pipe, model = base
+    request = Request(
+        "a red fox in the snow",
+        negative=negative,
+        seed=7,
+        steps=STEPS,
+        guidance=7.0,
+        sampler="euler",
+        schedule="normal",
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    ours = [step.x for step in generate(model, request)]
+    levels = sigmas("normal", model.process, STEPS)
+    noise = Noise([7], model.latent_shape(WIDTH, HEIGHT))(0)
+    pipe.scheduler.set_timesteps(STEPS)
+    theirs: list[torch.Tensor] = []
+
+    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
+        theirs.append(held["latents"])
+        return {}
+
+    pipe(
+        request.prompt,
+        negative_prompt=negative or None,
+        num_inference_steps=STEPS,
+        guidance_scale=7.0,
+        height=HEIGHT,
+        width=WIDTH,
+        latents=noise * float(levels[0]) / pipe.scheduler.init_noise_sigma,
+        callback_on_step_end=keep,
+        output_type="latent",
+    )
+    assert len(ours) == len(theirs) == STEPS
+    for x, other in zip(ours, theirs, strict=True):
+        assert relative(x, other) <= 1e-4
+
+
+def test_the_refiner_is_told_what_diffusers_tells_it(
+    vocabulary: Any, randomised: Any, tmp_path: Path, relative: Any
+) -> None:
+    pipe = pipe_of(REFINER, vocabulary, randomised)
+    model = model_of(REFINER, pipe, tmp_path / "model")
+    positive, negative = model.encode("a red fox", "blurry", (WIDTH, HEIGHT))
+    with torch.no_grad():
+        context, other, pooled, other_pooled = pipe.encode_prompt(
+            "a red fox", negative_prompt="blurry"
+        )
+    liked, disliked = pipe._get_add_time_ids(
+        (HEIGHT, WIDTH), (0, 0), (HEIGHT, WIDTH), 6.0, 2.5,
+        (HEIGHT, WIDTH), (0, 0), (HEIGHT, WIDTH),
+        dtype=torch.float32, text_encoder_projection_dim=40,
+    )  # fmt: skip
+    for ours, theirs, vector, numbers in (
+        (positive, context, pooled, liked),
+        (negative, other, other_pooled, disliked),
+    ):
+        assert relative(ours.context, theirs) <= 1e-5
+        told = pipe.unet.add_time_proj(numbers.flatten()).flatten()[None]
+        assert relative(ours.added, torch.cat([vector, told], dim=1)) <= 1e-5
+
+
+def test_a_long_prompt_is_read_in_chunks_by_both(base: tuple[Any, StableDiffusionXL]) -> None:
+    model = base[1]
+    positive, negative = model.encode("fox " * 80, "grey", (WIDTH, HEIGHT))
+    assert positive.context.shape == negative.context.shape == (1, 154, 80)
+    alone, _ = model.encode("grey", "x", (WIDTH, HEIGHT))
+    torch.testing.assert_close(negative.context[:, :77], alone.context)
+    assert alone.added is not None
+    torch.testing.assert_close(negative.added, alone.added)
