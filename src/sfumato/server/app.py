@@ -37,6 +37,7 @@ TYPES: Mapping[str, str] = {
     ".json": "application/json",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".ts": "text/plain; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".webmanifest": "application/manifest+json",
     ".webp": "image/webp",
@@ -74,6 +75,8 @@ def compose(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         summary="Stable Diffusion: a prompt, a seed and a number of steps become a picture.",
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
+        # What is asked of this server is sent to nobody, whatever the environment says.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         lifespan=lifespan,
         middleware=[
             Middleware(Guard, settings=settings, doorkeeper=doorkeeper, refuse=refuse),
