@@ -3,6 +3,8 @@
 >>> engine = sfumato.load()                # the bundled model, or a checkpoint's path
 >>> run = engine.submit(sfumato.Request("a red fox, 3d", seed=7))
 >>> run.result().pictures[0].save("fox.png")
+
+A request may start from a picture, `image=sfumato.Source.read(Path("photo.jpg"))`.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sfumato.errors import SfumatoError
+from sfumato.images.source import Source
 from sfumato.request import Request
 
 if TYPE_CHECKING:
     from sfumato.engine import Engine
 
-__all__ = ["Request", "SfumatoError", "load"]
+__all__ = ["Request", "SfumatoError", "Source", "load"]
 
 
 def load(model: str | None = None, device: str = "auto", precision: str = "auto") -> Engine:
