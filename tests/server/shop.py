@@ -1,13 +1,16 @@
 """The parts of a server without HTTP, on any database, with workers that a test starts itself."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
+from sfumato.errors import SfumatoError
 from sfumato.request import Request
 from sfumato.server.database import Database
 from sfumato.server.events import Hub
@@ -17,6 +20,7 @@ from sfumato.server.jobs import Job, Jobs
 from sfumato.server.library import Library
 from sfumato.server.painter import Painter
 from sfumato.server.settings import Limits
+from sfumato.server.trail import count_frames, read_frame
 from sfumato.server.worker import Worker
 from tests.server.fake import PATIENCE, FakePainter
 
@@ -62,6 +66,43 @@ class Shop:
             assert time.monotonic() < end, f"it never came: {job}"
             time.sleep(0.005)
         return job
+
+    def stopped_at(self, step: int, request: Request) -> Job:
+        """A job whose worker was stopped when it had made so many steps."""
+        self.painter.hold(step)
+        with self.working() as worker:
+            job = self.submit(request)
+            self.painter.held()
+            stopping = threading.Thread(target=worker.stop)
+            stopping.start()
+            assert worker._stopping.wait(PATIENCE)
+            self.painter.release()
+            stopping.join(PATIENCE)
+            assert not stopping.is_alive()
+        return self.jobs.get(job.id)
+
+    def asked(self, worker: Worker, identity: str) -> Future[Image.Image]:
+        """Somebody, in a thread, waits for the first step of a picture to be developed."""
+        image: Future[Image.Image] = Future()
+
+        def ask() -> None:
+            try:
+                image.set_result(worker.develop(identity, 1))
+            except SfumatoError as error:
+                image.set_exception(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        end = time.monotonic() + PATIENCE
+        while not worker._waiting:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        return image
+
+    def frames(self, identity: str) -> list[int]:
+        """The steps of a picture that were kept."""
+        trail = self.home.trail(identity)
+        kept = [read_frame(trail, number + 1) for number in range(count_frames(trail))]
+        return [frame.step for frame in kept if frame is not None]
 
     def pixels(self, job: Job) -> list[bytes]:
         """The pixels of a job's pictures, read from their files."""

@@ -68,4 +68,6 @@ def test_what_is_left_of_ended_jobs_is_swept(tmp_path: Path) -> None:
     for job in ("a", "b", "c"):
         Steps(home, job).save(0, 1, b"x")
     sweep(home, lambda: {"b"})
+    (home.steps / "0.part").write_bytes(b"a frame that was nearly kept")
+    sweep(home, lambda: {"b"})
     assert [folder.name for folder in home.steps.iterdir()] == ["b"]

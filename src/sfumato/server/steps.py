@@ -33,7 +33,7 @@ class Steps:
         """Replaces the step before. Where there is no room the older one stays, which also does."""
         body = _NUMBERS.pack(picture, step) + state
         try:
-            replaced(self._file, _MAGIC + hashlib.sha256(body).digest() + body)
+            replaced(self._file, _MAGIC + hashlib.sha256(body).digest() + body, self.folder)
         except OSError as error:
             _LOG.warning("cannot keep a step in %s: %s", self.folder, error.strerror)
 
@@ -59,8 +59,10 @@ class Steps:
 
 def sweep(home: Home, in_flight: Callable[[], Collection[str]]) -> None:
     """Removes what a kill left behind of jobs that had ended."""
-    folders = list(home.steps.iterdir()) if home.steps.is_dir() else []
+    left = list(home.steps.iterdir()) if home.steps.is_dir() else []
     kept = in_flight()  # asked after the look: a job that begins meanwhile is not yet among them
-    for folder in folders:
-        if folder.name not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+    for path in left:
+        if path.is_dir() and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.suffix == ".part":
+            path.unlink(missing_ok=True)

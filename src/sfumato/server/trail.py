@@ -65,7 +65,7 @@ class Trail:
         header = json.dumps(told).encode()
         data = _START.pack(_MAGIC, len(records), len(header)) + header
         try:
-            replaced(path, data + b"".join(estimate for _, estimate in records))
+            replaced(path, data + b"".join(each for _, each in records), self._file.parent)
             self._file.unlink(missing_ok=True)
         except OSError as error:
             _LOG.warning("cannot keep the trail %s: %s", path, error.strerror)
@@ -117,18 +117,20 @@ def read_frame(path: Path, number: int) -> Frame | None:
     return Frame(requests.from_dict(header["request"]), header["steps"][number - 1], estimate)
 
 
-def replaced(path: Path, data: bytes) -> None:
+def replaced(path: Path, data: bytes, scratch: Path) -> None:
     """Puts ``data`` into ``path``, whole or not at all should the process be killed; OSError.
 
-    Unlike `images.write` it does not wait for the disk: this is for what can be made again.
+    It is written in ``scratch`` first, a folder that is swept when the server starts. Unlike
+    `images.write` it does not wait for the disk: this is for what can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
+    scratch.mkdir(parents=True, exist_ok=True)
+    part = scratch / f"{secrets.token_hex(8)}.part"
     try:
-        beside.write_bytes(data)
-        beside.replace(path)
+        part.write_bytes(data)
+        part.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _record(step: int, estimate: bytes) -> bytes:

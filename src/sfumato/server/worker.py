@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -167,7 +168,7 @@ class Worker:
             return path.read_bytes()
         buffer = io.BytesIO()
         self.develop(picture_id, step).save(buffer, "WEBP", quality=WEBP_QUALITY)
-        replaced(path, buffer.getvalue())
+        replaced(path, buffer.getvalue(), self.home.steps)
         return buffer.getvalue()
 
     # The thread
@@ -195,7 +196,7 @@ class Worker:
     def _load(self) -> None:
         with _Held() as held:
             self._painter = self._make_painter()
-        self._error = "" if held.error is None else _words(held.error, "the model")
+        self._error = "" if held.error is None else self._words(held.error, "the model")
 
     def _paint(self, job: Job) -> None:
         if self._painter is None:
@@ -208,7 +209,7 @@ class Worker:
         with _Held() as held:
             outcome = painting.run()
         if held.error is not None:
-            self._settle(job, "failed", _words(held.error, f"job {job.id}"))
+            self._settle(job, "failed", self._words(held.error, f"job {job.id}"))
         elif outcome == "stopped":
             self._settle(job, "queued", "")
             return
@@ -255,6 +256,14 @@ class Worker:
             else:
                 each.image.set_result(image)
 
+    def _words(self, error: Exception, what: str) -> str:
+        """What a client is told of an error; a fault of ours goes to the log instead."""
+        if isinstance(error, SfumatoError):
+            # Where the server's folder lies is not the client's business.
+            return str(error).replace(f"{self.home.folder}{os.sep}", "")
+        _LOG.error("a fault of sfumato's own in %s", what, exc_info=error)
+        return FAULT
+
     def _give_up_frames(self) -> None:
         with self._lock:
             while self._waiting:
@@ -264,11 +273,3 @@ class Worker:
 
 def _no_frame(picture_id: str, step: int) -> NoSuchPicture:
     return NoSuchPicture(f"There is no step {step} of the picture {picture_id:.80}.")
-
-
-def _words(error: Exception, what: str) -> str:
-    """What a client is told of an error; a fault of ours goes to the log instead."""
-    if isinstance(error, SfumatoError):
-        return str(error)
-    _LOG.error("a fault of sfumato's own in %s", what, exc_info=error)
-    return FAULT
