@@ -41,7 +41,7 @@ class FakeRun:
     sha256: str
 
     def __iter__(self) -> Iterator[FakeStep]:
-        total = self.request.steps or 0
+        total = self.request.run_steps
         for index in range(1, total + 1):
             self.engine.on_step(len(self.engine.submitted), index)
             yield FakeStep(self.request, index, total)

@@ -31,6 +31,11 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "no steps": (["generate", "fox", "--steps", "0"], 2),
     "an unknown sampler": (["generate", "fox", "--sampler", "oiler"], 2),
     "a picture that cannot be made again": (["generate", "--from", "fox.png"], 2),
+    "a start without a picture": (["generate", "fox", "--image", "none.png"], 2),
+    "a mask of another shape": (
+        ["generate", "fox", "--image", "fox.png", "--mask", "ours.png", "--fit", "pad"],
+        2,
+    ),
     "an unknown format": (["generate", "fox", "--out", "fox.bmp"], 2),
 }
 # One process for all: a module stays imported, so the first command that is to blame is named.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sfumato.cli.generate import EngineLike, MakeEngine
 
 _HOW, _MODEL, _FILES = "The picture", "Model and machine", "Files and output"
+_START = "Starting from a picture"
 
 
 def command() -> TyperGroup:
@@ -149,6 +150,65 @@ def generate(
             rich_help_panel=_HOW,
         ),
     ] = False,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Begin with this picture, not noise.", rich_help_panel=_START
+        ),
+    ] = None,
+    strength: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X",
+            help="0 to 1; how much of it is made anew. 0.75 if not said.",
+            rich_help_panel=_START,
+        ),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="If its shape differs: crop, stretch, pad.",
+            rich_help_panel=_START,
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Paint only where this is white.", rich_help_panel=_START
+        ),
+    ] = None,
+    mask_blur: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Pixels over which new and old blend.", rich_help_panel=_START
+        ),
+    ] = None,
+    mask_fill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What painting begins on: original, blur, noise, nothing.",
+            rich_help_panel=_START,
+        ),
+    ] = None,
+    mask_padding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Paint only the mask and N pixels around it, at full size.",
+            rich_help_panel=_START,
+        ),
+    ] = None,
+    mask_invert: Annotated[
+        bool | None,
+        typer.Option(
+            "--mask-invert/--no-mask-invert",
+            help="Paint where it is black.",
+            rich_help_panel=_START,
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -217,10 +277,18 @@ def generate(
         "wander": wander,
         "path_seed": _whole("path_seed", path_seed),
         "stream": stream,
+        "strength": _real("strength", strength),
+        "fit": fit,
+        "mask_blur": _whole("mask_blur", mask_blur),
+        "mask_fill": mask_fill,
+        "mask_padding": _whole("mask_padding", mask_padding),
+        "mask_invert": mask_invert,
         "model": model,
     }
     order = Order(
         changes={name: value for name, value in given.items() if value is not None},
+        image=image,
+        mask=mask,
         device=device,
         precision=precision,
         out=out,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import typer
 from PIL import ImageChops
@@ -25,11 +25,12 @@ from sfumato.cli.paths import Plan, numbered, plan
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import PictureError
-from sfumato.images import Frame, Texts, animate, filmstrip, read_picture, save
+from sfumato.images import Frame, Source, Texts, animate, filmstrip, read_picture, save
 from sfumato.recipe import NUMERICS, Origin, Picture, Recipe, Result, read
 from sfumato.request import Request
 
 TERMINATED = 143  # 128 + SIGTERM
+_AS: Mapping[str, str] = {"image": "a picture", "mask": "a mask"}
 
 
 class StepLike(Protocol):
@@ -71,10 +72,12 @@ class Order:
     """What the user typed, before it is a request.
 
     `changes` holds the fields of `Request` that were given; all else is the model's, or that of
-    the picture `source` (`--from`).
+    the picture `source` (`--from`). `image` and `mask` are the files to start from.
     """
 
     changes: Mapping[str, object]
+    image: Path | None = None
+    mask: Path | None = None
     device: str | None = None
     precision: str | None = None
     out: str | None = None
@@ -128,7 +131,11 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
 def wish(order: Order, origin: Origin | None) -> Request:
     """The request: what the picture in `--from` says, changed by what was typed."""
     start = Request() if origin is None else origin.request
-    changes = dict(order.changes)
+    changes: dict[str, object] = {
+        **order.changes,
+        "image": _source("image", "picture", order, start.image),
+        "mask": _source("mask", "mask", order, start.mask),
+    }
     if "wander" in changes:  # a fresh path from the same noise, or none
         changes.setdefault("path_seed", None)
     request = replace(start, **changes)  # pyright: ignore[reportArgumentType] - Request checks
@@ -140,6 +147,35 @@ def wish(order: Order, origin: Origin | None) -> Request:
     if request.schedule is not None:
         schedule_row(request.schedule)
     return request
+
+
+def _source(
+    name: Literal["image", "mask"],
+    kind: Literal["picture", "mask"],
+    order: Order,
+    known: Source | None,
+) -> Source | None:
+    """The picture or the mask to start from; with `--from`, that which was started from then."""
+    path = order.image if name == "image" else order.mask
+    origin = "" if order.source is None else order.source.name
+    if path is None:
+        if known is None:
+            return None
+        raise PictureError(
+            f"{origin} was made with {_AS[name]} of {_told(known)}, which is not in it; "
+            f"give that with --{name}."
+        )
+    source = Source.read(path, kind)
+    if known is not None and known != source and not order.anyway:
+        raise PictureError(
+            f"{origin} was made with {_AS[name]} of {_told(known)}, and {path.name} has "
+            f"{_told(source)}.\nGive the other one with --{name}, or add --anyway."
+        )
+    return source
+
+
+def _told(source: Source) -> str:
+    return f"{source.width}x{source.height} (sha256 {source.sha256[:10]}…)"
 
 
 def again(order: Order, recipe: Recipe, path: Path) -> str:
@@ -161,11 +197,16 @@ def again(order: Order, recipe: Recipe, path: Path) -> str:
     for name, value in given.items():
         flag, text = f"--{name.replace('_', '-')}", _option(value)
         if isinstance(value, bool):
-            words.append(flag if value else f"--no-{name}")
+            words.append(flag if value else f"--no-{flag.removeprefix('--')}")
         elif value is not None:
             words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
-    for flag, value in (("--device", order.device), ("--precision", order.precision)):
-        words += [] if value is None else [flag, value]
+    for flag, value in (
+        ("--image", order.image),
+        ("--mask", order.mask),
+        ("--device", order.device),
+        ("--precision", order.precision),
+    ):
+        words += [] if value is None else [flag, str(value)]
     if prompt is not None and str(prompt).startswith("-"):
         words += ["--", str(prompt)]
     return shlex.join(["sfumato", "generate", *words])
@@ -189,7 +230,7 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
                 # What the first picture settled holds for all; the model keeps its folder.
                 request = replace(run.request, count=count, model=request.model)
             frames: list[Frame] = []
-            progress.begin(i, run.request.steps or 0)
+            progress.begin(i, run.request.run_steps)
             for step in run:
                 progress.step(i, step.index, step.total)
                 if job.files.wants_frames and step.index < step.total:
@@ -245,7 +286,10 @@ def _check_run(job: Job, run: RunLike) -> None:
             f"{request.model} here has {run.sha256[:10]}….\n"
             "Give the place of that file with --model, or add --anyway."
         )
-    job.files.check_room(request.width or 0, request.height or 0, request.steps or 0)
+    width, height = request.width or 0, request.height or 0
+    if request.image is not None and request.mask_padding is not None:
+        width, height = request.image.width, request.image.height
+    job.files.check_room(width, height, request.run_steps)
 
 
 def _save(job: Job, index: int, picture: Picture) -> Path:
@@ -260,7 +304,8 @@ def _save_frames(
 ) -> None:
     """The film strip and the animation of one picture, which end with the picture itself."""
     request, files, count = picture.recipe.request, job.files, job.request.count
-    frames = [*frames, Frame(f"step {request.steps} of {request.steps}", picture.image)]
+    steps = request.run_steps
+    frames = [*frames, Frame(f"step {steps} of {steps}", picture.image)]
     ours = Texts(sfumato=picture.recipe.to_json())
     if files.filmstrip is not None:
         path = numbered(files.filmstrip, index, count)
@@ -275,6 +320,7 @@ def _save_frames(
 def _caption(request: Request) -> list[str]:
     parts = [request.prompt.strip(), f"seed {request.seed}"]
     parts += [] if request.path_seed is None else [f"path {request.path_seed}"]
+    parts += [] if request.strength is None else [f"strength {_option(request.strength)}"]
     parts += [f"{request.sampler}, {request.schedule}", f"guidance {_option(request.guidance)}"]
     return [part for part in parts if part]
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from sfumato.cli.screen import columns, duration, say
+from sfumato.images import Source
 from sfumato.recipe import Origin, read
+from sfumato.request import to_dict
 
 
 def info(path: Path, *, as_json: bool) -> None:
     """Print the recipe of a picture; raises `PictureError` if it has none that can be read."""
     origin = read(path)
     if as_json:
-        recipe = None if origin.recipe is None else asdict(origin.recipe)
+        recipe = None if origin.recipe is None else json.loads(origin.recipe.to_json())
+        if recipe is not None:
+            del recipe["format"]
         found = {
             "file": str(path),
-            "request": asdict(origin.request),
+            "request": to_dict(origin.request),
             "recipe": recipe,
             "unread": dict(origin.unread),
             "parameters": origin.parameters,
@@ -49,6 +52,9 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("size", size),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA"}[request.stream]),
         ("model", request.model),
+        ("start", _told(request.image)),
+        ("strength", _number(request.strength)),
+        ("mask", _told(request.mask)),
     ]
     if recipe is not None:
         rows += [
@@ -65,6 +71,12 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         if value is not None and value != ""
         for i, line in enumerate(str(value).split("\n"))
     ]
+
+
+def _told(source: Source | None) -> str | None:
+    if source is None:
+        return None
+    return f"{source.width} x {source.height}\nsha256 {source.sha256}"
 
 
 def _number(value: float | None) -> str | None:
