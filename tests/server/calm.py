@@ -13,11 +13,11 @@ from tests.server.fake import FakePainter
 
 
 @contextmanager
-def calm_client(home: Path) -> Iterator[TestClient]:
-    """A client of a server whose painter nobody holds."""
+def calm_client(home: Path, *hosts: str) -> Iterator[TestClient]:
+    """A client of a server whose painter nobody holds; it may be called by `hosts`, too."""
     painter = FakePainter()
     with (
-        running(build(Settings(home=home, port=0), lambda: painter)) as services,
+        running(build(Settings(home=home, port=0, hosts=hosts), lambda: painter)) as services,
         TestClient(compose(services), base_url="http://127.0.0.1:7860") as client,
     ):
         yield client

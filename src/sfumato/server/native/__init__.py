@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from sfumato.server.native import jobs, lists, pictures, reading
-from sfumato.server.native.errors import Route, error, problems
+from sfumato.server.native.errors import error
 from sfumato.server.services import Services
 
 __all__ = ["error", "router"]
@@ -14,13 +14,13 @@ __all__ = ["error", "router"]
 
 def router(services: Services) -> APIRouter:
     """All routes; their paths are whole. Where GET is answered, HEAD is too."""
-    whole = APIRouter(route_class=Route, responses=problems(401, 403))
-    for room in (jobs, pictures, reading, lists):
-        part = room.routes(services)
-        for route in [each for each in part.routes if isinstance(each, APIRoute)]:
+    whole = APIRouter()
+    for part in (jobs, pictures, reading, lists):
+        some = part.routes(services)
+        for route in [each for each in some.routes if isinstance(each, APIRoute)]:
             if route.methods == {"GET"} and not route.path.endswith("/events"):
-                part.add_api_route(
+                some.add_api_route(
                     route.path, route.endpoint, methods=["HEAD"], include_in_schema=False
                 )
-        whole.include_router(part)
+        whole.include_router(some)
     return whole

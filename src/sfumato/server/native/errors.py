@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, cast, get_args, get_type_hints
 
-from fastapi import HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -27,7 +27,7 @@ from sfumato.server.schemas import (
 )
 from sfumato.server.uploads import TooBig
 
-__all__ = ["FieldError", "NotAPicture", "Route", "error", "problems"]
+__all__ = ["FieldError", "NotAPicture", "Route", "error", "problems", "room"]
 
 
 class NotAPicture(PictureError):  # noqa: N818 - reads as what happened
@@ -45,7 +45,7 @@ _STATUS: Sequence[tuple[type[SfumatoError], int]] = (
     (DatabaseError, 503),
 )
 _TOLD: Mapping[int, str] = {
-    400: "The body is not JSON.",
+    400: "The body is not JSON, or the address is none that can be.",
     401: "This server asks who calls; nobody was named.",
     403: "Not from this site, or not for this name of the server.",
     404: "There is no such thing.",
@@ -124,6 +124,16 @@ class Route(APIRoute):
                 return error(400, "the client went away before all of it had come.")
 
         return handle
+
+
+def room(tag: str) -> APIRouter:
+    """A router for some of this API's routes; each is known by the name of its function."""
+    return APIRouter(
+        route_class=Route,
+        tags=[tag],
+        responses=problems(400, 401, 403),
+        generate_unique_id_function=lambda route: route.name,
+    )
 
 
 def _invalid(problem: RequestValidationError, endpoint: Callable[..., Any]) -> Response:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sfumato.server import schemas
 from sfumato.server.errors import NotFound
@@ -12,7 +13,38 @@ from sfumato.server.native.told import job_told, picture_told
 from sfumato.server.services import Services
 from sfumato.server.sse import END, message
 
-__all__ = ["writer"]
+__all__ = ["stream_told", "writer"]
+
+# What each event carries, as the OpenAPI document knows it.
+_CARRIED: Mapping[str, Mapping[str, object]] = {
+    "job": {"$ref": "#/components/schemas/Job"},
+    "picture": {"$ref": "#/components/schemas/Picture"},
+    "step": schemas.StepSeen.model_json_schema(),
+    "library": schemas.LibraryChange.model_json_schema(),
+}
+
+
+def stream_told(*names: str) -> dict[int | str, dict[str, Any]]:
+    """How the OpenAPI document tells of a stream of these events."""
+    one_of = [
+        {
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": {"const": name},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": _CARRIED[name],
+                },
+                "id": {"const": END, "description": "With the last event of a job."},
+                "retry": {"type": "integer", "description": "In milliseconds."},
+            },
+        }
+        for name in names
+    ]
+    content = {"text/event-stream": {"schema": {"type": "object", "oneOf": one_of}}}
+    return {200: {"description": "Server-sent events, each with JSON.", "content": content}}
 
 
 def writer(services: Services) -> Callable[[Event], bytes]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -16,8 +16,8 @@ from sfumato.server.calls import Server, calls
 from sfumato.server.events import Changed, Event
 from sfumato.server.jobs import IN_FLIGHT
 from sfumato.server.library.store import checked
-from sfumato.server.native.errors import Route, problems
-from sfumato.server.native.events import writer
+from sfumato.server.native.errors import problems, room
+from sfumato.server.native.events import stream_told, writer
 from sfumato.server.native.told import job_told, requested
 from sfumato.server.services import Services
 from sfumato.server.sse import END, EventStream, Texts, stream
@@ -25,23 +25,15 @@ from sfumato.server.sse import END, EventStream, Texts, stream
 __all__ = ["routes"]
 
 CLIENT = "native"
-_STREAM: Mapping[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Server-sent events: `job` (a Job), `step` (a StepSeen), `picture` (a "
-        "Picture) and, in the stream of everything, `library` (a LibraryChange).",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
-}
-
 Id = Annotated[str, Path(pattern=r"^[0-9a-z-]{1,64}$", examples=["0194f0c2a7e35b1d9c6e"])]
 
 
 def routes(services: Services) -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(route_class=Route, tags=["jobs"])
+    router = room("jobs")
     texts: Texts[Event] = Texts(writer(services))
 
-    @router.post("/api/jobs", status_code=202, responses=problems(400, 413, 422, 429))
+    @router.post("/api/jobs", status_code=202, responses=problems(413, 422, 429))
     def submit_job(
         wanted: schemas.JobWanted,
         response: Response,
@@ -89,9 +81,9 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/api/jobs/{id}/events",
-        response_class=EventStream,
+        response_class=Response,
         responses={
-            **_STREAM,
+            **stream_told("job", "step", "picture"),
             204: {"description": "To a client that has had the last event."},
             **problems(404, 422),
         },
@@ -103,12 +95,16 @@ def routes(services: Services) -> APIRouter:
             return Response(status_code=204)  # so that a browser stops coming back
         return EventStream(stream(services.hub.follow(id), texts))
 
-    @router.get("/api/events", response_class=EventStream, responses=dict(_STREAM))
+    @router.get(
+        "/api/events",
+        response_class=Response,
+        responses=stream_told("job", "step", "picture", "library"),
+    )
     async def follow_everything() -> Response:
         """Follow all jobs and the library: first a `job` for each that is in flight."""
         return EventStream(stream(_everything(services), texts))
 
-    @router.post("/api/calls", responses=problems(400, 413, 422))
+    @router.post("/api/calls", responses=problems(413, 422))
     def write_calls(wanted: schemas.CallsWanted, http: Request) -> schemas.Calls:
         """A request as the command line, the Python and the HTTP call that make its pictures."""
         settings, shelf = services.settings, services.shelf

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from sfumato.diffusion.table import SAMPLER_ROWS, SCHEDULE_ROWS
 from sfumato.server import schemas
-from sfumato.server.native.errors import Route
+from sfumato.server.native.errors import room
 from sfumato.server.services import Services
 
 __all__ = ["routes"]
@@ -17,7 +17,7 @@ __all__ = ["routes"]
 
 def routes(services: Services) -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(route_class=Route, tags=["lists"])
+    router = room("lists")
     settings = services.settings
 
     @router.get("/api/about")

@@ -15,7 +15,7 @@ from sfumato.request import MAX_SEED
 from sfumato.server import schemas
 from sfumato.server.errors import NoSuchPicture
 from sfumato.server.library import Search
-from sfumato.server.native.errors import FieldError, NotAPicture, Route, problems
+from sfumato.server.native.errors import FieldError, NotAPicture, problems, room
 from sfumato.server.native.files import (
     MEDIA,
     PICTURE_BODY,
@@ -38,7 +38,7 @@ Other = Annotated[str, Path(pattern=r"^[0-9a-z-]{1,64}$", examples=["0194f0c2a7e
 
 def routes(services: Services) -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(route_class=Route, tags=["pictures"])
+    router = room("pictures")
     _searching(router, services)
     _changing(router, services)
     _showing(router, services)
@@ -110,7 +110,7 @@ def _searching(router: APIRouter, services: Services) -> None:
 def _changing(router: APIRouter, services: Services) -> None:
     library = services.library
 
-    @router.patch("/api/pictures/{id}", responses=problems(400, 404, 413, 422))
+    @router.patch("/api/pictures/{id}", responses=problems(404, 413, 422))
     def change_picture(id: Id, change: schemas.PictureChange) -> schemas.Picture:
         """Mark a picture as a favourite, or give it other tags."""
         entry = library.get(id)
@@ -142,7 +142,7 @@ def _showing(router: APIRouter, services: Services) -> None:
 
     @router.get(
         "/api/pictures/{id}/file",
-        response_class=FileResponse,
+        response_class=Response,
         responses={**_kept("PNG", "JPEG", "WebP"), **problems(404, 422)},
     )
     def get_file(id: Id, http: Request) -> Response:

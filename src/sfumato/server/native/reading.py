@@ -19,7 +19,7 @@ from sfumato.recipe import NUMERICS, Origin
 from sfumato.request import Request
 from sfumato.server import schemas
 from sfumato.server.library import look
-from sfumato.server.native.errors import NotAPicture, Route, problems
+from sfumato.server.native.errors import NotAPicture, problems, room
 from sfumato.server.native.files import PICTURE_BODY, Kept, body_of
 from sfumato.server.native.told import recipe_told, request_told
 from sfumato.server.services import Services
@@ -40,7 +40,7 @@ _PNG = {
 
 def routes(services: Services) -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(route_class=Route, tags=["inputs"])
+    router = room("inputs")
     decoding = CapacityLimiter(DECODERS)
     limits = services.settings.limits
 
@@ -67,7 +67,7 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(
         "/api/inputs/{sha256}",
-        response_class=FileResponse,
+        response_class=Response,
         responses={**_PNG, **problems(404, 422)},
     )
     def get_input(
