@@ -88,8 +88,16 @@ def test_a_query_reads_as_people_write(typed: str, wanted: list, unwanted: list)
 
 
 def test_a_long_query_has_a_bound():
-    query = parse("fox " * 10_000 + '"' + "snow " * 10_000 + '"')
-    assert sum(len(phrase.tokens) for phrase in query.wanted) == 256
+    words = " ".join(f"fox{i}" for i in range(1000))
+    for text in (words, f'"{words}"', f"-{words}", f"dog {words} cat"):
+        query = parse(text)
+        assert sum(len(phrase.tokens) for phrase in query.wanted + query.unwanted) == 256
+
+
+def test_a_pasted_prompt_is_read_by_whole_words():
+    query = parse("a b c d e f g h i j k, k")
+    assert [phrase.prefix for phrase in query.wanted] == [False] * 11 + [True]
+    assert [phrase.prefix for phrase in parse("a b c a b").wanted] == [True] * 3
 
 
 def test_both_databases_are_asked_the_same():

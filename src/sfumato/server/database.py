@@ -89,7 +89,7 @@ pictures = Table(
     Column("parameters", Text, nullable=False, default=""),
     Column("words", Text, nullable=False, default=""),
     Column("favourite", Boolean, nullable=False, default=False),
-    Column("trashed", Double, index=True),
+    Column("trashed", Double),
     Column("emptied", Double),
     sqlite_autoincrement=True,
 )
@@ -100,6 +100,14 @@ Index(
     pictures.c.id.desc(),
     sqlite_where=pictures.c.trashed.is_(None),
     postgresql_where=pictures.c.trashed.is_(None),
+)
+
+# Of the trash alone: an index of all would tempt SQLite to look every other picture up by it.
+Index(
+    "pictures_trashed",
+    pictures.c.trashed,
+    sqlite_where=pictures.c.trashed.is_not(None),
+    postgresql_where=pictures.c.trashed.is_not(None),
 )
 
 picture_tags = Table(

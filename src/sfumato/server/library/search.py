@@ -20,6 +20,9 @@ from sfumato.server.library.words import Phrase, fts5, parse, tsquery
 __all__ = ["MOST", "Page", "Search", "find"]
 
 MOST = 500  # entries of one page
+# The plus keeps SQLite from looking up all that was found and sorting it, whole rows of it: it goes
+# through the index by date instead, and stops when the page is full. A hundred times as quick.
+_SERIAL = "+pictures.serial"
 _FOUND = "SELECT rowid FROM pictures_words WHERE pictures_words MATCH"
 
 
@@ -112,7 +115,7 @@ def _conditions(search: Search, *, sqlite: bool) -> list[ColumnElement[bool] | T
 def _holding(phrases: tuple[Phrase, ...], *, sqlite: bool) -> TextClause:
     """Every one of the phrases."""
     if sqlite:
-        found = text(f"pictures.serial IN ({_FOUND} :holding)")
+        found = text(f"{_SERIAL} IN ({_FOUND} :holding)")
         return found.bindparams(holding=fts5(phrases, every=True))
     found = text("lexemes @@ CAST(:holding AS tsquery)")
     return found.bindparams(holding=tsquery(phrases, every=True))
@@ -121,7 +124,7 @@ def _holding(phrases: tuple[Phrase, ...], *, sqlite: bool) -> TextClause:
 def _lacking(phrases: tuple[Phrase, ...], *, sqlite: bool) -> TextClause:
     """Not one of the phrases."""
     if sqlite:
-        found = text(f"pictures.serial NOT IN ({_FOUND} :lacking)")
+        found = text(f"{_SERIAL} NOT IN ({_FOUND} :lacking)")
         return found.bindparams(lacking=fts5(phrases, every=False))
     found = text("NOT lexemes @@ CAST(:lacking AS tsquery)")
     return found.bindparams(lacking=tsquery(phrases, every=False))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfumato.recipe import split_parameters
 
@@ -22,6 +22,7 @@ __all__ = ["Phrase", "Query", "indexed", "parse", "tokens"]
 # Beyond these nothing is indexed or asked for; a whole prompt still fits as a query.
 _MOST_TEXT, _MOST_TOKENS, _LONGEST = 100_000, 10_000, 64
 _MOST_ASKED = 256
+_TYPED = 10  # beginnings of words cost much more to look for than whole ones
 
 # Settings whose names stand under nearly every picture: to find them all is to find nothing.
 _COMMON = frozenset(
@@ -104,7 +105,8 @@ def parse(text: str) -> Query:
     Words are found by their beginnings, in any order: `fo sno` finds "a fox in snow". Words in
     quotes are found as they stand: `"red fox"`. A minus before either excludes: `fox -snow`. A
     word with signs in it is found with anything in their place: `sci-fi`. Signs alone, and
-    what comes after the first 256 words, are passed over.
+    what comes after the first 256 words, are passed over. Of more than 10 words, which are pasted
+    rather than typed, only the last need not be whole.
     """
     wanted: list[Phrase] = []
     unwanted: list[Phrase] = []
@@ -114,7 +116,9 @@ def parse(text: str) -> Query:
         if found:
             left -= len(found)
             (unwanted if minus else wanted).append(Phrase(found, prefix=not quoted))
-    return Query(tuple(wanted), tuple(unwanted))
+    if len(wanted) > _TYPED:
+        wanted = [replace(phrase, prefix=False) for phrase in wanted[:-1]] + wanted[-1:]
+    return Query(tuple(dict.fromkeys(wanted)), tuple(dict.fromkeys(unwanted)))
 
 
 def fts5(phrases: tuple[Phrase, ...], *, every: bool) -> str:

@@ -62,7 +62,7 @@ def upgrade() -> None:
         sa.Column("emptied", sa.Double),
         sqlite_autoincrement=True,
     )
-    for name in ("job", "seed", "model", "sha256", "trashed"):
+    for name in ("job", "seed", "model", "sha256"):
         op.create_index(f"ix_pictures_{name}", "pictures", [name])
     shown = sa.text("trashed IS NULL")
     op.create_index(
@@ -71,6 +71,14 @@ def upgrade() -> None:
         [sa.text("created DESC"), sa.text("id DESC")],
         sqlite_where=shown,
         postgresql_where=shown,
+    )
+    trashed = sa.text("trashed IS NOT NULL")
+    op.create_index(
+        "pictures_trashed",
+        "pictures",
+        ["trashed"],
+        sqlite_where=trashed,
+        postgresql_where=trashed,
     )
     op.create_table(
         "picture_tags",
