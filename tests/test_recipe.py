@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from sd_parsers import ParserManager
 
 from sfumato.errors import PictureError
-from sfumato.images import encode
+from sfumato.images import Source, encode
 from sfumato.recipe import Picture, Recipe, diff, from_parameters, read, split_parameters
 from sfumato.request import MAX_SEED, Request
 
@@ -69,6 +69,62 @@ def test_a_value_with_a_comma_is_quoted():
     recipe = replace(RECIPE, request=replace(REQUEST, model="fox, red.ckpt"))
     assert 'Model: "fox, red", RNG' in recipe.parameters()
     assert split_parameters(recipe.parameters())[2]["Model"] == "fox, red"
+
+
+STARTED = replace(
+    REQUEST,
+    image=Source.picture(Image.new("RGB", (40, 60), "teal")),
+    mask=Source.mask(Image.new("L", (40, 60), 255)),
+    strength=0.75,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"mask": None}, "Denoising strength: 0.75, RNG: CPU, Version"),
+        ({}, "Denoising strength: 0.75, RNG: CPU, Mask blur: 4, Version"),
+        ({"mask_blur": 0, "strength": 1}, "Denoising strength: 1, RNG: CPU, Version"),
+        ({"mask_blur": 0, "mask_fill": "noise"}, "RNG: CPU, Masked content: latent noise, Version"),
+        (
+            {"mask_invert": True, "mask_padding": 32, "mask_fill": "blur"},
+            "Mask mode: Inpaint not masked, Mask blur: 4, Inpaint area: Only masked, "
+            "Masked area padding: 32, Masked content: fill, Version",
+        ),
+    ],
+)
+def test_a_start_is_told_in_a1111s_words(changes: dict[str, Any], expected: str):
+    text = replace(RECIPE, request=replace(STARTED, **changes)).parameters()
+    assert expected in text
+    unread = from_parameters(text).unread
+    assert "Denoising strength" in unread  # the picture is missing, so it cannot be followed
+    assert "RNG" not in unread
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_recipe_refers_to_its_start_and_does_not_hold_it(tmp_path: Path, suffix: str):
+    recipe = replace(RECIPE, request=STARTED)
+    assert recipe.request.image is not None
+    assert recipe.request.image.pixels is None
+    found = read(saved(recipe, tmp_path / f"fox{suffix}")).recipe
+    assert found == recipe
+    assert found is not None
+    assert found.request.mask == STARTED.mask
+
+
+def test_a_recipe_from_before_there_were_starts_is_read():
+    values = json.loads(RECIPE.to_json())
+    for name in ("image", "strength", "fit", "mask"):
+        del values["request"][name]
+    for name in ("mask_blur", "mask_fill", "mask_padding", "mask_invert"):
+        del values["request"][name]
+    assert Recipe.from_json(json.dumps(values)) == RECIPE
+
+
+def test_another_start_is_a_difference():
+    other = replace(STARTED, image=Source.picture(Image.new("RGB", (40, 60), "navy")))
+    found = diff(replace(RECIPE, request=STARTED), replace(RECIPE, request=other))
+    assert list(found) == ["image"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -27,6 +27,11 @@ NUMERICS = 1
 FORMAT = 1
 
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
+_CONTENT: Mapping[str, str] = {
+    "blur": "fill",
+    "noise": "latent noise",
+    "nothing": "latent nothing",
+}
 _RNG: Mapping[str, str] = {"cpu": "CPU", "nv": "NV"}
 # A1111 before 1.9 wrote the schedule behind the sampler: "DPM++ 2M Karras".
 _SCHEDULE_SUFFIXES = (" Karras", " Exponential")
@@ -98,6 +103,7 @@ class Recipe:
         seconds = cast(float, values["seconds"])
         if not math.isfinite(seconds) or seconds < 0:
             raise PictureError(f"its sfumato recipe has seconds {seconds!r}.")
+        wish.setdefault("weighting", "plain")  # as pictures were made before there were weights
         try:
             request = from_dict(wish)
             return cls(request=request, **values)  # pyright: ignore[reportArgumentType]
@@ -121,10 +127,7 @@ class Recipe:
             pairs["Denoising strength"] = _short(request.strength)
         pairs["RNG"] = _RNG[request.stream]
         if request.mask is not None:
-            pairs["Mask blur"] = str(request.mask_blur)
-            if request.mask_padding is not None:
-                pairs["Inpaint area"] = "Only masked"
-                pairs["Masked area padding"] = str(request.mask_padding)
+            pairs |= _of_the_mask(request)
         pairs["Version"] = f"sfumato {self.sfumato}"
         parts = [request.prompt] if request.prompt else []
         if request.negative:
@@ -276,6 +279,19 @@ def _stem(model: str) -> str:
     for suffix in _WEIGHT_SUFFIXES:
         model = model.removesuffix(suffix)
     return model
+
+
+def _of_the_mask(request: Request) -> dict[str, str]:
+    """What A1111 writes of a mask: only what differs from how its page starts."""
+    pairs = {"Mask mode": "Inpaint not masked"} if request.mask_invert else {}
+    if request.mask_blur:
+        pairs["Mask blur"] = str(request.mask_blur)
+    if request.mask_padding is not None:
+        pairs["Inpaint area"] = "Only masked"
+        pairs["Masked area padding"] = str(request.mask_padding)
+    if request.mask_fill in _CONTENT:
+        pairs["Masked content"] = _CONTENT[request.mask_fill]
+    return pairs
 
 
 def _short(value: float | None) -> str:
