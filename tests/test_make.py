@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +40,8 @@ def venv(tmp_path: Path) -> str:
 
 def told(done: subprocess.CompletedProcess[str]) -> list[str]:
     """The words that `sfumato` was given."""
-    words, where = done.stdout.splitlines()
-    assert where.startswith("(here, sfumato is ")
+    words, *where = done.stdout.splitlines()
+    assert not where or where[0].startswith("(here, sfumato is ")
     return json.loads(words)
 
 
@@ -77,6 +78,17 @@ def test_the_environment_is_not_taken_for_an_option(venv: str) -> None:
     assert told(done) == ["generate", "--", "x"]
 
 
+def test_the_page_is_served_without_a_word(venv: str) -> None:
+    assert told(make(venv, "serve")) == ["serve"]
+    assert told(make(venv, "serve", PORT="1", HOST="box", HOME_="x", MODELS="y")) == ["serve"]
+
+
+def test_what_is_typed_is_handed_to_the_server(venv: str) -> None:
+    done = make(venv, "serve", "PORT=0", "HOST=::1", "MODELS=my models", "DEVICE=cpu", "OPEN=1")
+    words = ["serve", "--host", "::1", "--port", "0", "--models", "my models", "--device", "cpu"]
+    assert told(done) == [*words, "--open"]
+
+
 def test_a_missing_prompt_is_told(venv: str) -> None:
     done = make(venv, "picture")
     assert done.returncode == 2
@@ -100,7 +112,7 @@ def test_what_is_ready_is_not_made_again(venv: str) -> None:
 def test_help_is_the_default_and_names_every_target() -> None:
     done = make()
     assert done.returncode == 0
-    for target in ("picture", "test", "lint", "data", "train", "pins", "clean"):
+    for target in ("picture", "serve", "test", "lint", "data", "train", "pins", "clean"):
         assert f"make {target}" in done.stdout
 
 
@@ -162,3 +174,37 @@ def test_a_missing_venv_package_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "sudo apt install python3.12-venv" in done.stderr
     assert not (tmp_path / "new").exists()
+
+
+def ci(path: Path, *programs: str, **environment: str) -> list[str]:
+    """What `.ci/run` calls on a machine that has these programs."""
+    log = path / "log"
+    for name in (*programs, "make"):
+        program = path / name
+        said = 'echo "${SFUMATO_ROOT:-0}"' if name == "id" else f'echo "{name} $*" >>"{log}"'
+        program.write_text(f"#!/bin/sh\n{said}\n")
+        program.chmod(0o755)
+    for tool in ("sh", "dirname"):
+        (path / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
+    subprocess.run((ROOT / ".ci" / "run",), env={"PATH": str(path), **environment}, check=True)
+    return log.read_text().splitlines()
+
+
+def test_the_integration_brings_a_browser_where_it_may(tmp_path: Path) -> None:
+    calls = ci(tmp_path, "apt-get", "id")
+    assert [call.split()[0] for call in calls] == ["apt-get", "apt-get", "make"]
+    assert calls[1].endswith(" chromium")
+    assert calls[2] == "make test"
+
+
+@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
+def test_the_integration_takes_the_browser_that_is_there(tmp_path: Path, name: str) -> None:
+    assert ci(tmp_path, "apt-get", "id", name) == ["make test"]
+
+
+def test_the_integration_installs_nothing_where_it_may_not(tmp_path: Path) -> None:
+    for number, given in enumerate(({"SFUMATO_ROOT": "1000"}, {"SFUMATO_CHROMIUM": "x"})):
+        (tmp_path / str(number)).mkdir()
+        assert ci(tmp_path / str(number), "apt-get", "id", **given) == ["make test"]
+    (tmp_path / "bare").mkdir()
+    assert ci(tmp_path / "bare") == ["make test"]
