@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato.diffusion.noise import Noise, philox
+from sfumato.diffusion.noise import FAR, Noise, philox
 from sfumato.errors import RequestError
 
 STREAMS = ("cpu", "nv")
@@ -161,3 +161,32 @@ def test_an_unknown_stream_and_missing_wander_seeds_are_refused():
         Noise([0], ODD, stream="gpu")
     with pytest.raises(RequestError, match="1 wander seeds for 2 pictures"):
         Noise([0, 1], ODD, wander=[3])
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_far_draw_costs_no_more_than_a_near_one_and_changes_nothing_after_it(stream):
+    noise, far = Noise([3, 4], ODD, stream=stream), Noise([3, 4], ODD, stream=stream)
+    assert far(FAR + 2**40).shape == (2, *ODD)  # a stream that went there would never arrive
+    assert torch.equal(noise(1), far(1))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_far_draws_differ_from_one_another_from_near_ones_and_between_seeds(stream):
+    noise = Noise([0, 1], (1, 32, 32), stream=stream)
+    draws = [
+        noise(k)[i].flatten() for k in (0, 1, FAR, FAR + 1, 2 * FAR, 2 * FAR + 1) for i in (0, 1)
+    ]
+    alike = torch.corrcoef(torch.stack(draws)) - torch.eye(len(draws))
+    assert float(alike.abs().max()) < 5 / 32
+    assert all(abs(float(one.var()) - 1) < 0.25 for one in draws)
+
+
+def test_far_draws_of_the_cpu_stream_are_the_same_as_ever():
+    assert Noise([7], (1, 1, 3))(FAR + 5).flatten().tolist() == pytest.approx(
+        [-0.0747186, 0.7658185, -1.6397642], abs=1e-6
+    )
+
+
+def test_far_draws_follow_the_wander_seed_as_the_steps_do():
+    wandering = Noise([1], ODD, wander=[2])
+    assert torch.equal(wandering(FAR + 3), Noise([2], ODD)(FAR + 3))

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from sfumato.diffusion.denoiser import Denoiser
-from sfumato.diffusion.process import Eps, Flow, V, scaled_linear, zero_terminal_snr
+from sfumato.diffusion.process import (
+    Eps,
+    Flow,
+    V,
+    scaled_linear,
+    shift_of_flux,
+    shift_of_size,
+    shifted,
+    zero_terminal_snr,
+)
 
 PROCESSES = (Eps(), V(), Flow(), Flow(3.0), V(zero_terminal_snr(scaled_linear())))
 NAMES = ("eps", "v", "flow", "flow, shift 3", "v, zero terminal SNR")
@@ -129,3 +138,32 @@ def test_the_denoiser_gives_the_network_its_input_and_the_sampler_the_clean_esti
     assert time.tolist() == pytest.approx([process.time(sigma)] * 2)
     assert x0.dtype == torch.float32
     assert torch.allclose(x0, process.x0((given.half() * 0.5).float(), x, sigma))
+
+
+@every
+@pytest.mark.parametrize("time", [1.0, 250.0, 333.3, 998.9])
+def test_a_level_is_found_by_its_network_time(process, time):
+    assert process.time(process.sigma_for(time)) == pytest.approx(time, rel=1e-9)
+
+
+def test_zero_terminal_snr_is_an_option_of_the_table():
+    assert torch.equal(V(zero_terminal=True).table, V(zero_terminal_snr(scaled_linear())).table)
+    assert Eps(zero_terminal=True).sigma_max == pytest.approx(4096, rel=1e-6)
+
+
+def test_a_shift_divides_the_signal_to_noise_ratio():
+    assert (1 - shifted(0.4, 3.0)) / shifted(0.4, 3.0) == pytest.approx((1 - 0.4) / 0.4 / 3)
+    assert (shifted(0.0, 3.0), shifted(1.0, 3.0)) == (0, 1)
+
+
+def test_the_shift_of_a_size_is_sd3s_and_grows_with_the_side():
+    assert shift_of_size(4096) == 3
+    assert shift_of_size(4 * 4096) == 6
+    assert shift_of_size(1024, base=1024, base_shift=1.0) == 1
+
+
+def test_the_shift_of_flux_is_that_of_diffusers():
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    for tokens in (256, 1024, 4096, 8100):
+        assert shift_of_flux(tokens) == pytest.approx(math.exp(calculate_shift(tokens)))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ from sfumato.diffusion.table import (
     SAMPLER_ROWS,
     SCHEDULE_ROWS,
     check_wander,
+    document,
     sampler_row,
     schedule_row,
+    split_name,
 )
 from sfumato.errors import RequestError
 
@@ -39,6 +42,11 @@ def test_no_name_stands_for_two_rows(rows):
         ("DPM++ 2M SDE", "dpmpp_2m_sde"),
         ("UniPCMultistepScheduler", "unipc"),
         (" DDIM ", "ddim"),
+        ("k_dpmpp_2s_a", "dpmpp_2s_ancestral"),
+        ("DPM++ 3M SDE", "dpmpp_3m_sde"),
+        ("uni_pc", "unipc_bh1"),
+        ("PNDMScheduler", "plms"),
+        ("res_multistep", "res_multistep"),
     ],
 )
 def test_a_sampler_is_found_by_any_of_its_names(asked, name):
@@ -46,10 +54,67 @@ def test_a_sampler_is_found_by_any_of_its_names(asked, name):
 
 
 @pytest.mark.parametrize(
-    ("asked", "name"), [("Karras", "karras"), ("uniform", "normal"), ("trailing", "simple")]
+    ("asked", "name"),
+    [
+        ("Karras", "karras"),
+        ("uniform", "normal"),
+        ("trailing", "simple"),
+        ("Align Your Steps", "align_your_steps"),
+    ],
 )
 def test_a_schedule_is_found_by_any_of_its_names(asked, name):
     assert schedule_row(asked).name == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "sampler", "schedule"),
+    [
+        ("DPM++ 2M Karras", "dpmpp_2m", "karras"),
+        ("DPM++ 2M SDE Exponential", "dpmpp_2m_sde", "exponential"),
+        ("DPM++ 2M SDE Heun Karras", "dpmpp_2m_sde_heun", "karras"),
+        ("DPM++ 2M SDE Heun", "dpmpp_2m_sde_heun", None),
+        ("k_dpmpp_2m_ka", "dpmpp_2m", "karras"),
+        ("dpmpp_2m_sgm_uniform", "dpmpp_2m", "sgm_uniform"),
+        ("euler a sgm uniform", "euler_ancestral", "sgm_uniform"),
+        ("LMS Karras ", "lms", "karras"),
+        ("DDIM", "ddim", None),
+        ("DPM++ 2M SDE", "dpmpp_2m_sde", None),
+    ],
+)
+def test_an_old_double_name_is_a_sampler_and_a_schedule(asked, sampler, schedule):
+    found = split_name(asked)
+    assert found[0].name == sampler
+    assert (found[1] and found[1].name) == schedule
+
+
+def test_no_double_name_is_read_in_two_ways():
+    for sampler in SAMPLER_ROWS:
+        assert split_name(sampler.title) == (sampler, None)
+        for schedule in SCHEDULE_ROWS:
+            assert split_name(f"{sampler.title} {schedule.title}") == (sampler, schedule)
+            assert split_name(f"{sampler.name}_{schedule.name}") == (sampler, schedule)
+
+
+def test_a_double_name_with_an_unknown_half_is_refused():
+    with pytest.raises(RequestError, match="unknown sampler 'DPM# 2M Karras'"):
+        split_name("DPM# 2M Karras")
+    with pytest.raises(RequestError, match="unknown sampler 'Karras'"):
+        split_name("Karras")
+
+
+def test_the_document_of_the_samplers_is_made_from_this_table():
+    path = Path(__file__).parents[2] / "docs" / "samplers.md"
+    assert path.read_text("utf-8") == document(), (
+        "write it anew: python -c 'from sfumato.diffusion.table import document; "
+        'open("docs/samplers.md", "w").write(document())\''
+    )
+
+
+def test_every_row_tells_an_artist_in_one_sentence_what_it_is_for():
+    for row in (*SAMPLER_ROWS, *SCHEDULE_ROWS):
+        assert row.summary.endswith(".")
+        assert len(row.summary) <= 80
+        assert row.source
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -31,11 +31,16 @@ _HALF = np.uint64(32)
 _MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _STEP = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 
+FAR = 2**32
+"""Draws from this number on lie in no row: each is as quick as the first, whatever its number."""
+
 
 class Noise:
     """Unit normal noise for B pictures, by number: `noise(0)` begins, `noise(k)` feeds the steps.
 
-    A draw is a function of its number alone, so a sampler may stop anywhere and go on later.
+    A draw is a function of its number alone, so a sampler may stop anywhere and go on later. The
+    numbers below 2^32 are those of the stream in its order, for the steps; those from `FAR` = 2^32
+    on serve `sfumato.diffusion.samplers.brownian`, which asks for few of very many.
 
     seeds: one per picture, 0 ... 2^64 - 1.
     shape: (C, H, W) of one picture's latent.
@@ -68,7 +73,7 @@ class Noise:
         self._later = self._first if same else [STREAMS[stream](seed, shape) for seed in wander]
 
     def __call__(self, k: int) -> Tensor:
-        """Draw number k >= 0: (B, C, H, W) float32 on the CPU."""
+        """Draw number k, 0 to 2^63 - 1: (B, C, H, W) float32 on the CPU."""
         return torch.stack([one.draw(k) for one in (self._later if k else self._first)])
 
 
@@ -94,6 +99,9 @@ class _Mersenne(_Stream):
         self._next = 0
 
     def draw(self, k: int) -> Tensor:
+        if k >= FAR:
+            generator = torch.Generator("cpu").manual_seed(_mixed(self._seed, k))
+            return torch.randn(self._shape, generator=generator, dtype=torch.float32)
         if k < self._next:
             self._generator.manual_seed(self._seed)
             self._next = 0
@@ -108,7 +116,10 @@ class _Mersenne(_Stream):
 
 @final
 class _Philox(_Stream):
-    """curand's normal numbers: key = seed, counter = (draw, 0, element, 0), the first output."""
+    """curand's normal numbers: key = seed, counter = (draw, 0, element, 0), the first output.
+
+    A draw from `FAR` on has the upper half of its number in the counter's second word.
+    """
 
     def __init__(self, seed: int, shape: Shape) -> None:
         self._key = np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint64)
@@ -117,7 +128,8 @@ class _Philox(_Stream):
     def draw(self, k: int) -> Tensor:
         element = np.arange(math.prod(self._shape), dtype=np.uint64)
         zero = np.zeros_like(element)
-        words = philox((zero + np.uint64(k), zero, element, zero), self._key)
+        low, high = zero + np.uint64(k % FAR), zero + np.uint64(k // FAR)
+        words = philox((low, high, element, zero), self._key)
         return torch.tensor(_box_muller(words[0], words[1])).view(self._shape)
 
 
@@ -138,6 +150,17 @@ def philox(counter: tuple[Words, Words, Words, Words], key: Words) -> tuple[Word
         c, d = (one >> _HALF) ^ d ^ right, one & _LOW
         left, right = (left + _STEP[0]) & _LOW, (right + _STEP[1]) & _LOW
     return a, b, c, d
+
+
+def _mixed(seed: int, k: int) -> int:
+    """A seed for draw k of a stream: splitmix64 (Steele, Lea and Flood 2014) of both numbers."""
+    word = seed
+    for one in (0, k):
+        word = (word + one + 0x9E3779B97F4A7C15) % 2**64
+        word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        word = (word ^ (word >> 27)) * 0x94D049BB133111EB % 2**64
+        word ^= word >> 31
+    return word
 
 
 def _box_muller(x: Words, y: Words) -> NDArray[np.float32]:

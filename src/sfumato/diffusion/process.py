@@ -63,6 +63,10 @@ class Process(ABC):
         are built."""
 
     @abstractmethod
+    def sigma_for(self, time: float) -> float:
+        """The level whose network time this is: the inverse of `time` within the table."""
+
+    @abstractmethod
     def x0(self, output: Tensor, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The clean estimate (B, C, H, W) from the network's output at x. Affine in `output`."""
 
@@ -83,10 +87,12 @@ class _Table(Process):
     variable divided by sqrt(abar), so that alpha = 1 and sigma = sqrt((1 - abar) / abar).
 
     alphas_cumprod: abar, (N,) strictly descending in (0, 1); the default is `scaled_linear()`.
+    zero_terminal: change them by `zero_terminal_snr`, for models trained or tuned so.
     """
 
-    def __init__(self, alphas_cumprod: Tensor | None = None) -> None:
+    def __init__(self, alphas_cumprod: Tensor | None = None, zero_terminal: bool = False) -> None:
         kept = scaled_linear() if alphas_cumprod is None else alphas_cumprod.detach().cpu().double()
+        kept = zero_terminal_snr(kept) if zero_terminal else kept
         self.table = ((1 - kept) / kept).sqrt()
         self._sigmas = [float(sigma) for sigma in self.table]
         self._logs = [math.log(sigma) for sigma in self._sigmas]
@@ -128,6 +134,9 @@ class _Table(Process):
         if part == 0:
             return self._sigmas[low]
         return math.exp((1 - part) * self._logs[low] + part * self._logs[low + 1])
+
+    def sigma_for(self, time: float) -> float:
+        return self.sigma_at(time)
 
 
 @final
@@ -192,8 +201,10 @@ class Flow(Process):
         The SD3 reference and diffusers build their schedules so: the line from time(sigma_max) to
         time(sigma_min), shifted afterwards.
         """
-        level = time / 1000
-        return self.shift * level / (1 + (self.shift - 1) * level)
+        return shifted(time / 1000, self.shift)
+
+    def sigma_for(self, time: float) -> float:
+        return time / 1000
 
     def x0(self, output: Tensor, x: Tensor, sigma: float | Tensor) -> Tensor:
         return x - spread(sigma, x) * output
@@ -207,6 +218,33 @@ def spread(sigma: Level, like: Tensor) -> Level:
     if isinstance(sigma, Tensor) and sigma.ndim == 1:
         return sigma.view(-1, *(1 for _ in like.shape[1:]))
     return sigma
+
+
+def shifted(sigma: float, shift: float) -> float:
+    """A level of rectified flow moved towards noise, which larger pictures need more of.
+
+    Esser et al. 2024 (arXiv:2403.03206), eq. 23: it divides the signal-to-noise ratio
+    (1 - sigma) / sigma by `shift`; 0 and 1 stay.
+    """
+    return shift * sigma / (1 + (shift - 1) * sigma)
+
+
+def shift_of_size(tokens: int, *, base: int = 4096, base_shift: float = 3.0) -> float:
+    """SD3's shift for a latent of this many tokens: it grows as the root of their number.
+
+    Esser et al. 2024, eq. 23, where the root of m / n compares two numbers of pixels; `base_shift`
+    3 is theirs for 1024 x 1024 pixels, which are 4096 tokens of 16 x 16.
+    """
+    return base_shift * (tokens / base) ** 0.5
+
+
+def shift_of_flux(tokens: int) -> float:
+    """Flux's shift exp(mu) for a latent of this many tokens of 16 x 16 pixels.
+
+    mu is a line through 0.5 at 256 tokens and 1.15 at 4096 (black-forest-labs/flux, sampling.py,
+    `get_schedule`; diffusers' `base_shift` and `max_shift`). Flux schnell has the shift 1.
+    """
+    return math.exp(0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256))
 
 
 def scaled_linear(start: float = 0.00085, end: float = 0.012, count: int = 1000) -> Tensor:

@@ -1,17 +1,18 @@
-"""Samplers that remove noise and put some back: DDIM with eta, DDPM, and Euler ancestral.
+"""Samplers that remove noise and put some back: DDIM with eta, DDPM, and the ancestral ones.
 
 With alpha = 1 (eps and v models) the three are one update, for eta = 1; k-diffusion found Euler
 ancestral so. On rectified flow, Euler ancestral divides the step by sigma and the other two by
 sigma / alpha, so there they differ.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from sfumato.diffusion.process import Process
-from sfumato.diffusion.samplers.step import Denoise, Draw, Level, Step, left, levels
+from sfumato.diffusion.samplers.step import Denoise, Draw, Level, Step, left, level, levels
 
 
 @torch.no_grad()
@@ -90,6 +91,81 @@ def euler_ancestral(
             keep = after.alpha / process.alpha(down)
             x = keep * x + (after.sigma**2 - (keep * down) ** 2) ** 0.5 * noise(i + 1).to(x)
         yield Step(i, x, x0)
+
+
+@torch.no_grad()
+def dpm2_ancestral(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    process: Process,
+    noise: Draw,
+    start: Step | None = None,
+) -> Iterator[Step]:
+    """`dpm2` to the level below, then climb back with fresh noise: second order, two calls.
+
+    k-diffusion's `sample_dpm_2_ancestral`; on rectified flow with the level below and the climb of
+    `euler_ancestral`. A step that ends at 0 is an Euler step. Step i reads draw i + 1.
+    """
+    x = x if start is None else start.x
+    for i, now, after in left(levels(sigmas, process), start):
+        x0 = denoise(x, now.sigma)
+        down = after.sigma**2 / now.sigma
+        slope = (x - x0) / now.sigma
+        if after.sigma > 0:
+            middle = (now.sigma * down) ** 0.5
+            half = x + slope * (middle - now.sigma)
+            slope = (half - denoise(half, middle)) / middle
+        x = x + slope * (down - now.sigma)
+        if after.sigma > 0:
+            x = _climbed(x, level(down, process.alpha(down)), after, noise(i + 1))
+        yield Step(i, x, x0)
+
+
+@torch.no_grad()
+def dpmpp_2s_ancestral(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    process: Process,
+    noise: Draw,
+    start: Step | None = None,
+) -> Iterator[Step]:
+    """DPM-Solver++(2S) to the level below, then climb back with fresh noise: second order.
+
+    Lu et al. 2022 (arXiv:2211.01095), algorithm 1 with r = 1/2, as k-diffusion's
+    `sample_dpmpp_2s_ancestral`; on rectified flow as `euler_ancestral`. Two calls per step, one in
+    a step from pure noise (lambda has no middle there) and in one that ends at 0. Step i reads
+    draw i + 1.
+    """
+    x = x if start is None else start.x
+    for i, now, after in left(levels(sigmas, process), start):
+        x0 = denoise(x, now.sigma)
+        if after.sigma == 0:
+            x = x0
+            yield Step(i, x, x0)
+            continue
+        sigma = after.sigma**2 / now.sigma
+        down, estimate = level(sigma, process.alpha(sigma)), x0
+        if now.alpha > 0:
+            sigma = process.sigma_of((now.snr + down.snr) / 2)
+            estimate = denoise(_solved(x, x0, now, level(sigma, process.alpha(sigma))), sigma)
+        x = _climbed(_solved(x, estimate, now, down), down, after, noise(i + 1))
+        yield Step(i, x, x0)
+
+
+def _solved(x: Tensor, estimate: Tensor, now: Level, after: Level) -> Tensor:
+    """DPM-Solver++1 (Lu et al. 2022, eq. 9) from one level to a lower one."""
+    shrink = math.expm1(now.snr - after.snr)
+    return after.sigma / now.sigma * x - after.alpha * shrink * estimate
+
+
+def _climbed(x: Tensor, down: Level, after: Level, noise: Tensor) -> Tensor:
+    """x at the level `down`, taken up to the higher level `after` by fresh noise."""
+    keep = after.alpha / down.alpha
+    return keep * x + (after.sigma**2 - (keep * down.sigma) ** 2) ** 0.5 * noise.to(x)
 
 
 def _split(now: Level, after: Level, eta: float) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """UniPC: a predictor over several past estimates, corrected once the next estimate is known.
 
-Zhao et al. 2023 (arXiv:2302.04867), with x0 predicted and B2(h) = exp(h) - 1.
+Zhao et al. 2023 (arXiv:2302.04867), with x0 predicted and B2(h) = exp(h) - 1 or B1(h) = h.
 lambda = log(alpha / sigma), h its growth over a step; estimates at lambda = -inf (pure noise) lie
 infinitely far away and are left out of the interpolation.
 """
@@ -26,11 +26,13 @@ def unipc(
     noise: Draw,
     start: Step | None = None,
     order: int = 2,
+    bh1: bool = False,
 ) -> Iterator[Step]:
     """UniPC-p, UniP with UniC: one call per step, as the corrector needs none of its own.
 
     order: p, 1 to 3, the number of estimates used; fewer in the first and in the last p - 1 steps,
         which keeps short runs stable (the reference's and diffusers' `lower_order_final`).
+    bh1: take B1(h) = h for B(h). It makes a difference only where a single slope is weighted.
     history: the corrected x that the last prediction began at, and the p - 1 estimates before x0.
     """
     line = levels(sigmas, process)
@@ -43,11 +45,24 @@ def unipc(
         x0 = denoise(x, now.sigma)
         if i > 0:
             used = _order(line, i - 1, order)
-            x = _advance(base, past[:used], line[: i + 1], corrected=x0)
+            x = _advance(base, past[:used], line[: i + 1], bh1, corrected=x0)
         base = x
         past = (x0, *past)[:order]
-        x = _advance(base, past[: _order(line, i, order)], line[: i + 2])
+        x = _advance(base, past[: _order(line, i, order)], line[: i + 2], bh1)
         yield Step(i, x, x0, (base, *past[1:]))
+
+
+def unipc_bh1(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    process: Process,
+    noise: Draw,
+    start: Step | None = None,
+) -> Iterator[Step]:
+    """`unipc` with B1(h) = h and three estimates, as A1111 and ComfyUI's `uni_pc` have it."""
+    return unipc(denoise, x, sigmas, process=process, noise=noise, start=start, order=3, bh1=True)
 
 
 def _order(line: Sequence[Level], i: int, order: int) -> int:
@@ -57,7 +72,11 @@ def _order(line: Sequence[Level], i: int, order: int) -> int:
 
 
 def _advance(
-    base: Tensor, past: Sequence[Tensor], line: Sequence[Level], corrected: Tensor | None = None
+    base: Tensor,
+    past: Sequence[Tensor],
+    line: Sequence[Level],
+    bh1: bool,
+    corrected: Tensor | None = None,
 ) -> Tensor:
     """`base`, at line[-2], taken to line[-1] by the estimates `past` (newest first).
 
@@ -71,8 +90,10 @@ def _advance(
     slopes = [(old - newest) / ratio for old, ratio in zip(past[1:], ratios, strict=True)]
     if corrected is not None:
         ratios, slopes = [*ratios, 1.0], [*slopes, corrected - newest]
+    # Two weights or more have 1 / B(h) in them, so that B cancels; B1 has no limit at pure noise.
+    scale = -h if bh1 and len(slopes) == 1 and math.isfinite(h) else math.expm1(-h)
     for weight, slope in zip(_weights(ratios, h), slopes, strict=True):
-        x = x - after.alpha * math.expm1(-h) * weight * slope
+        x = x - after.alpha * scale * weight * slope
     return x
 
 
