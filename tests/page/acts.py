@@ -18,9 +18,11 @@ def paint(page: Page, prompt: str, *, steps: int = QUICK, count: int = 1) -> Non
         box = page.locator(f"#f-{name}")
         box.fill(str(value))
         box.blur()
-    page.locator("#paint").click()
+    with page.expect_response("**/api/jobs") as answer:
+        page.locator("#paint").click()
+    job = answer.value.json()["job"]["id"]
     if count == 1:
-        expect(finished(page)).to_have_text(prompt, timeout=PATIENCE)
+        expect(page.locator(f'.foot-row[data-picture^="{job}"]')).to_be_visible()
 
 
 def finished(page: Page) -> Locator:
@@ -63,6 +65,5 @@ def drop(page: Page, data: bytes, name: str = "picture.png") -> None:
 
 def stored(page: Page, kind: str) -> dict[str, object]:
     """What the page remembers: its wish, or its habits."""
-    return page.evaluate(
-        "kind => JSON.parse(localStorage.getItem(`sfumato.${kind}`) ?? '{}')", kind
-    )
+    script = "kind => JSON.parse(localStorage.getItem(`sfumato.${kind}`) ?? '{}')"
+    return page.evaluate(script, kind)

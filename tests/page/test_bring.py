@@ -6,6 +6,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.page.acts import QUICK, drop, finished, make, stored
+from tests.page.conftest import Witness
 
 
 def newest(page: Page) -> dict[str, object]:
@@ -18,6 +19,15 @@ def pixels(page: Page, number: int) -> Image.Image:
     """The pixels of a picture, counted from the newest."""
     row = page.request.get("/api/pictures").json()["pictures"][number]
     return Image.open(io.BytesIO(page.request.get(row["urls"]["file"]).body())).convert("RGB")
+
+
+def sent_mask(page: Page) -> Image.Image:
+    """The mask of the page's wish, as the server keeps it."""
+    expect(page.locator(".start-card")).to_contain_text("Repainting a part")
+    mask = stored(page, "wish")["mask"]
+    assert isinstance(mask, dict)
+    data = page.request.get(f"/api/inputs/{mask['sha256']}").body()
+    return Image.open(io.BytesIO(data)).convert("L")
 
 
 def plain() -> bytes:
@@ -44,7 +54,8 @@ def test_a_dropped_picture_tells_its_recipe_and_lends_it(page: Page) -> None:
     expect(page.locator("#f-guidance")).to_have_value("5")
 
 
-def test_a_dropped_picture_without_a_recipe_becomes_a_start(page: Page) -> None:
+def test_a_dropped_picture_without_a_recipe_becomes_a_start(page: Page, witness: Witness) -> None:
+    witness.expected = ("422",)  # the picture holds no recipe, and the browser reports the answer
     drop(page, plain())
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".reading")).not_to_contain_text("Reading")
@@ -81,13 +92,8 @@ def test_a_brushed_part_is_repainted_and_a_stroke_can_be_taken_back(page: Page) 
     expect(redo).to_be_enabled()
     expect(undo).to_be_enabled()
     page.get_by_role("button", name="Use this part").click()
-    expect(page.locator(".start-card")).to_contain_text("Repainting a part")
 
-    mask = stored(page, "wish")["mask"]
-    assert isinstance(mask, dict)
-    drawn = Image.open(
-        io.BytesIO(page.request.get(f"/api/inputs/{mask['sha256']}").body())
-    ).convert("L")
+    drawn = sent_mask(page)
     assert drawn.size == (128, 128)
     left, right = drawn.crop((0, 0, 64, 128)), drawn.crop((72, 0, 128, 128))
     assert left.getextrema() == (0, 255), "the first stroke is in the mask"
@@ -118,10 +124,6 @@ def test_the_brush_works_by_keyboard_with_invert_and_clear(page: Page) -> None:
     page.keyboard.press("Control+z")
     page.get_by_role("button", name="Invert").click()
     use.click()
-    mask = stored(page, "wish")["mask"]
-    assert isinstance(mask, dict)
-    drawn = Image.open(
-        io.BytesIO(page.request.get(f"/api/inputs/{mask['sha256']}").body())
-    ).convert("L")
+    drawn = sent_mask(page)
     assert drawn.getpixel((2, 2)) == 255
     assert drawn.getpixel((66, 64)) == 0

@@ -22,7 +22,7 @@ def test_words_find_pictures(page: Page) -> None:
     expect(page.locator(".wall .tile-face")).to_have_count(1)
     expect(page.locator(".wall .tile-face")).to_have_attribute("aria-label", "a red apple, flat")
     page.locator("#search").fill("zebra")
-    expect(page.locator(".nothing")).to_contain_text("No picture fits")
+    expect(page.locator(".nothing", has_text="No picture fits")).to_be_visible()
 
 
 def test_favourites_and_tags_are_kept_and_narrow_the_gallery(page: Page) -> None:
@@ -54,6 +54,7 @@ def test_two_pictures_are_compared_with_what_differs(page: Page) -> None:
         page.locator(".tile-check").nth(number).click()
     page.locator(".selection").get_by_role("button", name="Compare").click()
     dialog = page.get_by_role("dialog")
+    dialog.locator(".differences").wait_for()
     names = dialog.locator(".differences tbody th").all_text_contents()
     assert {"Seed", "Guidance"} <= set(names)
     assert "Prompt" not in names
@@ -85,7 +86,7 @@ def test_a_deleted_picture_can_be_brought_back_until_the_trash_is_emptied(page: 
     expect(page.locator(".wall .tile-face")).to_have_attribute("aria-label", "a sun, flat")
     page.get_by_role("button", name="Empty the trash").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
-    expect(page.locator(".nothing")).to_have_text("The trash is empty.")
+    expect(page.locator(".nothing", has_text="The trash is empty.")).to_be_visible()
     assert page.request.get("/api/pictures?trash=true").json()["total"] == 0
 
 
@@ -104,9 +105,8 @@ def test_a_recipe_is_used_again_by_a_click(page: Page) -> None:
     expect(page.locator("#tray .tile:not(.job)")).to_have_count(2)
     again = page.request.get("/api/pictures?limit=1").json()["pictures"][0]
     assert again["id"] != first["id"]
-    assert page.request.get(f"/api/pictures/{first['id']}/diff/{again['id']}").json()[
-        "fields"
-    ].keys() <= {"seconds"}
+    said = page.request.get(f"/api/pictures/{first['id']}/diff/{again['id']}").json()
+    assert said["fields"].keys() <= {"seconds"}
 
 
 def test_the_arrows_walk_through_the_gallery(page: Page) -> None:

@@ -50,10 +50,12 @@ async function begin() {
   /** @param {"paint" | "gallery"} where */
   function go(where) {
     if (location.hash !== `#${where}`) location.hash = where;
+    view();
   }
 
   function view() {
     const where = location.hash === "#gallery" ? "gallery" : "paint";
+    if (document.body.dataset.view === where) return;
     document.body.dataset.view = where;
     for (const tab of document.querySelectorAll("[data-tab]")) {
       tab.toggleAttribute("aria-current", tab.getAttribute("data-tab") === where);

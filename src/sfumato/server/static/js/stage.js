@@ -125,7 +125,7 @@ export function makeStage(app) {
       makeScrubber(picture, easel, sketches, (text) => (step.textContent = text)) ?? h("div", { class: "scrubber" }),
       h(
         "div",
-        { class: "foot-row" },
+        { class: "foot-row", data: { picture: picture.id } },
         h(
           "div",
           { class: "foot-words" },
