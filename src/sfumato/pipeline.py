@@ -17,10 +17,13 @@ from sfumato.diffusion.inpaint import Inpaint
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.schedules import sigmas as schedule
+from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
+from sfumato.errors import PromptError
 from sfumato.families.base import Conditioning, Family, Ground
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
+from sfumato.text.prompt import Prompt, parse
 
 __all__ = ["canvas_of", "finish", "generate", "levels"]
 
@@ -43,11 +46,10 @@ def generate(
     if request.wander:
         check_wander(sampler)
 
-    size = (request.width or 0, request.height or 0)
-    positive, negative = model.encode(request.prompt, request.negative, size)
+    heard = _heard(model, request)
     sigmas = levels(model, request)
     wander = None if request.path_seed is None else [request.path_seed]
-    shape = model.latent_shape(*size)
+    shape = model.latent_shape(request.width or 0, request.height or 0)
     stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
     draws = Noise([seed], shape, stream=stream, wander=wander)
 
@@ -57,17 +59,20 @@ def generate(
     first = noise(0)
     ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
     told = model.told_of(ground, shape)
-    if told is not None:
-        positive, negative = replace(positive, concat=told), replace(negative, concat=told)
-    denoise: Denoise = Guided(
-        model.network,
-        model.process,
-        positive,
-        negative,
-        Conditioning.join,
-        guidance,
-        request.rescale,
-    )
+    stages: list[tuple[int, Denoise]] = []
+    for step, pair in heard:
+        positive, negative = (c if told is None else replace(c, concat=told) for c in pair)
+        guided = Guided(
+            model.network,
+            model.process,
+            positive,
+            negative,
+            Conditioning.join,
+            guidance,
+            request.rescale,
+        )
+        stages.append((step, guided))
+    denoise = stages[0][1] if len(stages) == 1 else Switched(sigmas, stages)
     if ground is not None and ground.mask is not None and told is None:
         denoise = Inpaint(denoise, model.process, ground.latent, first, ground.mask)
     clean = torch.zeros_like(first) if ground is None else ground.start
@@ -75,6 +80,42 @@ def generate(
     return samplers.run(
         sampler, denoise, x, sigmas, process=model.process, noise=noise, start=start
     )
+
+
+def _heard(model: Family, request: Request) -> list[tuple[int, tuple[Conditioning, Conditioning]]]:
+    """What the model hears, positive and negative, and from which step of the run on (from 0).
+
+    A prompt may change on the way: `text.prompt`. Its steps are those of the whole schedule, of
+    which a run from a picture makes the last. Raises PromptError for what is not done here.
+    """
+    steps = request.steps
+    assert steps is not None
+    size = (request.width or 0, request.height or 0)
+    if request.weighting == "plain":
+        return [(0, model.encode(request.prompt, request.negative, size, "plain"))]
+    prompt, negative = parse(request.prompt), parse(request.negative)
+    _require_done_here(prompt)
+    _require_done_here(negative)
+    first = steps - request.run_steps + 1
+    texts = [
+        (prompt.at(step, steps)[0][0], negative.at(step, steps)[0][0])
+        for step in range(first, steps + 1)
+    ]
+    read = {pair: model.encode(*pair, size, request.weighting) for pair in dict.fromkeys(texts)}
+    return [(i, read[now]) for i, now in enumerate(texts) if i == 0 or now != texts[i - 1]]
+
+
+def _require_done_here(prompt: Prompt) -> None:
+    if len(prompt.branches) > 1:
+        raise PromptError(
+            "The prompt joins several with AND, which this version does not paint. Write it in "
+            "lower case if the word is meant."
+        )
+    if prompt.networks:
+        raise PromptError(
+            f"The prompt names {prompt.networks[0]}, and this version attaches no such network. "
+            "Leave it out."
+        )
 
 
 def levels(model: Family, request: Request) -> Tensor:

@@ -20,6 +20,8 @@ MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 STREAMS = ("cpu", "nv")
+# By whose rule the brackets of a prompt weigh; plain: they are only letters.
+WEIGHTINGS = ("a1111", "comfy", "plain")
 STRENGTH = 0.75  # of a picture to start from, where nobody says
 MAX_BLUR, MAX_PADDING = 256, 1024
 # How a picture meets another shape, and what lies under a mask before it is painted.
@@ -56,6 +58,8 @@ class Request:
     - `width`, `height`: pixels, multiples of 8, 8 … 8192. `count`: 1 … 1000.
     - `wander`: the starting noise stays with `seed`, the noise of the steps follows `path_seed`.
     - `stream`: where noise comes from; "cpu" is torch's CPU stream, "nv" that of NVIDIA cards.
+    - `weighting`: by whose rule the brackets of a prompt weigh its words: AUTOMATIC1111's, or
+      ComfyUI's; "plain" takes them for letters.
     - `image`: a picture to start from; `strength` says how much of it is made anew, from 0 (none,
       and therefore refused) to 1. Of the steps that share, rounded down, is really made.
     - `fit`: a picture of another shape is cut at two sides ("crop"), drawn out ("stretch"), or gets
@@ -80,6 +84,7 @@ class Request:
     wander: bool = False
     path_seed: int | None = None
     stream: str = "cpu"
+    weighting: str = "a1111"
     model: str | None = None
     image: Source | None = None
     strength: float | None = None
@@ -112,6 +117,7 @@ class Request:
             object.__setattr__(self, "guidance", guidance)
         _flag("wander", self.wander)
         _one_of("stream", self.stream, STREAMS)
+        _one_of("weighting", self.weighting, WEIGHTINGS)
         self._check_start()
         if self.path_seed is not None and not self.wander:
             raise RequestError(

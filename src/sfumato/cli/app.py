@@ -133,6 +133,14 @@ def generate(
         str | None,
         typer.Option(metavar="NAME", help="Where noise comes from: cpu, nv.", rich_help_panel=_HOW),
     ] = None,
+    weighting: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whose rule (brackets:1.2) in a prompt follow: a1111, comfy, plain.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -277,6 +285,7 @@ def generate(
         "wander": wander,
         "path_seed": _whole("path_seed", path_seed),
         "stream": stream,
+        "weighting": weighting,
         "strength": _real("strength", strength),
         "fit": fit,
         "mask_blur": _whole("mask_blur", mask_blur),

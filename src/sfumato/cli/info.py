@@ -51,6 +51,7 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("rescale", _number(request.rescale or None)),
         ("size", size),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA"}[request.stream]),
+        ("brackets", None if request.weighting == "a1111" else request.weighting),
         ("model", request.model),
         ("start", _told(request.image)),
         ("strength", _number(request.strength)),

@@ -83,11 +83,12 @@ class Family(ABC):
 
     @abstractmethod
     def encode(
-        self, prompt: str, negative: str, size: tuple[int, int]
+        self, prompt: str, negative: str, size: tuple[int, int], weighting: str = "a1111"
     ) -> tuple[Conditioning, Conditioning]:
         """Both prompts as conditionings of batch 1 and of equal length.
 
-        ``size`` is width and height in pixels of what is painted, of which some families are told.
+        ``size`` is width and height in pixels of what is painted, of which some families are told;
+        ``weighting`` is one of `request.WEIGHTINGS`.
         Raises PromptError where a prompt cannot be read whole.
         """
 

@@ -4,13 +4,16 @@ import unicodedata
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from sfumato.errors import PromptError
 from sfumato.families.base import Conditioning, Family
+from sfumato.families.emphasis import emphasised, read_weights
 from sfumato.nn.bert import TextTower
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec
+from sfumato.text.prompt import Fragment
 from sfumato.text.wordpiece import WordPieceTokenizer
 
 __all__ = ["Mini"]
@@ -28,13 +31,16 @@ class Mini(Family):
         self.tokenizer = WordPieceTokenizer(vocabulary, spec.text.length)
 
     def encode(
-        self, prompt: str, negative: str, size: tuple[int, int]
+        self, prompt: str, negative: str, size: tuple[int, int], weighting: str = "a1111"
     ) -> tuple[Conditioning, Conditioning]:
         """Both prompts, each read at once.
 
         Raises PromptError for one that is too long, or holds a word of which no piece is known.
         """
-        return self._read(prompt, "prompt"), self._read(negative, "negative prompt")
+        return (
+            self._read(prompt, "prompt", weighting),
+            self._read(negative, "negative prompt", weighting),
+        )
 
     def _require_known(self, prompt: str, what: str) -> None:
         # Marks alone change little ("a fox — at dusk…"); a word that is not read changes the wish.
@@ -46,12 +52,26 @@ class Mini(Family):
             )
 
     @torch.no_grad()
-    def _read(self, prompt: str, what: str) -> Conditioning:
-        self._require_known(prompt, what)
-        ids = torch.tensor([self.tokenizer.encode(prompt, what)], device=self.device)
-        mask = ids != self.tokenizer.pad  # (1, L)
-        context, pooled = self.text(ids, mask)
+    def _read(self, prompt: str, what: str, weighting: str) -> Conditioning:
+        """The prompt's states, weighed. The model reads one chunk, so that BREAK is a comma."""
+        groups = [list(group) for group in read_weights(prompt, weighting)]
+        pieces = [piece for group in groups for piece in (Fragment(", "), *group)][1:]
+        text = "".join(piece.text for piece in pieces)
+        self._require_known(text, what)
+        states, mask, pooled = self._states(text, what)
+        each = [piece.weight for piece in pieces for _ in piece.text]  # of every character
+        starts = self.tokenizer.read(text).starts
+        rest = [1.0] * (self.tokenizer.length - 1 - len(starts))
+        weights = (1.0, *(each[start] for start in starts), *rest)
+        context = emphasised(states, [weights], weighting, lambda: self._states("", what)[0][0])
         return Conditioning(context, mask[:, None, None], pooled)
+
+    def _states(self, text: str, what: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Token states (1, L, D), which of them are real (1, L), and the pooled vector (1, D)."""
+        ids = torch.tensor([self.tokenizer.encode(text, what)], device=self.device)
+        mask = ids != self.tokenizer.pad
+        context, pooled = self.text(ids, mask)
+        return context, mask, pooled
 
 
 def _is_mark(word: str) -> bool:

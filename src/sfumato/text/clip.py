@@ -6,11 +6,14 @@ Radford et al. 2021 (CLIP); numbers equal those of Hugging Face's `CLIPTokenizer
 """
 
 import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
+from sfumato.text.prompt import Fragment
 from sfumato.text.tokens import Tokens, require_text
 
 BEGIN, END = 49406, 49407
@@ -22,6 +25,14 @@ WORDS = (
 # How far back from a full chunk a comma may lie for the break to move there: the number that
 # web-ui's users know.
 COMMA_REACH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What the encoder reads at once: token numbers, framed and padded, and each one's weight."""
+
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
 
 
 class ClipTokenizer:
@@ -61,6 +72,28 @@ class ClipTokenizer:
         return tuple(
             self._frame(piece, length) for piece in _pieces(self.read(prompt).ids, length - 2)
         )
+
+    def weighted(self, groups: Sequence[Sequence[Fragment]], length: int = 77) -> tuple[Chunk, ...]:
+        """Fragments of text as chunks of `length` numbers; each group begins a new one.
+
+        Fragments are read one by one, so that a weight never tears a token; marks and padding
+        weigh 1.
+        """
+        chunks: list[Chunk] = []
+        for group in groups:
+            ids: list[int] = []
+            weights: list[float] = []
+            for fragment in group:
+                read = self.read(fragment.text).ids
+                ids += read
+                weights += [fragment.weight] * len(read)
+            start = 0
+            for piece in _pieces(tuple(ids), length - 2):
+                stop = start + len(piece)
+                rest = [1.0] * (length - 1 - len(piece))
+                chunks.append(Chunk(self._frame(piece, length), (1.0, *weights[start:stop], *rest)))
+                start = stop
+        return tuple(chunks)
 
     def _frame(self, ids: tuple[int, ...], length: int) -> tuple[int, ...]:
         return (BEGIN, *ids, END, *[self.pad] * (length - 2 - len(ids)))
