@@ -233,6 +233,14 @@ def test_the_recipe_holds_references_that_lead_to_the_same_picture(engine: Engin
     assert same(picture(engine, replace(kept, image=PHOTO, mask=MASK)), made.image)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_start_in_lower_precision_gives_nearly_the_same_picture(
+    engine: Engine, precision: str
+) -> None:
+    wish = replace(WITHIN, mask_fill="blur", mask_padding=8)
+    assert distance(picture(Engine("cpu", precision), wish), picture(engine, wish)) < 4
+
+
 def test_a_mask_without_white_is_refused_before_any_step(engine: Engine) -> None:
     with pytest.raises(RequestError, match="Nothing in the mask is white"):
         engine.submit(replace(WITHIN, mask=Source.mask(Image.new("L", SIZE))))
