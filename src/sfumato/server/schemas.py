@@ -10,13 +10,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sfumato.request import (
+    FILLS,
+    FITS,
+    MAX_BLUR,
     MAX_COUNT,
     MAX_GUIDANCE,
+    MAX_PADDING,
     MAX_SEED,
     MAX_SIZE,
     MAX_STEPS,
     MIN_SIZE,
     SIZE_STEP,
+    STREAMS,
 )
 from sfumato.server.admission import MAX_PRIORITY
 from sfumato.server.library.search import MOST
@@ -119,7 +124,12 @@ class RequestWanted(Given):
     stream: str = Field(
         "cpu",
         description="Where noise comes from: torch's CPU stream, or NVIDIA's (A1111's default).",
-        json_schema_extra={"enum": ["cpu", "nv"]},
+        json_schema_extra={"enum": [*STREAMS]},
+    )
+    weighting: str = Field(
+        "a1111",
+        description="By whose rule the brackets of a prompt weigh its words; plain: by none.",
+        json_schema_extra={"enum": ["a1111", "comfy", "plain"]},
     )
     model: str | None = Field(
         None, description="A name of GET /api/models; else the server's own.", examples=["mini"]
@@ -127,26 +137,30 @@ class RequestWanted(Given):
     image: Digest | InputReference | None = Field(
         None, description="The picture to start from: the sha256 that POST /api/inputs answered."
     )
-    strength: _Part | None = Field(
+    strength: (
+        Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 1})] | None
+    ) = Field(
         None, description="How much of that picture is made anew; 1 is all of it.", examples=[0.75]
     )
     fit: str = Field(
         "crop",
         description="How that picture meets another shape.",
-        json_schema_extra={"enum": ["crop", "stretch", "pad"]},
+        json_schema_extra={"enum": [*FITS]},
     )
     mask: Digest | InputReference | None = Field(
         None, description="Where to repaint (white): the sha256 that POST /api/inputs answered."
     )
-    mask_blur: Annotated[int, Field(json_schema_extra={"minimum": 0})] = Field(
+    mask_blur: Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MAX_BLUR})] = Field(
         4, description="Softens the mask's edge; in pixels."
     )
     mask_fill: str = Field(
         "original",
         description="What the masked area starts from.",
-        json_schema_extra={"enum": ["original", "blur", "noise", "nothing"]},
+        json_schema_extra={"enum": [*FILLS]},
     )
-    mask_padding: Annotated[int, Field(json_schema_extra={"minimum": 0})] | None = Field(
+    mask_padding: (
+        Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MAX_PADDING})] | None
+    ) = Field(
         None, description="Paint the masked area alone, enlarged, with so many pixels around it."
     )
     mask_invert: bool = Field(False, description="Repaint where the mask is black.")
@@ -177,6 +191,7 @@ class RequestTold(Told):
     wander: bool
     path_seed: str | None = Field(pattern=DIGITS)
     stream: str
+    weighting: str = "a1111"
     model: str | None
     image: InputTold | None
     strength: float | None
@@ -513,7 +528,7 @@ class Trouble(Told):
     field: str | None = Field(description="The field at fault, if it was one.")
 
 
-class Failure(Told):
+class NativeError(Told):
     """Every answer from 400 on."""
 
     error: Trouble

@@ -19,8 +19,8 @@ from sfumato.server.errors import DatabaseError, NotFound, QueueFull
 from sfumato.server.schemas import (
     DIGITS,
     SHA256,
-    Failure,
     JobWanted,
+    NativeError,
     PictureQuery,
     RequestWanted,
     Trouble,
@@ -85,7 +85,7 @@ def error(
     status: int, message: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer of this API for what went wrong. ``headers`` go with it (Allow, Retry-After)."""
-    told = Failure(error=Trouble(message=_writable(message), field=field))
+    told = NativeError(error=Trouble(message=_writable(message), field=field))
     return JSONResponse(told.model_dump(), status, dict(headers or {}))
 
 
@@ -101,7 +101,7 @@ def refusal(problem: SfumatoError) -> Response:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How the OpenAPI document tells of answers with these statuses."""
-    return {status: {"model": Failure, "description": _TOLD[status]} for status in statuses}
+    return {status: {"model": NativeError, "description": _TOLD[status]} for status in statuses}
 
 
 class Route(APIRoute):
