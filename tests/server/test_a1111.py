@@ -7,21 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import webuiapi
+from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
+from sfumato.diffusion.table import SAMPLER_ROWS
 from sfumato.errors import SfumatoError
 from sfumato.recipe import Recipe
 from sfumato.request import Request
+from sfumato.server import a1111 as dialect
 from sfumato.server.library import Search
+from sfumato.server.services import Services
 from sfumato.server.settings import Settings
-from tests.server.conftest import LiveServer
+from tests.server.conftest import LiveServer, serving
 from tests.server.fake import PATIENCE, FakePainter
+from tests.server.line import dialled
 
 SMALL: dict[str, Any] = {"width": 32, "height": 24, "steps": 5, "prompt": "a fox"}
 
@@ -245,6 +251,50 @@ class TestWatching:
         fake_painter.release()
         assert call.result(PATIENCE).status_code == 200
 
+    def test_a_picture_whose_size_is_the_models_own_is_shown_too(
+        self, live_server: LiveServer, fake_painter: FakePainter, aside: ThreadPoolExecutor
+    ) -> None:
+        url = f"{live_server.url}/sdapi/v1"
+        fake_painter.hold(3)
+        call = aside.submit(requests.post, f"{url}/txt2img", json={"prompt": "a fox"})
+        fake_painter.held()
+
+        def seen() -> str | None:
+            return requests.get(f"{url}/progress").json()["current_image"]
+
+        until(lambda: seen() is not None)
+        image = Image.open(io.BytesIO(base64.b64decode(seen() or "")))
+        assert image.size == (32, 24)
+        fake_painter.release()
+        assert call.result(PATIENCE).status_code == 200
+
+    def test_between_two_pictures_it_does_not_run_ahead(
+        self, api: webuiapi.WebUIApi, fake_painter: FakePainter, aside: ThreadPoolExecutor
+    ) -> None:
+        call = held_in_second(api, fake_painter, aside)
+        assert api.get_progress()["progress"] == pytest.approx(1 / 3)
+        assert api.get_progress()["state"]["job_no"] == 1
+        fake_painter.release()
+        call.result(PATIENCE)
+
+    def test_a_job_that_waits_for_another_is_told_as_waiting(
+        self,
+        api: webuiapi.WebUIApi,
+        live_server: LiveServer,
+        fake_painter: FakePainter,
+        aside: ThreadPoolExecutor,
+    ) -> None:
+        fake_painter.hold(2)
+        live_server.services.jobs.submit(Request("a bear", steps=5), client="native")
+        fake_painter.held()
+        call = aside.submit(api.txt2img, **SMALL)
+        until(lambda: api.get_progress()["state"]["job_count"] == 1)
+        waiting = api.get_progress()
+        assert (waiting["progress"], waiting["textinfo"]) == (0, "Waiting...")
+        api.interrupt()
+        assert call.result(PATIENCE).images == []
+        fake_painter.release()
+
     def test_jobs_of_other_dialects_are_not_told(
         self, api: webuiapi.WebUIApi, live_server: LiveServer, fake_painter: FakePainter
     ) -> None:
@@ -383,7 +433,8 @@ class TestLists:
             api.txt2img(**few, sampler_name=name)
         for name in api.util_get_scheduler_names():
             api.txt2img(**few, scheduler=name)
-        assert len({request.sampler for request in fake_painter.submitted}) == 11
+        asked = {request.sampler for request in fake_painter.submitted}
+        assert asked == {row.name for row in SAMPLER_ROWS}
 
     def test_the_client_sees_no_extension_and_sends_none(self, api: webuiapi.WebUIApi) -> None:
         seen = (api.has_controlnet, api.has_adetailer, api.has_animatediff)
@@ -521,6 +572,22 @@ class TestErrors:
         answer = client.post("/sdapi/v1/txt2img", json=SMALL)
         assert (answer.status_code, answer.json()["detail"]) == (422, "take a smaller size")
 
+    def test_a_field_that_nobody_knows_is_refused(self, client: TestClient) -> None:
+        picture = webuiapi.b64_img(Image.new("RGB", (8, 8)))
+        sent = {"image": picture, "upscaler_1": "Nearest", "sharpen": 3}
+        answer = client.post("/sdapi/v1/extra-single-image", json=sent)
+        assert (answer.status_code, "sharpen" in answer.text) == (422, True)
+        assert client.post("/sdapi/v1/extra-single-image", json={}).status_code == 404
+        many = {"imageList": [{"data": picture, "name": "a"}] * 17}
+        answer = client.post("/sdapi/v1/extra-batch-images", json=many)
+        assert (answer.status_code, "imageList" in answer.text) == (422, True)
+
+    def test_a_body_that_is_no_json_is_told_so(self, client: TestClient) -> None:
+        head = {"content-type": "application/json"}
+        answer = client.post("/sdapi/v1/txt2img", content=b"{", headers=head)
+        assert answer.status_code == 422
+        assert answer.json()["detail"]
+
     def test_controlnet_of_old_is_not_there(self, api: webuiapi.WebUIApi) -> None:
         unit = webuiapi.ControlNetUnit(image=Image.new("RGB", (8, 8)))
         with pytest.raises(RuntimeError) as caught:
@@ -528,6 +595,68 @@ class TestErrors:
         assert caught.value.args[0] in (404, 405)
         with pytest.raises(RuntimeError, match="ControlNet"):
             api.txt2img(**SMALL, controlnet_units=[unit], alwayson_scripts={})
+
+
+class TestTwoModels:
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "other.safetensors").write_bytes(b"not a model, which nobody opens")
+        return replace(settings, models=(tmp_path / "models",))
+
+    def used(self, painter: FakePainter) -> str:
+        return Path(painter.submitted[-1].model or "").name
+
+    def test_the_one_that_is_chosen_makes_the_pictures(
+        self, api: webuiapi.WebUIApi, fake_painter: FakePainter
+    ) -> None:
+        assert len(api.get_sd_models()) == 2
+        api.txt2img(**SMALL)
+        assert self.used(fake_painter) == "mini"
+        options = api.get_options()
+        api.set_options({**options, "sd_model_checkpoint": "other.safetensors"})
+        assert api.get_options()["sd_model_checkpoint"].startswith("other.safetensors")
+        result = api.txt2img(**SMALL)
+        assert self.used(fake_painter) == "other.safetensors"
+        assert told(result)["sd_model_name"] == "other"
+
+    def test_one_request_may_choose_for_itself_or_for_all_that_follow(
+        self, api: webuiapi.WebUIApi, fake_painter: FakePainter
+    ) -> None:
+        chosen = {"sd_model_checkpoint": "other"}
+        api.txt2img(**SMALL, override_settings=chosen)
+        assert self.used(fake_painter) == "other.safetensors"
+        api.txt2img(**SMALL)
+        assert self.used(fake_painter) == "mini"
+        api.txt2img(**SMALL, override_settings=chosen, override_settings_restore_afterwards=False)
+        api.txt2img(**SMALL)
+        assert self.used(fake_painter) == "other.safetensors"
+
+    def test_a_model_that_came_later_is_found_after_a_refresh(
+        self, api: webuiapi.WebUIApi, tmp_path: Path
+    ) -> None:
+        assert len(api.get_sd_models()) == 2
+        (tmp_path / "models" / "third.safetensors").write_bytes(b"nor is this one")
+        assert len(api.get_sd_models()) == 2
+        api.refresh_checkpoints()
+        assert len(api.get_sd_models()) == 3
+        assert str(tmp_path) not in str(api.get_sd_models())
+
+
+def test_a_client_that_hangs_up_takes_its_job_along(
+    services: Services, fake_painter: FakePainter, loopback: None
+) -> None:
+    app = FastAPI()
+    app.include_router(dialect.router(services, grace=0.0))
+    fake_painter.hold(2)
+    with serving(app, services) as live:
+        line = dialled(live, "/sdapi/v1/txt2img", SMALL)
+        fake_painter.held()
+        line.close()
+        (job,) = services.jobs.list()
+        until(lambda: services.jobs.cancelling(job.id))
+        fake_painter.release()
+        until(lambda: services.jobs.get(job.id).state == "cancelled")
 
 
 class TestAFullQueue:

@@ -179,6 +179,14 @@ def test_two_different_blurs_are_refused(chosen: Chosen) -> None:
     assert image(chosen, mask=picture(), mask_blur_x=5, mask_blur_y=5).mask_blur == 5
 
 
+@pytest.mark.parametrize("script", [{"args": [True, {}]}, [1], "yes", {"args": {"x": 1}}])
+def test_a_script_that_is_on_is_refused_however_it_is_written(
+    chosen: Chosen, script: object
+) -> None:
+    with pytest.raises(RefusedError, match="alwayson_scripts"):
+        text(chosen, alwayson_scripts={"a script": script})
+
+
 def test_a_misspelt_field_is_told_its_name(chosen: Chosen) -> None:
     with pytest.raises(RefusedError, match=r"negative_promt.*Did you mean negative_prompt"):
         text(chosen, negative_promt="a dog")
@@ -193,6 +201,7 @@ def test_a_misspelt_field_is_told_its_name(chosen: Chosen) -> None:
         {"alwayson_scripts": {"ADetailer": {"args": [False]}, "ControlNet": {"args": []}}},
         {"alwayson_scripts": {"ControlNet": {"args": [{"enabled": False, "model": "x"}]}}},
         {"seed_resize_from_h": -1, "seed_resize_from_w": 0, "clip_skip": 1, "s_noise": 1},
+        {"alwayson_scripts": {"a script": None, "another": [], "a third": {"args": ["", None]}}},
         {"eta": 1.0, "s_tmax": 0, "s_tmin": 0},
         {"a_field_of_tomorrow": None, "another": [], "a_third": False},
         {"do_not_save_grid": True, "save_images": True, "override_settings": {}},

@@ -1,12 +1,14 @@
 """The real `openai` client against a server of ours that paints with a fake."""
 
+import asyncio
 import base64
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,10 +25,12 @@ from sfumato.recipe import Recipe
 from sfumato.request import Request
 from sfumato.server import openai as dialect
 from sfumato.server.library import Search
+from sfumato.server.openai.routes import with_pings
 from sfumato.server.services import Services
 from sfumato.server.settings import Settings
 from tests.server.conftest import LiveServer, serving
 from tests.server.fake import PATIENCE, FakePainter
+from tests.server.line import dialled
 
 SMALL: dict[str, Any] = {"prompt": "a fox", "size": "32x24", "extra_body": {"steps": 5}}
 
@@ -255,6 +259,17 @@ class TestEdits:
         assert (first.prompt, first.strength) == ("", 0.6)
         assert (first.width, first.height) == (128, 128)
 
+    def test_a_variation_has_no_mask(self, client: TestClient) -> None:
+        start = png(Image.new("RGBA", (32, 24)))
+        files = {"image": ("a.png", start), "mask": ("m.png", start)}
+        answer = client.post("/v1/images/variations", files=files)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "mask")
+
+    def test_a_field_that_comes_twice_is_refused(self, client: TestClient) -> None:
+        files = {"image": ("a.png", png(Image.new("RGB", (32, 24))))}
+        answer = client.post("/v1/images/edits", files=files, data={"prompt": ["a", "b"]})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+
     def test_many_things_that_cannot_be_are_refused_by_name(self, ai: openai.OpenAI) -> None:
         start = png(Image.new("RGB", (32, 24), "red"))
         clear = png(Image.new("RGBA", (32, 24)))
@@ -348,6 +363,48 @@ class TestModels:
         assert caught.value.param == "model"
 
 
+class TestTwoModels:
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "other.safetensors").write_bytes(b"not a model, which nobody opens")
+        return replace(settings, models=(tmp_path / "models",))
+
+    def test_a_file_is_a_model_as_old_as_it_is(self, ai: openai.OpenAI, tmp_path: Path) -> None:
+        path = tmp_path / "models" / "other.safetensors"
+        mini, other = ai.models.list().data
+        assert (mini.id, other.id) == ("mini", "other.safetensors")
+        assert other.created == int(path.stat().st_mtime)
+        path.unlink()  # between two looks into the folder
+        assert ai.models.retrieve("other").created == 0
+
+    def test_what_is_not_known_of_a_model_is_left_to_it_or_refused(
+        self, ai: openai.OpenAI, fake_painter: FakePainter
+    ) -> None:
+        start = png(Image.new("RGB", (64, 32), "red"))
+        ai.images.edit(image=start, prompt="a fox", model="other")
+        (request,) = fake_painter.submitted
+        assert Path(request.model or "").name == "other.safetensors"
+        assert (request.width, request.height) == (None, None)
+        with pytest.raises(openai.BadRequestError, match="steps") as caught:
+            ai.images.generate(prompt="a fox", model="other", quality="low")
+        assert caught.value.param == "quality"
+
+
+def test_a_silent_stream_says_that_it_is_alive() -> None:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"one"
+        await asyncio.sleep(0.2)
+        yield b"two"
+
+    async def read() -> list[bytes]:
+        return [part async for part in with_pings(parts(), beat=0.01)]
+
+    got = asyncio.run(read())
+    assert (got[0], got[-1]) == (b"one", b"two")
+    assert set(got[1:-1]) == {b": still here\n\n"}
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"n": 11}, "n"),
     ({"n": 0}, "n"),
@@ -427,6 +484,26 @@ class TestErrors:
         with pytest.raises(openai.NotFoundError):
             ai.chat.completions.create(model="mini", messages=[])
 
+    def test_a_server_that_stops_is_asked_again_later(
+        self,
+        ai: openai.OpenAI,
+        live_server: LiveServer,
+        fake_painter: FakePainter,
+        aside: ThreadPoolExecutor,
+    ) -> None:
+        fake_painter.hold(2)
+        call = aside.submit(ai.images.generate, **SMALL)
+        fake_painter.held()
+        hub = live_server.services.hub
+        (job,) = live_server.services.jobs.list()
+        until(lambda: hub.followers(job.id) == 1)
+        hub.close()
+        error = call.exception(PATIENCE)
+        assert isinstance(error, openai.InternalServerError)
+        assert (error.status_code, error.code) == (503, "stopping")
+        assert "x-should-retry" not in error.response.headers
+        fake_painter.release()
+
 
 class TestAFullQueue:
     @pytest.fixture
@@ -481,17 +558,18 @@ class TestComingBack:
         self, live_server: LiveServer, fake_painter: FakePainter
     ) -> None:
         fake_painter.hold(2)
-        with client_of(live_server, timeout=0.3) as ai, pytest.raises(openai.APITimeoutError):
-            ai.images.generate(**SMALL)
+        line = dialled(live_server, "/v1/images/generations", {"prompt": "a fox"})
         jobs = live_server.services.jobs
         fake_painter.held()
+        line.close()
         (job,) = jobs.list()
+        until(lambda: live_server.services.hub.followers(job.id) == 0)
         fake_painter.release()
         until(lambda: jobs.get(job.id).state == "done")
         with client_of(live_server) as ai:
-            assert len(ai.images.generate(**SMALL).data or []) == 1
+            assert len(ai.images.generate(prompt="a fox").data or []) == 1
             assert len(jobs.list()) == 1
-            assert len(ai.images.generate(**SMALL).data or []) == 1
+            assert len(ai.images.generate(prompt="a fox").data or []) == 1
             assert len(jobs.list()) == 2  # the answer was had; this is a new wish
 
     def test_an_idempotency_key_is_one_picture(
@@ -519,10 +597,10 @@ class TestHangingUp:
         self, hasty: LiveServer, fake_painter: FakePainter
     ) -> None:
         fake_painter.hold(2)
-        with client_of(hasty, timeout=0.3) as ai, pytest.raises(openai.APITimeoutError):
-            ai.images.generate(**SMALL)
+        line = dialled(hasty, "/v1/images/generations", {"prompt": "a fox"})
         jobs = hasty.services.jobs
         fake_painter.held()
+        line.close()
         (job,) = jobs.list()
         until(lambda: jobs.cancelling(job.id))
         fake_painter.release()
@@ -547,13 +625,13 @@ class TestHangingUp:
     ) -> None:
         fake_painter.hold(2)
         jobs = hasty.services.jobs
-        sent = {**SMALL, "extra_body": {"steps": 5, "seed": 7}}
-        request = Request("a fox", width=32, height=24, steps=5, seed=7, model="mini")
+        request = Request("a fox", seed=7, model="mini")
         job, _ = jobs.submit(request, client="native")
         fake_painter.held()
-        with client_of(hasty, timeout=0.3) as ai, pytest.raises(openai.APITimeoutError):
-            ai.images.generate(**sent)
-        until(lambda: jobs.get(job.id).parties == 1)  # it was two, and one has left
+        line = dialled(hasty, "/v1/images/generations", {"prompt": "a fox", "seed": 7})
+        until(lambda: jobs.get(job.id).parties == 2)
+        line.close()
+        until(lambda: jobs.get(job.id).parties == 1)
         fake_painter.release()
         until(lambda: jobs.get(job.id).state == "done")
         assert len(jobs.list()) == 1

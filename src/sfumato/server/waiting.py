@@ -69,7 +69,7 @@ class Wish:
 class Visit:
     """One client that waits for one job; ``joined``: the job was there before it came.
 
-    Set ``served`` when the client has its answer; without that it counts as one that hung up.
+    ``served`` once the client has its answer; without that it counts as one that hung up.
     """
 
     def __init__(self, job: Job, joined: bool) -> None:
@@ -116,13 +116,19 @@ class Counter:
         gone = asyncio.ensure_future(_gone(http))
         try:
             await asyncio.wait({end, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not end.done():
+            if gone.done():
                 raise HungUpError("the client went away")
             return end.result()
         finally:
             for task in (end, gone):
                 task.cancel()
             await asyncio.gather(end, gone, return_exceptions=True)
+
+    async def serve(self, visit: Visit, http: HttpRequest) -> None:
+        """The answer goes out now. Raises HungUpError when nobody is there to have it."""
+        if await http.is_disconnected():
+            raise HungUpError("the client went away")
+        visit.served = True
 
     async def events(self, id: str) -> AsyncGenerator[Event]:
         """What happens to a job until it has ended; StoppingError when the server stops first."""

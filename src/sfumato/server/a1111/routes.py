@@ -58,11 +58,11 @@ class Desk:
             finally:
                 with self._lock:
                     self._tasks.pop(visit.job.id, None)
-            visit.served = True
+            entries = await self.counter.entries(job)
+            reply = await asyncio.to_thread(made, sent, job, entries)
+            await self.counter.serve(visit, http)
         if job.state == "failed":
             raise RefusedError(job.error, 500 if faulty(job) else 422)
-        entries = await self.counter.entries(job)
-        reply = await asyncio.to_thread(made, sent, job, entries)
         if sent.do_not_save_samples and not visit.joined and job.parties <= 1:
             for entry in entries:
                 await asyncio.to_thread(self.library.trash, entry.id)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sfumato.server.services import Services
     from sfumato.server.shelf import Row
 
-__all__ = ["router"]
+__all__ = ["router", "with_pings"]
 
 CLIENT = "openai"
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
@@ -88,7 +88,7 @@ class Desk:
             entries = await self.counter.entries(job)
             url = str(call.http.base_url)
             reply = await asyncio.to_thread(answer, call.wish, entries, url)
-            visit.served = True
+            await self.counter.serve(visit, call.http)
         return JSONResponse(reply)
 
     async def _stream(
@@ -97,7 +97,7 @@ class Desk:
         async with stack:
             try:
                 async with aclosing(self._pictures(call, visit)) as parts:
-                    async for part in _with_pings(parts):
+                    async for part in with_pings(parts):
                         yield part
             except SfumatoError as problem:
                 body = described(problem).body
@@ -220,12 +220,12 @@ def _checked(job: Job) -> Job:
     return job
 
 
-async def _with_pings(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def with_pings(parts: AsyncIterator[bytes], beat: float = BEAT) -> AsyncGenerator[bytes]:
     """The same parts, with a comment now and then: a silent line is cut by what lies between."""
     coming = asyncio.ensure_future(anext(parts))
     try:
         while True:
-            done, _ = await asyncio.wait({coming}, timeout=BEAT)
+            done, _ = await asyncio.wait({coming}, timeout=beat)
             if not done:
                 yield comment("still here")
                 continue
