@@ -185,6 +185,7 @@ def test_only_the_masks_surroundings_are_painted_and_set_back_into_the_whole():
     [
         ((0, 0, 9, 9), (0, 0, 20, 20)),  # the padding ends at the picture's edge
         ((380, 280, 399, 299), (370, 270, 400, 300)),
+        ((200, 100, 209, 199), (145, 90, 265, 210)),  # higher than wide
         ((0, 100, 399, 109), (0, -50, 400, 350)),  # wider than the picture is high
     ],
 )
