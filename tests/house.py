@@ -15,7 +15,15 @@ TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "m
 TENSOR_DRAWS = {"normal_", "uniform_", "bernoulli_", "random_", "exponential_", "multinomial"}
 TORCH_NEVER = {"manual_seed", "seed", "rand_like", "randn_like", "randint_like", "set_rng_state"}
 OWN_STREAMS = {"Random", "SystemRandom", "default_rng", "Generator", "PCG64", "Philox"}
-NETWORK = {"socket", "ssl", "http", "urllib.request", "urllib3", "requests", "httpx", "httpx2"}
+NETWORK = {
+    *("socket", "ssl", "http", "urllib.request", "urllib3", "requests", "httpx", "httpx2"),
+    *("aiohttp", "ftplib", "smtplib", "websockets", "xmlrpc", "socketserver"),
+}
+# How a program calls another, whatever it had to import for it: asyncio has all but the first two.
+CONNECTING = {
+    *("urlopen", "connect_ex", "open_connection", "open_unix_connection", "create_connection"),
+    *("create_unix_connection", "create_datagram_endpoint", "sock_connect", "getaddrinfo"),
+}
 PICKLES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 
 Rule = Callable[[ast.Module], Iterator[str]]
@@ -192,6 +200,14 @@ def reaches_the_network(tree: ast.Module) -> Iterator[str]:
     for node, name in _imports(tree):
         if _within(name, NETWORK):
             yield _at(node, f"imports {name}")
+
+
+def calls_somebody(tree: ast.Module) -> Iterator[str]:
+    """A server is called, and calls nobody: that it listens with a socket is no reason to."""
+    for call, name in _calls(tree):
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else name
+        if method in CONNECTING:
+            yield _at(call, f"{name or method}() connects to somebody")
 
 
 def runs_foreign_code(tree: ast.Module) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -30,7 +31,6 @@ MakePainter = Callable[[str, str, str], Painter]
 
 PORT = 7860
 PORTS = 10  # that are tried, from PORT on, when none was asked for
-BACKLOG = 256
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,13 @@ def _serve(
         return painter
 
     def on_ready() -> None:
-        say(f"sfumato is at {_address(settings)}   (Ctrl-C ends it)")
+        address = _address(settings)
+        say(f"sfumato is at {address}   (Ctrl-C ends it)")
         sys.stdout.flush()  # somebody may be waiting for this line at the other end of a pipe
         ready.set()
         if order.browse:
-            webbrowser.open(_address(settings))
+            # In a thread of its own: a browser in the terminal would hold the server up.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     _log_to_stderr()
     services = build(settings, make)
@@ -165,14 +167,14 @@ def _listening(order: Order) -> Generator[socket.socket]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    from sfumato.server.listen import BACKLOG
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     dual = host == "::" and socket.has_dualstack_ipv6()
     return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
 
 
 def _taken(error: OSError) -> bool:
-    import errno
-
     return error.errno == errno.EADDRINUSE
 
 
@@ -188,7 +190,7 @@ def _address(settings: Settings) -> str:
     """Where a browser on this machine finds it."""
     host = settings.host
     if host in ("0.0.0.0", "::"):
-        host = socket.gethostname() if settings.hosts else "127.0.0.1"
+        host = settings.hosts[0] if settings.hosts else "127.0.0.1"
     if is_address(host) and ":" in host:
         host = f"[{host}]"
     return f"http://{host}:{settings.port}"

@@ -12,12 +12,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from sfumato.server.settings import Limits, Settings
 
 if TYPE_CHECKING:
-    import socket
-
     from starlette.types import ASGIApp
     from uvicorn.server import ServerState
 
-__all__ = ["Server"]
+__all__ = ["BACKLOG", "Patient", "Server"]
 
 BACKLOG = 256  # connections that the system holds until they are taken
 KEEP_ALIVE = 5  # seconds that a connection may rest between two requests
@@ -48,13 +46,13 @@ class Server(uvicorn.Server):
         """The port it listens on, which the system chose if the settings say 0."""
         return int(self.servers[0].sockets[0].getsockname()[1])
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[Any] | None = None) -> None:
         """As uvicorn does it; then say so."""
         await super().startup(sockets)
         if not self.should_exit:
             self.on_ready()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """As uvicorn does it, and what else has to stop meanwhile."""
         stopping = asyncio.create_task(asyncio.to_thread(self.on_stop))
         await super().shutdown(sockets)
