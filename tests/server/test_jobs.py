@@ -131,8 +131,7 @@ def test_when_to_come_again_is_what_a_job_took_of_late(shop: Shop) -> None:
     for seed, seconds in ((0, 30.0), (1, 50.0)):
         job = shop.submit(replace(FOX, seed=seed))
         shop.jobs.claim()
-        shop.jobs.painted(job.id, 0, seconds)
-        shop.jobs.ended(job.id, "done")
+        shop.jobs.painted(job.id, 0, seconds, last=True)
     for seed in range(2, 5):
         shop.submit(replace(FOX, seed=seed))
     with pytest.raises(QueueFull) as told:
@@ -375,7 +374,7 @@ def test_the_step_is_seen_while_a_job_runs(shop: Shop) -> None:
     seen = shop.jobs.get(job.id)
     assert (seen.state, seen.picture, seen.step, seen.steps) == ("running", 0, 3, 5)
     assert shop.jobs.list()[0].step == 3
-    shop.jobs.painted(job.id, 0, 2.5)
+    shop.jobs.painted(job.id, 0, 2.5, last=False)
     seen = shop.jobs.get(job.id)
     assert (seen.painted, seen.picture, seen.step, seen.seconds) == (1, 1, 0, 2.5)
 
@@ -398,7 +397,7 @@ def test_every_change_raises_the_revision(shop: Shop) -> None:
     seen = [shop.submit().revision, shop.submit().revision]
     job = shop.jobs.claim()
     assert job is not None
-    seen += [job.revision, shop.jobs.painted(job.id, 0, 1.0).revision]
+    seen += [job.revision, shop.jobs.painted(job.id, 0, 1.0, last=False).revision]
     seen += [shop.jobs.ended(job.id, "done").revision]
     assert seen == sorted(set(seen))
     assert shop.jobs.cancel(job.id).revision == seen[-1]

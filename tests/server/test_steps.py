@@ -1,6 +1,7 @@
 """The last step on disk: whole or not there, and never another picture's."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,7 +19,9 @@ def test_the_last_step_is_the_one_that_is_kept(steps: Steps) -> None:
     steps.save(0, 1, b"one")
     steps.save(0, 2, b"two")
     assert steps.load(0) == (2, b"two")
-    assert [file.name for file in steps.folder.iterdir()] == ["state"]
+    steps.save(0, 3, b"3")
+    assert steps.load(0) == (3, b"3")
+    assert sorted(file.name for file in steps.folder.iterdir()) == ["state-0", "state-1"]
 
 
 def test_a_step_of_another_picture_is_none(steps: Steps) -> None:
@@ -27,15 +30,16 @@ def test_a_step_of_another_picture_is_none(steps: Steps) -> None:
     assert steps.load(1) == (2, b"two")
 
 
-def test_a_step_that_was_cut_or_changed_anywhere_is_none(steps: Steps) -> None:
+def test_a_step_that_was_cut_or_changed_anywhere_gives_the_one_before(steps: Steps) -> None:
+    steps.save(0, 6, b"the step before")
     steps.save(0, 7, b"a state of some bytes")
-    file = steps.folder / "state"
+    file = steps.folder / "state-1"
     data = file.read_bytes()
     for at in range(len(data)):
         file.write_bytes(data[:at])
-        assert steps.load(0) is None
+        assert steps.load(0) == (6, b"the step before")
         file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        assert steps.load(0) is None
+        assert steps.load(0) == (6, b"the step before")
     file.write_bytes(data)
     assert steps.load(0) == (7, b"a state of some bytes")
 
@@ -45,11 +49,11 @@ def test_where_nothing_can_be_written_the_older_step_stays(
 ) -> None:
     steps.save(0, 1, b"one")
 
-    def full(self: Path, data: bytes) -> int:
+    def full(*_: object) -> NoReturn:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(Path, "open", full)
         steps.save(0, 2, b"two")
     assert steps.load(0) == (1, b"one")
     assert "No space left" in caplog.text
@@ -71,3 +75,11 @@ def test_what_is_left_of_ended_jobs_is_swept(tmp_path: Path) -> None:
     (home.steps / "0.part").write_bytes(b"a frame that was nearly kept")
     sweep(home, lambda: {"b"})
     assert [folder.name for folder in home.steps.iterdir()] == ["b"]
+
+
+def test_both_files_damaged_is_none(steps: Steps) -> None:
+    steps.save(0, 1, b"one")
+    steps.save(0, 2, b"two")
+    for file in steps.folder.iterdir():
+        file.write_bytes(b"")
+    assert steps.load(0) is None

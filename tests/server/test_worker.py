@@ -238,6 +238,17 @@ def test_two_workers_interleaved_paint_what_one_paints(shop: Shop, alone: Shop) 
     assert [shop.pixels(job) for job in ended] == expected(alone, replace(FOX, count=2), OWL)
 
 
+def test_a_step_that_was_cut_goes_on_from_the_one_before(shop: Shop, alone: Shop) -> None:
+    job = shop.stopped_at(3, OWL)
+    file = shop.home.step(job.id) / "state-1"
+    file.write_bytes(file.read_bytes()[:-3])
+    with shop.working():
+        ended = shop.ended(job.id)
+    assert shop.painter.resumed == [0, 2]
+    assert shop.pixels(ended) == expected(alone, OWL)[0]
+    assert shop.frames(ended.pictures[0]) == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda data: data[:-3], lambda data: b"", lambda data: data[:-1] + b"?", lambda data: b"x"],
@@ -246,8 +257,8 @@ def test_a_damaged_step_is_painted_anew_to_the_same_picture(
     shop: Shop, alone: Shop, damage: object
 ) -> None:
     job = shop.stopped_at(3, OWL)
-    file = shop.home.step(job.id) / "state"
-    file.write_bytes(damage(file.read_bytes()))  # type: ignore[operator]
+    for file in shop.home.step(job.id).glob("state-*"):
+        file.write_bytes(damage(file.read_bytes()))  # type: ignore[operator]
     with shop.working():
         ended = shop.ended(job.id)
     assert shop.painter.resumed == [0, 0]
@@ -334,8 +345,9 @@ def test_a_database_that_cannot_be_written_for_a_while_is_tried_again(
 
     monkeypatch.setattr(shop.jobs, "ended", once)
     monkeypatch.setattr("sfumato.server.worker.AGAIN_SECONDS", 0.01)
+    shop.painter.fail(1, RequestError("no memory"))
     with shop.working():
-        assert shop.ended(shop.submit().id).state == "done"
+        assert shop.ended(shop.submit().id).error == "no memory"
     assert refused.is_set()
 
 

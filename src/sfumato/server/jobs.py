@@ -21,8 +21,8 @@ from sfumato.request import Request
 from sfumato.server.admission import Wish, check_limits, identity, referred, seeded
 from sfumato.server.database import Database, jobs
 from sfumato.server.errors import NoSuchJob, QueueFull
-from sfumato.server.events import Changed, Hub
-from sfumato.server.home import new_id
+from sfumato.server.events import Changed, Event, Hub, Painted
+from sfumato.server.home import new_id, picture_id
 from sfumato.server.inputs import Inputs
 from sfumato.server.job import ENDED, IN_FLIGHT, STATES, Job, State, read_job, read_jobs
 from sfumato.server.settings import Limits
@@ -106,8 +106,10 @@ class Jobs:
                     "asked": asked,
                 }
                 connection.execute(insert(jobs).values(values))
+            job = self._read(connection, name)
+        self.hub.publish(Changed(job))
         self.wake()
-        return self._told(name), found is not None
+        return job, found is not None
 
     def get(self, identity: str) -> Job:
         """The job as it is now; raises NoSuchJob."""
@@ -166,7 +168,7 @@ class Jobs:
         running = jobs.c.state == "running"
         with self._database.write(alone=True) as connection:
             gone = update(jobs).where(running, jobs.c.cancelled)
-            connection.execute(gone.values(state="cancelled", finished=time.time(), key=None))
+            connection.execute(gone.values(_ended("cancelled")))
             connection.execute(update(jobs).where(running).values(state="queued"))
         self.wake()
 
@@ -189,7 +191,9 @@ class Jobs:
             _set(connection, row.id, {"state": "running", "started": started})
             with self._news:
                 self._live[row.id] = _Live()
-        return self._told(row.id)
+            job = self._read(connection, row.id)
+        self.hub.publish(Changed(job))
+        return job
 
     def ticket(self) -> int:
         """Taken before a look for work, so that `wait` misses nothing that came meanwhile."""
@@ -219,21 +223,25 @@ class Jobs:
             if (live := self._live.get(identity)) is not None:
                 live.step, live.steps = step, steps
 
-    def painted(self, identity: str, number: int, seconds: float) -> Job:
-        """Picture ``number`` is in the library; ``seconds`` of painting went into it."""
+    def painted(self, identity: str, number: int, seconds: float, *, last: bool) -> Job:
+        """Picture ``number`` is in the library, and with the ``last`` one the job is done.
+
+        ``seconds`` of painting went into it.
+        """
         self.progressed(identity, 0, 0)
 
         def further(row: Row[Any]) -> dict[str, object]:
-            return {"painted": number + 1, "seconds": row.seconds + seconds}
+            values: dict[str, object] = {"painted": number + 1, "seconds": row.seconds + seconds}
+            return values | _ended("done") if last else values
 
-        return self._change(identity, further)
+        told = Painted(identity, number, picture_id(identity, number))
+        return self._change(identity, further, first=told)
 
     def ended(self, identity: str, state: State, *, error: str = "") -> Job:
         """The worker is through with a job: done, failed with ``error``, or cancelled."""
 
         def end(row: Row[Any]) -> dict[str, object]:
-            now = {"finished": time.time(), "key": None}
-            return {} if row.state in ENDED else {"state": state, "error": error, **now}
+            return {} if row.state in ENDED else {"error": error, **_ended(state)}
 
         return self._change(identity, end)
 
@@ -256,8 +264,17 @@ class Jobs:
             retry_after=min(max(mean, low), high),
         )
 
-    def _change(self, identity: str, change: Callable[[Row[Any]], dict[str, object]]) -> Job:
-        """Sets what ``change`` says of the row; the row is nobody else's meanwhile."""
+    def _change(
+        self,
+        identity: str,
+        change: Callable[[Row[Any]], dict[str, object]],
+        *,
+        first: Event | None = None,
+    ) -> Job:
+        """Sets what ``change`` says of the row, which is nobody else's meanwhile.
+
+        All who follow are told ``first``, if there is something, and then the change.
+        """
         with self._database.write() as connection:
             row = _row(connection, identity, mine=True)
             values = change(row)
@@ -270,13 +287,14 @@ class Jobs:
                     live.cancelled = True
                 if values.get("state", "running") != "running":
                     self._live.pop(identity, None)
-        return self._told(identity)
-
-    def _told(self, identity: str) -> Job:
-        """The job after a change, which all who follow are told."""
-        job = self.get(identity)
+            job = self._read(connection, identity)
+        if first is not None:
+            self.hub.publish(first)
         self.hub.publish(Changed(job))
         return job
+
+    def _read(self, connection: Connection, identity: str) -> Job:
+        return self._lively(*read_jobs(connection, [_row(connection, identity)]))
 
     def _lively(self, job: Job) -> Job:
         with self._news:
@@ -301,6 +319,11 @@ def _count(connection: Connection, *where: ColumnElement[bool]) -> int:
     return connection.scalar(select(func.count()).select_from(jobs).where(*where)) or 0
 
 
+def _ended(state: State) -> dict[str, object]:
+    """What the end of a job changes; nobody joins it from now on."""
+    return {"state": state, "finished": time.time(), "key": None}
+
+
 def _running(row: Row[Any]) -> bool:
     return row.state == "running"
 
@@ -308,7 +331,7 @@ def _running(row: Row[Any]) -> bool:
 def _cancelled(row: Row[Any]) -> dict[str, object]:
     """What cancelling changes; nobody joins the job from now on."""
     if row.state == "queued":
-        return {"state": "cancelled", "cancelled": True, "finished": time.time(), "key": None}
+        return {"cancelled": True, **_ended("cancelled")}
     return {"cancelled": True, "key": None} if _running(row) else {}
 
 

@@ -12,7 +12,7 @@ from sfumato.errors import SfumatoError
 from sfumato.recipe import Picture
 from sfumato.server.admission import check_limits
 from sfumato.server.errors import NoSuchPicture
-from sfumato.server.events import Hub, Painted, Stepped
+from sfumato.server.events import Hub, Stepped
 from sfumato.server.home import Home, picture_id
 from sfumato.server.jobs import Job, Jobs
 from sfumato.server.pace import Pace, Speeds
@@ -61,7 +61,7 @@ class Painting:
             outcome = "done" if self._kept(identity) else self._picture(number, identity)
             if outcome != "done":
                 return outcome
-            self._finished(number, identity)
+            self._finished(number)
         return "done"
 
     def clear(self) -> None:
@@ -122,12 +122,12 @@ class Painting:
             return False
         return True
 
-    def _finished(self, number: int, identity: str) -> None:
+    def _finished(self, number: int) -> None:
         """The picture is in the library; now the job knows it, and whoever follows it."""
         easel, pace = self._easel, self._pace
-        self._job = easel.jobs.painted(self._job.id, number, pace.painting - self._told)
-        self._told = pace.painting
-        easel.hub.publish(Painted(self._job.id, number, identity))
+        seconds, self._told = pace.painting - self._told, pace.painting
+        last = number + 1 == self._job.count
+        self._job = easel.jobs.painted(self._job.id, number, seconds, last=last)
 
     def _stepped(self, number: int, step: Step) -> Stepped:
         preview = None

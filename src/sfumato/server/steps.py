@@ -1,7 +1,8 @@
 """The last step of each job that is being painted, on disk: where it goes on after a kill.
 
-Written after each step and never synchronised: a kill of the process loses nothing, and a power
-cut at most some steps, which are then made again with the same result.
+Two files take turns, each with a hash of itself: a kill in the middle of writing one leaves the
+other, which is the step before. Nothing is renamed and nothing synchronised, for either may cost
+more than a step; a power cut may lose some steps, which are then made again with the same result.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import logging
 import shutil
 import struct
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from sfumato.server.home import Home
-from sfumato.server.trail import replaced
 
 __all__ = ["Steps", "sweep"]
 
@@ -27,34 +28,47 @@ class Steps:
 
     def __init__(self, home: Home, job: str) -> None:
         self.folder = home.step(job)
-        self._file = self.folder / "state"
 
     def save(self, picture: int, step: int, state: bytes) -> None:
-        """Replaces the step before. Where there is no room the older one stays, which also does."""
+        """Replaces the step before the last. Where there is no room the older one stays."""
         body = _NUMBERS.pack(picture, step) + state
+        data = _MAGIC + hashlib.sha256(body).digest() + body
+        file = self.folder / f"state-{step % 2}"
         try:
-            replaced(self._file, _MAGIC + hashlib.sha256(body).digest() + body, self.folder)
+            if not file.exists():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file.touch()
+            with file.open("r+b") as slot:
+                slot.write(data)
+                slot.truncate()
         except OSError as error:
             _LOG.warning("cannot keep a step in %s: %s", self.folder, error.strerror)
 
     def load(self, picture: int) -> tuple[int, bytes] | None:
-        """The last step of this picture and its state; None for none, also if it was damaged."""
-        try:
-            data = self._file.read_bytes()
-        except OSError:
-            return None
-        start = len(_MAGIC)
-        digest, body = data[start : start + 32], data[start + 32 :]
-        whole = data[:start] == _MAGIC and hashlib.sha256(body).digest() == digest
-        if not whole or len(body) < _NUMBERS.size:
-            _LOG.warning("the step in %s is damaged: the picture is painted anew", self.folder)
-            return None
-        number, step = _NUMBERS.unpack_from(body)
-        return (step, body[_NUMBERS.size :]) if number == picture else None
+        """The last step of this picture and its state; None for none, also if both are damaged."""
+        slots = [_slot(self.folder / f"state-{number}") for number in (0, 1)]
+        kept = [(step, state) for number, step, state in filter(None, slots) if number == picture]
+        return max(kept, default=None)
 
     def clear(self) -> None:
         """Nothing is left of the job's steps."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _slot(file: Path) -> tuple[int, int, bytes] | None:
+    """The picture, step and state in a file, if it is whole."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return None
+    start = len(_MAGIC)
+    digest, body = data[start : start + 32], data[start + 32 :]
+    whole = data[:start] == _MAGIC and hashlib.sha256(body).digest() == digest
+    if not whole or len(body) < _NUMBERS.size:
+        _LOG.warning("the step in %s is damaged, and is made again", file)
+        return None
+    picture, step = _NUMBERS.unpack_from(body)
+    return picture, step, body[_NUMBERS.size :]
 
 
 def sweep(home: Home, in_flight: Callable[[], Collection[str]]) -> None:

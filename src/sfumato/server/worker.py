@@ -210,11 +210,11 @@ class Worker:
             outcome = painting.run()
         if held.error is not None:
             self._settle(job, "failed", self._words(held.error, f"job {job.id}"))
+        elif outcome == "cancelled":
+            self._settle(job, "cancelled", "")
         elif outcome == "stopped":
             self._settle(job, "queued", "")
             return
-        else:
-            self._settle(job, outcome, "")
         painting.clear()
 
     def _settle(self, job: Job, state: State, error: str) -> None:
