@@ -447,6 +447,8 @@ def test_what_is_too_big_or_no_picture_is_refused_by_name(room: Room):
     library = Library(room.database, room.home, room.hub, limits)
     with pytest.raises(TooBig, match=r"big\.png has 501 bytes"):
         library.import_file(bytes(501), name="big.png")
+    with pytest.raises(TooBig, match="the picture has 501 bytes"):
+        library.import_file(bytes(501), name="")
     with pytest.raises(TooBig, match=r"wide\.png: .* more than 50 pixels"):
         library.import_file(foreign(), name="wide.png")
     with pytest.raises(PictureError, match=r"text\.png: "):

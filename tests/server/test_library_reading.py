@@ -296,3 +296,14 @@ def test_texts_behind_the_pixels_are_found_at_a_glance(tmp_path: Path):
     path = tmp_path / "a.png"
     path.write_bytes(rest[:end] + text + rest[end:])
     assert skim(path).outline.prompt == "a red fox"
+
+
+def test_a_named_folder_of_weights_is_no_part_of_a_models_name():
+    for name in ("C:\\models\\dream.safetensors", "a/b/dream.ckpt", "dream", " dream.gguf "):
+        assert from_text(f"Steps: 1, Sampler: x, Model: {name}").model == "dream"
+
+
+def test_json_that_is_none_says_nothing():
+    for text in ("{", "[]", "null", '{"model": 5, "seed": true, "steps": "x"}', "[" * 10**5):
+        found = read(png(invokeai_metadata=text))
+        assert (found.source, found.outline) == ("invokeai", Outline())

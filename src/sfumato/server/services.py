@@ -51,7 +51,7 @@ def build(settings: Settings, make_painter: Callable[[], Painter]) -> Services:
     home, shelf = Home(settings.home), Shelf(settings)
     database = Database(settings.database or home.database_url)
     hub = Hub(database)
-    inputs, library = Inputs(home), Library(database, home, hub)
+    inputs, library = Inputs(home), Library(database, home, hub, settings.limits)
     jobs = Jobs(database, inputs, settings.limits, hub)
     return Services(
         settings=settings,

@@ -21,7 +21,7 @@ from sfumato.server.library.words import indexed
 __all__ = ["COLUMNS", "Entry", "Place", "differences", "entries", "insert"]
 
 # All but the index of the search, which nobody reads.
-COLUMNS = [column for column in pictures.c if column.name != "words"]
+COLUMNS = tuple(column for column in pictures.c if column.name != "words")
 
 
 @dataclass(frozen=True)

@@ -220,8 +220,8 @@ class Library:
 
     def _import(self, data: bytes, name: str, created: float | None) -> tuple[Entry, bool]:
         if len(data) > self._limits.upload_bytes:
-            most = self._limits.upload_bytes
-            raise TooBig(f"{name} has {len(data):,} bytes, but at most {most:,} are taken.")
+            what, most = name or "the picture", self._limits.upload_bytes
+            raise TooBig(f"{what} has {len(data):,} bytes, but at most {most:,} are taken.")
         sha256 = hashlib.sha256(data).hexdigest()
         known = self._with_hash(sha256)
         if known is not None:
@@ -247,8 +247,9 @@ class Library:
     def _with_hash(self, sha256: str) -> Entry | None:
         with self._database.read() as connection:
             here = pictures.c.emptied.is_(None)
-            rows = select(*COLUMNS).where(pictures.c.sha256 == sha256, here).limit(1)
-            found = list(connection.execute(rows).mappings())
+            rows = select(*COLUMNS).where(pictures.c.sha256 == sha256, here)
+            first = rows.order_by(pictures.c.serial).limit(1)
+            found = list(connection.execute(first).mappings())
             return next(iter(entries(connection, self.home, found)), None)
 
     def _keep(
