@@ -51,7 +51,7 @@ def test_a_cancelled_picture_stops_and_leaves_nothing(page: Page) -> None:
 
 
 def test_a_reload_in_the_middle_finds_the_running_and_the_waiting_picture(page: Page) -> None:
-    page.locator("#f-steps").fill("120")
+    page.locator("#f-steps").fill("60")
     page.locator("#f-steps").blur()
     page.locator("#paint").click()
     page.locator("#f-prompt").fill("a house, flat")
@@ -61,7 +61,7 @@ def test_a_reload_in_the_middle_finds_the_running_and_the_waiting_picture(page: 
     expect(page.locator("#tray .job")).to_have_count(2)
     page.reload()
     expect(page.locator("#f-prompt")).to_have_value("a house, flat")
-    expect(page.locator(".step-word")).to_have_text(re.compile(r"Step \d+ of 120"))
+    expect(page.locator(".step-word")).to_have_text(re.compile(r"Step \d+ of 60"))
     expect(page.locator("#tray .job")).to_have_count(2)
     expect(finished(page)).to_have_text("a house, flat")
     assert page.request.get("/api/pictures").json()["total"] == 2

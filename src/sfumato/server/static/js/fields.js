@@ -116,6 +116,18 @@ export const FIELDS = [
     ],
   },
   {
+    name: "weighting",
+    kind: "select",
+    label: "Brackets",
+    hint: "By whose rule the brackets in a prompt, as in (red:1.3), weigh its words.",
+    group: "more",
+    choices: () => [
+      ["a1111", "A1111's"],
+      ["comfy", "ComfyUI's"],
+      ["plain", "none, they are letters"],
+    ],
+  },
+  {
     name: "strength",
     kind: "range",
     label: "Strength",

@@ -66,8 +66,8 @@ export function makePanel(app) {
     focus: () => byId("f-prompt").focus(),
     load(wish) {
       clearErrors(panel);
-      const known = Object.fromEntries(Object.entries(wish).filter(([name]) => name in BLANK));
-      const whole = { ...BLANK, ...known, count: 1 };
+      // Also what this page has no control for: the picture would be another without it.
+      const whole = { ...BLANK, ...wish, count: 1 };
       app.wish.set({ ...whole, seed: wish.seed == null ? null : String(wish.seed) });
       app.habits.set({ locked: wish.seed != null });
     },

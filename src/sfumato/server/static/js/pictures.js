@@ -43,6 +43,7 @@ export function makePictures(link) {
   /** @type {Pictures} */
   const pictures = {
     known: (id) => known.get(id),
+    trashed: () => [...known.values()].filter((picture) => picture.trashed).map((picture) => picture.id),
     learn,
     async favourite(id, on) {
       changed(await api.change(id, { favourite: on }));
@@ -60,6 +61,9 @@ export function makePictures(link) {
     async restore(ids) {
       for (const id of ids) changed(await api.restore(id));
       toast(`${plural(ids.length, "picture")} brought back.`);
+    },
+    forget(ids) {
+      ids.forEach((id) => known.delete(id));
     },
     async reading(picture) {
       const kept = readings.get(picture.id);

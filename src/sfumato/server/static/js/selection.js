@@ -77,6 +77,7 @@ export function makeSelection(app, { inTrash, refresh, mark }) {
       yes: "Delete for good",
     });
     if (!yes) return;
+    app.pictures.forget(app.pictures.trashed());
     const { deleted } = await api.emptyTrash();
     toast(`${plural(deleted, "picture")} deleted for good.`);
     refresh();

@@ -18,6 +18,7 @@ export const BLANK = Object.freeze({
   wander: false,
   path_seed: null,
   stream: "cpu",
+  weighting: "a1111",
   model: null,
   image: null,
   strength: null,

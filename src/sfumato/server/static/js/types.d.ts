@@ -23,6 +23,7 @@ export interface Wish {
   wander: boolean;
   path_seed: string | null;
   stream: string;
+  weighting: string;
   model: string | null;
   image: Input | null;
   strength: number | null;
@@ -205,6 +206,10 @@ export interface Pictures {
   tag(id: string, tags: string[]): Promise<void>;
   trash(ids: string[]): Promise<void>;
   restore(ids: string[]): Promise<void>;
+  /** The known ones that are in the trash. */
+  trashed(): string[];
+  /** They are no more; what the server tells of them concerns nobody. */
+  forget(ids: string[]): void;
   reading(picture: Picture): Promise<Reading>;
   subscribe(fn: (picture: Picture) => void): () => void;
 }

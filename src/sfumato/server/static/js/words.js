@@ -92,6 +92,7 @@ export const NAMES = Object.freeze({
   wander: "Wander",
   path_seed: "Path",
   stream: "Noise stream",
+  weighting: "Brackets",
   model: "Model",
   image: "Starting picture",
   strength: "Strength",
@@ -103,8 +104,11 @@ export const NAMES = Object.freeze({
   mask_invert: "Inverted",
 });
 
+/** What goes without saying. @type {Readonly<Record<string, unknown>>} */
+const PLAIN = Object.freeze({ rescale: 0, count: 1, stream: "cpu", weighting: "a1111" });
+
 /**
- * Whether a value of a wish says anything.
+ * What a wish says beyond what goes without saying.
  * @param {Partial<Wish>} wish
  * @returns {[string, unknown][]}
  */
@@ -115,8 +119,7 @@ export function told(wish) {
       value !== null &&
       value !== "" &&
       value !== false &&
-      !(name === "rescale" && value === 0) &&
-      !(name === "count" && value === 1) &&
+      !(name in PLAIN && PLAIN[name] === value) &&
       (wish.image || !["fit", "strength"].includes(name)) &&
       (wish.mask || !name.startsWith("mask")),
   );
