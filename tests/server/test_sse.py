@@ -10,6 +10,9 @@ import anyio
 import httpx2
 import pytest
 
+from sfumato.server.events import Painted
+from sfumato.server.native.events import writer
+from sfumato.server.services import Services
 from sfumato.server.sse import EventStream, Texts, comment, message, stream
 from tests.server.conftest import LiveServer
 from tests.server.fake import PATIENCE, FakePainter
@@ -262,3 +265,22 @@ def test_everything_is_heard_in_one_stream(
     steps = [data for name, data in heard if name == "step"]
     jobs = {data["id"] for name, data in heard if name == "job"}
     assert {step["job"] for step in steps} == jobs
+
+
+def test_a_server_that_stops_ends_every_stream(live_server: LiveServer) -> None:
+    async def run() -> bytes:
+        async with (
+            httpx2.AsyncClient(base_url=live_server.url, timeout=PATIENCE) as client,
+            client.stream("GET", "/api/events") as answer,
+        ):
+            heard = b""
+            async for part in answer.aiter_bytes():
+                heard += part
+                live_server.services.hub.close()
+            return heard
+
+    assert asyncio.run(run()).startswith(b"retry: ")
+
+
+def test_an_event_about_a_picture_that_is_gone_says_nothing(services: Services) -> None:
+    assert writer(services)(Painted(job="0" * 20, picture=0, id="0" * 20 + "-0")) == b""
