@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 
 from sfumato.server.native import jobs, lists, pictures, reading
-from sfumato.server.native.errors import error
+from sfumato.server.native.errors import Route, error
 from sfumato.server.services import Services
 
 __all__ = ["error", "router"]
@@ -15,12 +16,19 @@ __all__ = ["error", "router"]
 def router(services: Services) -> APIRouter:
     """All routes; their paths are whole. Where GET is answered, HEAD is too."""
     whole = APIRouter()
-    for part in (jobs, pictures, reading, lists):
-        some = part.routes(services)
-        for route in [each for each in some.routes if isinstance(each, APIRoute)]:
+    for room in (jobs, pictures, reading, lists):
+        part = room.routes(services)
+        for route in _own(part):
             if route.methods == {"GET"} and not route.path.endswith("/events"):
-                some.add_api_route(
+                part.add_api_route(
                     route.path, route.endpoint, methods=["HEAD"], include_in_schema=False
                 )
-        whole.include_router(some)
+        for route in _own(part):
+            twins = [other.methods or () for other in _own(part) if other.path == route.path]
+            route.allowed = frozenset(chain.from_iterable(twins))
+        whole.include_router(part)
     return whole
+
+
+def _own(router: APIRouter) -> list[Route]:
+    return [route for route in router.routes if isinstance(route, Route)]

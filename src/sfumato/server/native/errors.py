@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
 from sfumato.server.errors import DatabaseError, NotFound, QueueFull
@@ -105,7 +106,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 class Route(APIRoute):
-    """A route whose errors, also those of FastAPI itself, are answered in this API's words."""
+    """A route whose errors, also those of FastAPI itself, are answered in this API's words.
+
+    ``allowed`` are the methods that its path knows, its own and those of other routes.
+    """
+
+    allowed: frozenset[str] = frozenset()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or say which methods could be."""
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.allowed))})
+        await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
