@@ -102,6 +102,15 @@ Index(
     postgresql_where=pictures.c.trashed.is_(None),
 )
 
+_LIKED = pictures.c.favourite.is_(True) & pictures.c.trashed.is_(None)
+Index(
+    "pictures_favourite",
+    pictures.c.created.desc(),
+    pictures.c.id.desc(),
+    sqlite_where=_LIKED,
+    postgresql_where=_LIKED,
+)
+
 # Of the trash alone: an index of all would tempt SQLite to look every other picture up by it.
 Index(
     "pictures_trashed",

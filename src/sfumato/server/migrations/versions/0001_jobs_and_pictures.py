@@ -72,6 +72,13 @@ def upgrade() -> None:
         sqlite_where=shown,
         postgresql_where=shown,
     )
+    op.create_index(
+        "pictures_favourite",
+        "pictures",
+        [sa.text("created DESC"), sa.text("id DESC")],
+        sqlite_where=sa.text("favourite IS 1 AND trashed IS NULL"),
+        postgresql_where=sa.text("favourite IS true AND trashed IS NULL"),
+    )
     trashed = sa.text("trashed IS NOT NULL")
     op.create_index(
         "pictures_trashed",
