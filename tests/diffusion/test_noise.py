@@ -190,3 +190,13 @@ def test_far_draws_of_the_cpu_stream_are_the_same_as_ever():
 def test_far_draws_follow_the_wander_seed_as_the_steps_do():
     wandering = Noise([1], ODD, wander=[2])
     assert torch.equal(wandering(FAR + 3), Noise([2], ODD)(FAR + 3))
+
+
+def test_own_steps_are_the_stream_of_the_next_seed_from_its_first_draw():
+    noise, next_one = Noise([7], ODD, own_steps=True), Noise([8], ODD)
+    assert torch.equal(noise(0), Noise([7], ODD)(0))
+    assert [torch.equal(noise(k), next_one(k - 1)) for k in (1, 2, 5)] == [True] * 3
+    assert torch.equal(noise(0), Noise([7], ODD)(0))
+    wandering = Noise([7], ODD, wander=[3], own_steps=True)
+    assert torch.equal(wandering(1), Noise([4], ODD)(0))
+    assert Noise([2**64 - 1], ODD, stream="nv", own_steps=True)(1).isfinite().all()

@@ -167,3 +167,14 @@ def test_the_shift_of_flux_is_that_of_diffusers():
 
     for tokens in (256, 1024, 4096, 8100):
         assert shift_of_flux(tokens) == pytest.approx(math.exp(calculate_shift(tokens)))
+
+
+@pytest.mark.parametrize("make", [Eps, V])
+def test_whole_times_are_those_of_the_nearest_entry_in_log_sigma(make):
+    process, plain = make(whole_times=True), make()
+    for sigma in (0.03, 0.5, 1.234, 7.0, 14.0, 0.001, 99.0):
+        nearest = (process.table.log() - math.log(sigma)).abs().argmin().item()
+        assert process.time(sigma) == nearest
+        assert process.time(torch.tensor([sigma])).item() == nearest
+    assert torch.equal(process.table, plain.table)
+    assert process.sigma_at(10.5) == plain.sigma_at(10.5)

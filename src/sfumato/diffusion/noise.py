@@ -47,6 +47,8 @@ class Noise:
     stream: "cpu" or "nv".
     wander: one further seed per picture: draw 0 stays the seed's, the later draws are those of
         the wander seed's stream. Wandering with the seed itself changes nothing.
+    own_steps: the later draws are those of the stream of seed + 1 from its first on, as in ComfyUI
+        on a CPU; with `wander`, of the wander seed + 1.
     Raises RequestError for a seed out of range, for an unknown stream, or where `wander` has
     another length than `seeds`.
     """
@@ -58,6 +60,7 @@ class Noise:
         *,
         stream: Literal["cpu", "nv"] = "cpu",
         wander: Sequence[int] | None = None,
+        own_steps: bool = False,
     ) -> None:
         if stream not in STREAMS:
             raise RequestError(f"unknown noise stream {stream!r}; choose one of: cpu, nv")
@@ -69,12 +72,17 @@ class Noise:
             if not 0 <= seed < 2**64:
                 raise RequestError(f"seed {seed} is out of range; give 0 to {2**64 - 1}")
         self._first = [STREAMS[stream](seed, shape) for seed in seeds]
+        if own_steps:
+            wander = [(seed + 1) % 2**64 for seed in wander or seeds]
         same = wander is None
         self._later = self._first if same else [STREAMS[stream](seed, shape) for seed in wander]
+        self._offset = 1 if own_steps else 0
 
     def __call__(self, k: int) -> Tensor:
         """Draw number k, 0 to 2^63 - 1: (B, C, H, W) float32 on the CPU."""
-        return torch.stack([one.draw(k) for one in (self._later if k else self._first)])
+        if k == 0:
+            return torch.stack([one.draw(0) for one in self._first])
+        return torch.stack([one.draw(k - self._offset) for one in self._later])
 
 
 class _Stream(ABC):

@@ -88,13 +88,21 @@ class _Table(Process):
 
     alphas_cumprod: abar, (N,) strictly descending in (0, 1); the default is `scaled_linear()`.
     zero_terminal: change them by `zero_terminal_snr`, for models trained or tuned so.
+    whole_times: tell the network the nearest whole time, as ComfyUI and some of diffusers'
+        schedulers do; else the time between two entries of the table.
     """
 
-    def __init__(self, alphas_cumprod: Tensor | None = None, zero_terminal: bool = False) -> None:
+    def __init__(
+        self,
+        alphas_cumprod: Tensor | None = None,
+        zero_terminal: bool = False,
+        whole_times: bool = False,
+    ) -> None:
         kept = scaled_linear() if alphas_cumprod is None else alphas_cumprod.detach().cpu().double()
         kept = zero_terminal_snr(kept) if zero_terminal else kept
         self.table = ((1 - kept) / kept).sqrt()
         self._sigmas = [float(sigma) for sigma in self.table]
+        self._whole = whole_times
         self._logs = [math.log(sigma) for sigma in self._sigmas]
         self._log_table = torch.tensor(self._logs, dtype=torch.float64)
 
@@ -119,13 +127,15 @@ class _Table(Process):
             high = torch.searchsorted(logs, log.contiguous()).clamp(1, top)
             low = high - 1
             part = (log - logs[low]) / (logs[high] - logs[low])
-            return low + part.clamp(0, 1)
+            time = low + part.clamp(0, 1)
+            return time.round() if self._whole else time
         if sigma <= self._sigmas[0]:
             return 0.0
         log = math.log(sigma)
         high = min(max(bisect_left(self._logs, log), 1), top)
         part = (log - self._logs[high - 1]) / (self._logs[high] - self._logs[high - 1])
-        return high - 1 + min(max(part, 0.0), 1.0)
+        time = high - 1 + min(max(part, 0.0), 1.0)
+        return float(round(time)) if self._whole else time
 
     def sigma_at(self, time: float) -> float:
         """The inverse of `time`; whole numbers give the table's entries to the bit."""
