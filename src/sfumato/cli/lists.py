@@ -8,18 +8,21 @@ from sfumato.cli.screen import columns, say
 
 
 def samplers() -> None:
-    """Print the samplers, what each costs and whether it can wander, and the schedules."""
+    """Print the samplers, what each costs, whether it can wander and what it is for; schedules."""
     from sfumato.diffusion.table import SAMPLER_ROWS, SCHEDULE_ROWS
 
     columns(
         [
-            (r.name, r.title, str(r.calls), str(r.order), "yes" if r.draws_noise else "no")
+            (r.name, r.title, str(r.calls), "yes" if r.draws_noise else "no", r.summary)
             for r in SAMPLER_ROWS
         ],
-        head=("sampler", "elsewhere", "calls a step", "order", "wanders"),
+        head=("sampler", "elsewhere", "calls a step", "wanders", "what for"),
     )
     say()
-    columns([(r.name, r.title) for r in SCHEDULE_ROWS], head=("schedule", "elsewhere"))
+    columns(
+        [(r.name, r.title, r.summary) for r in SCHEDULE_ROWS],
+        head=("schedule", "elsewhere", "what for"),
+    )
 
 
 def models() -> None:
