@@ -1,6 +1,6 @@
 /** The gallery: every picture, searched and paged; chosen ones compared, kept or thrown away. */
 
-/** @import {App, Picture} from "./types" */
+/** @import {App, Gallery, Picture} from "./types" */
 
 import { api } from "./api.js";
 import { announce, byId, debounce, h, icon } from "./dom.js";
@@ -15,7 +15,7 @@ const SETTLE = 300; // ms: several pictures that change at once are one search
 
 /**
  * @param {App} app
- * @returns {{open: () => void, choose: (picture: Picture) => void}}
+ * @returns {Gallery}
  */
 export function makeGallery(app) {
   const root = byId("gallery");
@@ -163,5 +163,6 @@ export function makeGallery(app) {
     choose(picture) {
       selection.compareWith(picture);
     },
+    search: () => byId("search").focus(),
   };
 }

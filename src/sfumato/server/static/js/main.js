@@ -1,12 +1,11 @@
 /** The page: makes its parts once, and hands them to one another. */
 
-/** @import {App, Facts} from "./types" */
+/** @import {App, Facts, Gallery} from "./types" */
 
 import { ApiError, api } from "./api.js";
 import { byId, h } from "./dom.js";
 import { makeDrop } from "./drop.js";
 import { makeLink } from "./events.js";
-import { makeGallery } from "./gallery.js";
 import { makePanel } from "./panel.js";
 import { makePictures } from "./pictures.js";
 import { makeQueue } from "./queue.js";
@@ -31,10 +30,12 @@ async function begin() {
   const wish = makeStore("sfumato.wish", { ...BLANK, prompt: EXAMPLES[0] });
   const queue = makeQueue({ link, pictures, habits });
   /** @type {App} */
-  const app = { facts, wish, habits, link, queue, pictures, go, chooseToCompare, ...late() };
+  const app = { facts, wish, habits, link, queue, pictures, go, chooseToCompare, searchGallery, ...late() };
   app.panel = makePanel(app);
   app.stage = makeStage(app);
-  const gallery = makeGallery(app);
+  /** Made when it is first gone to: the page is there sooner. @type {Promise<Gallery> | undefined} */
+  let gallery;
+  const getGallery = () => (gallery ??= import("./gallery.js").then((module) => module.makeGallery(app)));
   makeDrop(app);
   makeShortcuts(app);
   byId("show-calls").addEventListener("click", () => void showCalls(app));
@@ -60,12 +61,17 @@ async function begin() {
     for (const tab of document.querySelectorAll("[data-tab]")) {
       tab.toggleAttribute("aria-current", tab.getAttribute("data-tab") === where);
     }
-    if (where === "gallery") gallery.open();
+    if (where === "gallery") void getGallery().then((made) => made.open());
+  }
+
+  function searchGallery() {
+    go("gallery");
+    void getGallery().then((made) => made.search());
   }
 
   /** @param {import("./types").Picture} picture */
   function chooseToCompare(picture) {
-    gallery.choose(picture);
+    void getGallery().then((made) => made.choose(picture));
     go("gallery");
   }
 }

@@ -2,7 +2,6 @@
 
 /** @import {App} from "./types" */
 
-import { openDialog } from "./dialog.js";
 import { byId, h } from "./dom.js";
 import { roll } from "./seed.js";
 
@@ -32,14 +31,14 @@ const SHORTCUTS = [
   },
   { keys: "P", does: "Go to the prompt", when: plain("p"), act: toPrompt },
   { keys: "G", does: "Gallery, and back", when: plain("g"), act: (app) => app.go(location.hash === "#gallery" ? "paint" : "gallery") },
-  { keys: "/", does: "Search the gallery", when: plain("/"), act: toSearch },
+  { keys: "/", does: "Search the gallery", when: plain("/"), act: (app) => app.searchGallery() },
   { keys: "D", does: "Roll another seed", when: plain("d"), act: roll },
   { keys: "L", does: "Keep or free the seed", when: plain("l"), act: press("#lock") },
   { keys: "F", does: "Favourite", when: plain("f"), act: press('#stage [data-act="favourite"]') },
   { keys: "C", does: "The calls that make this picture", when: plain("c"), act: press("#show-calls") },
   { keys: "O", does: "Open a picture", when: plain("o"), act: press("#open-file") },
   { keys: "T", does: "Light or dark", when: plain("t"), act: press("#theme") },
-  { keys: "?", does: "These keys", when: (event) => event.key === "?", act: openHelp },
+  { keys: "?", does: "These keys", when: (event) => event.key === "?", act: () => void openHelp() },
   { keys: "← → ↑ ↓", does: "Walk through the gallery; Enter opens, X chooses" },
   { keys: "Esc", does: "Close what is open" },
   { keys: "Ctrl V", does: "Bring a copied picture" },
@@ -56,7 +55,7 @@ export function makeShortcuts(app) {
     event.preventDefault();
     row.act(app);
   });
-  byId("help").addEventListener("click", openHelp);
+  byId("help").addEventListener("click", () => void openHelp());
 }
 
 /** @param {App} app */
@@ -65,13 +64,8 @@ function toPrompt(app) {
   app.panel.focus();
 }
 
-/** @param {App} app */
-function toSearch(app) {
-  app.go("gallery");
-  byId("search").focus();
-}
-
-function openHelp() {
+async function openHelp() {
+  const { openDialog } = await import("./dialog.js");
   openDialog({
     title: "Keys",
     body: [

@@ -226,6 +226,14 @@ export interface Stage {
   current(): Picture | null;
 }
 
+export interface Gallery {
+  open(): void;
+  /** The picture waits for another to be compared with. */
+  choose(picture: Picture): void;
+  /** Puts the cursor into the search. */
+  search(): void;
+}
+
 /** The parts of the page, made once in main.js; each gets this and uses what it needs. */
 export interface App {
   facts: Facts;
@@ -238,4 +246,5 @@ export interface App {
   stage: Stage;
   go(view: "paint" | "gallery"): void;
   chooseToCompare(picture: Picture): void;
+  searchGallery(): void;
 }
