@@ -110,6 +110,7 @@ def test_names_are_accepted_in_any_spelling_and_told_in_one(calm: TestClient) ->
         ({"strength": 0.5}, 422, "strength", "no effect without image"),
         ({"sampler": "eular"}, 422, "sampler", "euler"),
         ({"sampler": "euler", "wander": True}, 422, "sampler", "cannot wander"),
+        ({"wander": True}, 422, "sampler", "dpmpp_2m draws no noise"),
         ({"schedule": "karas"}, 422, "schedule", "karras"),
         ({"model": "minni"}, 422, "model", "mini"),
         ({"model": "../../etc/passwd"}, 422, "model", "no model"),

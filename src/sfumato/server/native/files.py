@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -18,7 +19,7 @@ from sfumato.server.library import Entry
 from sfumato.server.settings import Limits
 from sfumato.server.uploads import TooBig
 
-__all__ = ["MEDIA", "PICTURE_BODY", "Kept", "body_of", "content_disposition"]
+__all__ = ["MEDIA", "PICTURE_BODY", "Kept", "body_of", "content_disposition", "file_told"]
 
 MEDIA: Mapping[str, str] = {
     ".png": "image/png",
@@ -39,6 +40,16 @@ PICTURE_BODY: Mapping[str, object] = {
 }
 _FOR_EVER = "private, max-age=31536000, immutable"
 _WORDS, _LETTERS = 6, 40
+
+
+def file_told(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """How the OpenAPI document tells of a file of these kinds, which clients may keep."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {f"image/{kind.lower()}": binary for kind in kinds}
+    return {
+        200: {"description": "The file.", "content": content},
+        304: {"description": "The client has it, as its If-None-Match says."},
+    }
 
 
 async def body_of(http: Request, limits: Limits) -> bytes:

@@ -22,6 +22,7 @@ from sfumato.server.native.files import (
     Kept,
     body_of,
     content_disposition,
+    file_told,
 )
 from sfumato.server.native.told import picture_detail, picture_told
 from sfumato.server.services import Services
@@ -143,7 +144,7 @@ def _showing(router: APIRouter, services: Services) -> None:
     @router.get(
         "/api/pictures/{id}/file",
         response_class=Response,
-        responses={**_kept("PNG", "JPEG", "WebP"), **problems(404, 422)},
+        responses={**file_told("PNG", "JPEG", "WebP"), **problems(404, 422)},
     )
     def get_file(id: Id, http: Request) -> Response:
         """The picture's file, as it was made or imported. It never changes."""
@@ -162,7 +163,7 @@ def _showing(router: APIRouter, services: Services) -> None:
     @router.get(
         "/api/pictures/{id}/thumb",
         response_class=Response,
-        responses={**_kept("WebP"), **problems(404, 422)},
+        responses={**file_told("WebP"), **problems(404, 422)},
     )
     def get_thumb(id: Id, http: Request) -> Response:
         """The picture small, as a WebP of at most 320 pixels a side."""
@@ -172,7 +173,7 @@ def _showing(router: APIRouter, services: Services) -> None:
     @router.get(
         "/api/pictures/{id}/frames/{step}",
         response_class=Response,
-        responses={**_kept("WebP"), **problems(404, 422, 429)},
+        responses={**file_told("WebP"), **problems(404, 422, 429)},
     )
     async def get_frame(
         id: Id,
@@ -189,16 +190,6 @@ def _showing(router: APIRouter, services: Services) -> None:
         if not kept.had_by(http):
             image = await run_sync(services.worker.frame, id, step, limiter=developing)
         return kept.answer(http, lambda headers: _webp(image, headers))
-
-
-def _kept(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """How the OpenAPI document tells of a file of these kinds, which clients may keep."""
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    content = {f"image/{kind.lower()}": binary for kind in kinds}
-    return {
-        200: {"description": "The file.", "content": content},
-        304: {"description": "The client has it, as its If-None-Match says."},
-    }
 
 
 def _webp(data: bytes, headers: dict[str, str]) -> Response:

@@ -20,7 +20,7 @@ from sfumato.request import Request
 from sfumato.server import schemas
 from sfumato.server.library import look
 from sfumato.server.native.errors import NotAPicture, problems, room
-from sfumato.server.native.files import PICTURE_BODY, Kept, body_of
+from sfumato.server.native.files import PICTURE_BODY, Kept, body_of, file_told
 from sfumato.server.native.told import recipe_told, request_told
 from sfumato.server.services import Services
 from sfumato.server.settings import Limits
@@ -29,13 +29,6 @@ from sfumato.server.uploads import measure
 __all__ = ["routes"]
 
 DECODERS = 2  # threads: a picture of the largest size fills some hundred megabytes
-_PNG = {
-    200: {
-        "description": "The picture, as sfumato will use it.",
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-    },
-    304: {"description": "The client has it, as its If-None-Match says."},
-}
 
 
 def routes(services: Services) -> APIRouter:
@@ -68,7 +61,7 @@ def routes(services: Services) -> APIRouter:
     @router.get(
         "/api/inputs/{sha256}",
         response_class=Response,
-        responses={**_PNG, **problems(404, 422)},
+        responses={**file_told("PNG"), **problems(404, 422)},
     )
     def get_input(
         sha256: Annotated[str, Path(pattern=schemas.SHA256)], http: HttpRequest

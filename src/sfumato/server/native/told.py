@@ -55,9 +55,21 @@ def requested(services: Services, wanted: schemas.RequestWanted) -> Request:
     if values.get("model") is None:
         values["model"] = services.shelf.default.name
     request = Request(**values)
-    if request.wander and request.sampler is not None:
-        _found("sampler", request.sampler, lambda name: check_wander(name) or name)
+    if request.wander:
+        _check_wander(services, request)
     return request
+
+
+def _check_wander(services: Services, request: Request) -> None:
+    """Refuse a wander along a path without noise now; the painter would, when its turn comes."""
+    rows = {row.name: row.defaults for row in services.shelf.rows()}
+    defaults = rows.get(request.model or "")
+    sampler = defaults.sampler if request.sampler is None and defaults else request.sampler
+    if sampler is not None:
+        try:
+            check_wander(sampler)
+        except RequestError as error:
+            raise FieldError(str(error), "sampler") from error
 
 
 def _found(field: str, name: str, find: Callable[[str], str]) -> str:
