@@ -21,11 +21,11 @@ from sqlalchemy import Engine, event, text
 
 from sfumato.request import Request
 from sfumato.server.database import Database
-from sfumato.server.events import Event, Stepped
+from sfumato.server.events import Changed, Event, Stepped
 from sfumato.server.migrations import HEAD, version
 from sfumato.server.migrations.run import run
 from sfumato.server.painter import Painter, Run, Step
-from tests.server.fake import FakePainter
+from tests.server.fake import PATIENCE, FakePainter
 from tests.server.shop import Shop, shop_in
 
 JOBS = (
@@ -77,9 +77,23 @@ def first_life(folder: Path, point: int) -> None:
         for request in JOBS:
             promised.append(shop.submit(request).id)
             note(folder / "promised.json", promised)
+        done = listen(shop)  # to look again and again would be moments too
         with shop.working():
-            for identity in promised:
-                shop.ended(identity)
+            for _ in promised:
+                assert done.acquire(timeout=PATIENCE)
+
+
+def listen(shop: Shop) -> threading.Semaphore:
+    """Counts the jobs that have ended."""
+    publish, done = shop.hub.publish, threading.Semaphore(0)
+
+    def tell(happened: Event) -> None:
+        publish(happened)
+        if isinstance(happened, Changed) and happened.job.ended:
+            done.release()
+
+    shop.hub.publish = tell  # type: ignore[method-assign]
+    return done
 
 
 def second_life(folder: Path) -> None:
