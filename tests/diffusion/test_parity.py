@@ -17,7 +17,10 @@ from sfumato.diffusion.process import Eps, Flow, V
 from sfumato.diffusion.samplers import SAMPLERS, run
 from sfumato.diffusion.schedules import sigmas
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
+]
 
 SHAPE = (3, 6, 5)
 TOLERANCE = 1e-5  # of the picture's largest value
@@ -149,6 +152,98 @@ def test_unipc_of_other_orders(kind, order):
     )
     scaled = process.model_input(x, float(levels[0]))
     assert close(step.x, theirs_on(scheduler, scaled, times))
+
+
+@kinds
+@counts
+def test_deis(kind, steps):
+    make, prediction = KINDS[kind]
+    scheduler = diffusers.DEISMultistepScheduler(
+        **STABLE, prediction_type=prediction, solver_order=3, lower_order_final=False
+    )
+    process = make(scheduler.alphas_cumprod)
+    levels = sigmas("karras", process, steps)
+    levels[-1] = levels[-2] / 2  # theirs has no answer at log 0, ours takes the estimate
+    times = given(scheduler, process, levels)
+    x, mine = ours("deis", process, levels)
+    scaled, end = process.model_input(x, float(levels[0])), float(levels[-1])
+    assert close(process.model_input(mine, end), theirs_on(scheduler, scaled, times))
+
+
+@kinds
+@counts
+def test_unipc_bh1(kind, steps):
+    make, prediction = KINDS[kind]
+    scheduler = diffusers.UniPCMultistepScheduler(
+        **STABLE, prediction_type=prediction, solver_order=3, solver_type="bh1"
+    )
+    process = make(scheduler.alphas_cumprod)
+    levels = sigmas("karras", process, steps)
+    levels[-1] = levels[-2] / 2  # theirs multiplies 0 by h = inf there
+    times = given(scheduler, process, levels)
+    x, mine = ours("unipc_bh1", process, levels)
+    scaled = process.model_input(x, float(levels[0]))
+    end = float(levels[-1])
+    assert close(process.model_input(mine, end), theirs_on(scheduler, scaled, times))
+
+
+@kinds
+@counts
+def test_lcm(kind, steps):
+    make, prediction = KINDS[kind]
+    scheduler = diffusers.LCMScheduler(
+        **STABLE, prediction_type=prediction, clip_sample=False, timestep_scaling=1e9
+    )  # without the skip connection, which ours leaves out
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    process = make(scheduler.alphas_cumprod)
+    times = [999 - 33 * i for i in range(steps)]
+    levels = torch.tensor([*(process.sigma_at(time) for time in times), 0.0])
+    scheduler.set_timesteps(timesteps=times)
+    x, mine = ours("lcm", process, levels)
+    scaled = process.model_input(x, float(levels[0]))
+    generator = generator_after_the_start(7)
+    for time in scheduler.timesteps:
+        scaled = scheduler.step(network(scaled, time), time, scaled, generator=generator)[0]
+    assert close(mine, scaled)
+
+
+@kinds
+@counts
+def test_tcd(kind, steps):
+    make, prediction = KINDS[kind]
+    scheduler = diffusers.TCDScheduler(**STABLE, prediction_type=prediction)
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    process = make(scheduler.alphas_cumprod)
+    times = [990 - 30 * i for i in range(steps)]  # 0.7 of each is a whole number
+    levels = torch.tensor([*(process.sigma_at(time) for time in times), process.sigma_min])
+    scheduler.set_timesteps(timesteps=times)  # their end is time 0, not noise 0
+    x, mine = ours("tcd", process, levels)
+    scaled = process.model_input(x, float(levels[0]))
+    generator = generator_after_the_start(7)
+    for time in scheduler.timesteps:
+        scaled = scheduler.step(network(scaled, time), time, scaled, eta=0.3, generator=generator)[
+            0
+        ]
+    # At the end they draw no noise; ours, for a level that is not 0, goes to time 0 too: none.
+    assert close(process.model_input(mine, process.sigma_min), scaled)
+
+
+@pytest.mark.parametrize("steps", [2, 5, 25])
+def test_plms(steps):
+    # For v models diffusers weighs the velocities; CompVis and we the noises, which are no line in
+    # them across levels.
+    scheduler = diffusers.PNDMScheduler(
+        **STABLE, skip_prk_steps=True, steps_offset=1, set_alpha_to_one=True
+    )
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    process = Eps(scheduler.alphas_cumprod)
+    levels = sigmas("ddim_uniform", process, steps)
+    scheduler.set_timesteps(steps)
+    x, mine = ours("plms", process, levels)
+    scaled = process.model_input(x, float(levels[0]))
+    for time in scheduler.timesteps:
+        scaled = scheduler.step(network(scaled, time), time, scaled).prev_sample
+    assert close(mine, scaled)
 
 
 @kinds
