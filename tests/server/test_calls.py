@@ -115,11 +115,8 @@ def by_python(
         source.image().save(folder / f"{name}-{source.sha256[:12]}.png")
     stand_in = StandIn()
     module = types.ModuleType("sfumato")
-    vars(module).update(load=stand_in.load, Request=Request, __path__=[])
-    images = types.ModuleType("sfumato.images")
-    vars(images).update(Source=Source)
+    vars(module).update(load=stand_in.load, Request=Request, Source=Source)
     monkeypatch.setitem(sys.modules, "sfumato", module)
-    monkeypatch.setitem(sys.modules, "sfumato.images", images)
     exec(compile(program, "call.py", "exec"), {})
     monkeypatch.undo()
     assert stand_in.request is not None

@@ -170,9 +170,9 @@ def _python(given: Mapping[str, object]) -> str:
     sources = {name: value for name, value in given.items() if isinstance(value, Source)}
     lines = ["import sfumato"]
     if sources:
-        lines = ["from pathlib import Path", "", *lines, "from sfumato.images import Source"]
+        lines = ["from pathlib import Path", "", *lines]
     lines += [""] + [
-        f'{name} = Source.read(Path("{_file(name, source)}"){_KINDS[name]})'
+        f'{name} = sfumato.Source.read(Path("{_file(name, source)}"){_KINDS[name]})'
         for name, source in sources.items()
     ]
     model = _literal(given["model"]) if "model" in given else ""
