@@ -94,8 +94,8 @@ def _heard(model: Family, request: Request) -> list[tuple[int, tuple[Conditionin
     if request.weighting == "plain":
         return [(0, model.encode(request.prompt, request.negative, size, "plain"))]
     prompt, negative = parse(request.prompt), parse(request.negative)
-    _require_done_here(prompt)
-    _require_done_here(negative)
+    _require_done_here(prompt, "prompt")
+    _require_done_here(negative, "negative prompt")
     first = steps - request.run_steps + 1
     texts = [
         (prompt.at(step, steps)[0][0], negative.at(step, steps)[0][0])
@@ -105,15 +105,15 @@ def _heard(model: Family, request: Request) -> list[tuple[int, tuple[Conditionin
     return [(i, read[now]) for i, now in enumerate(texts) if i == 0 or now != texts[i - 1]]
 
 
-def _require_done_here(prompt: Prompt) -> None:
+def _require_done_here(prompt: Prompt, what: str) -> None:
     if len(prompt.branches) > 1:
         raise PromptError(
-            "The prompt joins several with AND, which this version does not paint. Write it in "
+            f"The {what} joins several with AND, which this version does not paint. Write it in "
             "lower case if the word is meant."
         )
     if prompt.networks:
         raise PromptError(
-            f"The prompt names {prompt.networks[0]}, and this version attaches no such network. "
+            f"The {what} names {prompt.networks[0]}, and this version attaches no such network. "
             "Leave it out."
         )
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sfumato.errors import PromptError
 from sfumato.families.emphasis import emphasised, read_weights
 from sfumato.text.clip import BEGIN, END, ClipTokenizer
 from sfumato.text.prompt import Fragment
@@ -57,3 +58,10 @@ def test_break_fills_up_a_chunk_and_long_prompts_make_more() -> None:
     assert many[0].weights[1] == 1.1
     assert set(many[1].weights) == {1.0}
     assert tokenizer.weighted(((),), 5) == tokenizer.weighted(read_weights("", "a1111"), 5)
+
+
+def test_a_weight_beyond_all_numbers_is_refused_by_the_words_that_it_weighs() -> None:
+    heap = "(" * 8000 + "red"
+    with pytest.raises(PromptError, match='around "red" weigh it without end'):
+        read_weights(heap, "a1111")
+    assert read_weights(heap, "plain") == ((Fragment(heap),),)

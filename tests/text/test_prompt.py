@@ -129,7 +129,35 @@ def test_no_word_is_lost_by_weighing(text: str) -> None:
     assert [c for c in heard if c in "ab"] == [c for c in text if c in "ab"]
 
 
-@pytest.mark.parametrize("text", ["(" * 4000, "[" * 4000 + "]" * 4000, "[a:" * 3000, "<a:" * 4000])
+def test_a_number_of_any_length_is_no_number_but_text() -> None:
+    nines = "9" * 400
+    assert weights(f"(a:{nines})") == [(f"a:{nines}", 1.1)]
+    for text in (f"[a:b:{nines}]", f"[a:b:{nines}.5]", f"a:{nines}"):
+        assert parse(f"{text} AND b").at(1, 7) == ((text, 1.0), ("b", 1.0))
+
+
+def test_each_of_several_breaks_in_a_row_begins_a_chunk() -> None:
+    assert fragments("a BREAK BREAK\nBREAKb BREAK") == (
+        (Fragment("a"),),
+        (),
+        (Fragment("BREAKb"),),
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 4000,
+        "[" * 4000 + "]" * 4000,
+        "[a:" * 3000,
+        "<a:" * 4000,
+        "()" * 20_000,
+        "a" + " " * 100_000 + "b",
+        "a AND b" + " " * 100_000 + "c",
+        "(a:" + "1" * 100_000 + "x) [a:b:" + "1" * 100_000 + "x]",
+    ],
+)
 def test_a_hostile_prompt_neither_crashes_nor_hangs(text: str) -> None:
     begun = time.process_time()
     prompt = parse(text)

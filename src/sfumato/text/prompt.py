@@ -39,10 +39,12 @@ ROUND, SQUARE = 1.1, 1 / 1.1
 _DEPTH = 64  # brackets deeper than this only weigh; nobody writes such a change on the way
 _NETWORK = re.compile(r"<(\w+):([^<>]+)>")
 _AND = re.compile(r"\bAND\b")
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
-_WEIGHT = re.compile(rf"\s*:\s*({_NUMBER})\s*$")
+# Longer numbers are text: nobody means them, and they would end beyond what a number can hold.
+_NUMBER = r"[-+]?(?:\d{1,9}\.?\d{0,18}|\.\d{1,18})"
+# A run of spaces is tried from its first one only, or long runs would take quadratic time.
+_WEIGHT = re.compile(rf"(?<!\s)\s*:\s*({_NUMBER})\s*$")
 _WHEN = re.compile(rf"\s*{_NUMBER}\s*")
-_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+_BREAK = re.compile(r"(?:(?<!\s)\s+)?\bBREAK\b\s*")
 _CLOSE_WEIGHTED = re.compile(rf":\s*({_NUMBER})\s*\)")
 
 
@@ -178,10 +180,11 @@ def fragments(text: str) -> tuple[tuple[Fragment, ...], ...]:
     """
     pieces, spans = _weighed(text)
     groups: list[list[Fragment]] = [[]]
-    for i, piece in enumerate(pieces):
-        weight = 1.0
-        for first, last, factor in spans:
-            weight *= factor if first <= i < last else 1.0
+    weights = [1.0] * len(pieces)
+    for first, last, factor in spans:
+        for i in range(first, last):
+            weights[i] *= factor
+    for piece, weight in zip(pieces, weights, strict=True):
         for n, part in enumerate(_BREAK.split(piece)):
             if n > 0:
                 groups.append([])
