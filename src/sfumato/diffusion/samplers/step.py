@@ -27,7 +27,7 @@ class Step:
     """The state after one step.
 
     index: the step's number from 0: it went from sigmas[index] to sigmas[index + 1].
-    x: (B, C, H, W) at the level sigmas[index + 1].
+    x: (B, C, H, W) at the level sigmas[index + 1]; with `dpm_adaptive`, there or below.
     x0: (B, C, H, W) the clean estimate made at sigmas[index], which previews show.
     history: what else the sampler carries into the next step, newest first.
     """
@@ -65,7 +65,8 @@ class Sampler(Protocol):
     x: (B, C, H, W) at the level sigmas[0]; not read where `start` is given.
     sigmas: (N + 1,) strictly descending; the last may be 0. They are read once, as floats.
     process: for alpha(sigma).
-    noise: the numbered draws; step i of a stochastic sampler reads fixed numbers from 1 on.
+    noise: the numbered draws; step i of a stochastic sampler reads fixed numbers from 1 on, or from
+        `noise.FAR` on for a Brownian path.
     start: go on after this step, as if the sampler had never stopped: the same to the bit.
     """
 
