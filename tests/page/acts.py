@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import JSHandle, Locator, Page, expect
 
 # A small picture takes two steps here; what it shows matters to no test.
 QUICK = 2
@@ -48,19 +48,32 @@ def make(page: Page, prompts: Sequence[str], **wish: object) -> list[str]:
     return ids
 
 
-def drop(page: Page, data: bytes, name: str = "picture.png") -> None:
-    """Drop a file on the page."""
-    transfer = page.evaluate_handle(
-        """([text, name]) => {
-            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name, {type: "image/png"}));
-            return transfer;
-        }""",
-        [base64.b64encode(data).decode(), name],
-    )
+def drop(page: Page, data: bytes) -> None:
+    """Drop a picture on the page."""
+    transfer = _transfer(page, data)
     for kind in ("dragenter", "dragover", "drop"):
         page.dispatch_event("main", kind, {"dataTransfer": transfer})
+
+
+def paste(page: Page, data: bytes) -> None:
+    """Paste a picture, as Ctrl+V brings it."""
+    page.evaluate(
+        """clipboardData => document.body.dispatchEvent(
+            new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}))""",
+        _transfer(page, data),
+    )
+
+
+def _transfer(page: Page, data: bytes) -> JSHandle:
+    return page.evaluate_handle(
+        """text => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], "picture.png", {type: "image/png"}));
+            return transfer;
+        }""",
+        base64.b64encode(data).decode(),
+    )
 
 
 def stored(page: Page, kind: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ import io
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.page.acts import QUICK, drop, finished, make, stored
+from tests.page.acts import QUICK, drop, finished, make, paste, stored
 from tests.page.conftest import Witness
 
 
@@ -71,6 +71,17 @@ def test_a_dropped_picture_without_a_recipe_becomes_a_start(page: Page, witness:
     assert wish["strength"] == 0.6
     assert isinstance(wish["image"], dict)
     assert wish["mask"] is None
+
+
+def test_a_pasted_picture_is_kept_in_the_gallery_when_that_is_asked(
+    page: Page, witness: Witness
+) -> None:
+    witness.expected = ("422",)  # it holds no recipe
+    paste(page, plain())
+    page.get_by_role("dialog").get_by_role("button", name="Keep it in the gallery").click()
+    expect(page.locator("#tray .tile")).to_have_count(1)
+    [kept] = page.request.get("/api/pictures").json()["pictures"]
+    assert (kept["source"], kept["width"]) == ("other", 96)
 
 
 def test_a_brushed_part_is_repainted_and_a_stroke_can_be_taken_back(page: Page) -> None:

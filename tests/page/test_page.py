@@ -151,6 +151,10 @@ class TestBehindALogin:
         page.get_by_role("button", name="Come in").click()
         expect(page.locator("#f-prompt")).to_be_visible()
         paint(page, "a door, flat")
+        page.get_by_role("button", name="Log out").click()
+        expect(page).to_have_url(re.compile("/login$"))
+        page.goto("/")
+        expect(page).to_have_url(re.compile("/login$"))
 
 
 def test_the_first_page_preloads_what_it_needs_and_no_more() -> None:

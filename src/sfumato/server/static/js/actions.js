@@ -2,7 +2,9 @@
 
 /** @import {App, Picture, Wish} from "./types" */
 
+import { openDialog } from "./dialog.js";
 import { h, icon, iconButton } from "./dom.js";
+import { makeTags } from "./tags.js";
 import { attempt, toast } from "./toast.js";
 import { titleOf } from "./words.js";
 
@@ -72,6 +74,9 @@ function smallActions(app, picture, leave) {
     heart,
     link("download", "Download", { download: fileName(picture) }),
     link("expand", "Open at full size", { target: "_blank", rel: "noopener" }),
+    iconButton("tag", "Tags", () =>
+      openDialog({ title: "Tags", body: [makeTags(app, app.pictures.known(picture.id) ?? picture)] }),
+    ),
     iconButton("compare", "Compare with another", () => {
       leave();
       app.chooseToCompare(picture);

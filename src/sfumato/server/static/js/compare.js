@@ -7,6 +7,9 @@ import { openDialog } from "./dialog.js";
 import { h, setVars } from "./dom.js";
 import { NAMES, shown } from "./words.js";
 
+/** What says nothing of the picture, or twice what another row says. */
+const UNSAID = /^(index|seconds|created|.*_title)$/;
+
 /**
  * @param {App} app
  * @param {Picture} a
@@ -35,7 +38,7 @@ export async function openCompare(app, a, b) {
   });
   frame.append(slider);
 
-  const rows = Object.entries(fields).filter(([name]) => !["index", "seconds"].includes(name));
+  const rows = Object.entries(fields).filter(([name]) => !UNSAID.test(name));
   openDialog({
     title: "Compare",
     kind: "full",

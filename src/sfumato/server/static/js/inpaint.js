@@ -12,7 +12,8 @@ import { View } from "./view.js";
 
 /** The server takes a mask of any size; a larger one costs memory here and wins nothing. */
 const MOST = 2048;
-const TINT = "rgb(214 84 36 / 0.62)";
+/** A blue that few pictures are made of, thin enough to see what is under it. */
+const TINT = "rgb(28 84 200 / 0.58)";
 
 /**
  * Opens the brush over the wish's starting picture; resolves when it is closed.

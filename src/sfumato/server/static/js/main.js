@@ -3,7 +3,7 @@
 /** @import {App, Facts, Gallery} from "./types" */
 
 import { ApiError, api } from "./api.js";
-import { byId, h } from "./dom.js";
+import { byId, h, iconButton } from "./dom.js";
 import { makeDrop } from "./drop.js";
 import { makeLink } from "./events.js";
 import { makePanel } from "./panel.js";
@@ -41,6 +41,7 @@ async function begin() {
   byId("show-calls").addEventListener("click", () => void showCalls(app));
   byId("model-name").textContent = facts.about.model;
   byId("model-name").title = `${facts.about.model} on ${facts.about.device}, ${facts.about.precision}`;
+  if (facts.about.login) byId("help").after(iconButton("leave", "Log out", () => void leave(), { id: "leave" }));
   watchLink(app);
   addEventListener("hashchange", view);
   view();
@@ -94,6 +95,11 @@ async function gather() {
       await new Promise((done) => setTimeout(done, AGAIN));
     }
   }
+}
+
+async function leave() {
+  await fetch("logout", { method: "POST", redirect: "manual" });
+  location.assign("login");
 }
 
 /** @param {App} app */

@@ -64,7 +64,7 @@ export function recipeParts(picture, methods) {
     picture.steps === null ? "" : `${picture.steps} steps`,
     how.join(", "),
     picture.guidance === null ? "" : `guidance ${picture.guidance}`,
-    `${picture.width} × ${picture.height}`,
+    `${picture.width}\u00a0×\u00a0${picture.height}`,
     picture.model,
   ].filter(Boolean);
 }
