@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load, save
 
 from sfumato.diffusion.noise import Noise
-from sfumato.diffusion.process import Eps, Flow
+from sfumato.diffusion.process import Eps, Flow, V
 from sfumato.diffusion.samplers import SAMPLERS, Step, run
 from sfumato.diffusion.samplers.adams import ipndm, ipndm_v, lms, plms
 from sfumato.diffusion.samplers.distilled import tcd
@@ -135,6 +135,15 @@ def test_dpm_adaptive_chooses_its_own_steps_whatever_the_schedule(process):
         assert torch.allclose(taken[-1].x, exact(process, x, float(levels[0]), 0.0), atol=0.03)
     assert ends[0][0] == ends[1][0]
     assert torch.equal(ends[0][1], ends[1][1])
+
+
+@pytest.mark.parametrize("name", [*QUIET, *NOISY, "dpm_adaptive"])
+@pytest.mark.parametrize("schedule", ["normal", "karras", "kl_optimal", "gits"])
+def test_20_steps_from_zero_terminal_snr_do_not_run_away(name, schedule):
+    process, draw = V(zero_terminal=True), Noise([0], (1, 8, 8))
+    levels = sigmas(schedule, process, 20)
+    x = process.mix(torch.zeros(1, 1, 8, 8), draw(0), float(levels[0]))
+    assert float((last(name, process, x, levels, draw) - MEAN).abs().max()) < 20 * SPREAD
 
 
 def test_dpm_adaptive_ends_although_the_network_gives_no_numbers():

@@ -5,8 +5,8 @@ Lu et al. 2022 (arXiv:2206.00927). Between two levels, h = lambda' - lambda, e0 
     first order   x' = alpha' x0 + sigma' e0
     second        ... - sigma' / (2 r1) (exp(h) - 1) (e1 - e0)
     third         ... - sigma' / r2 ((exp(h) - 1) / h - 1) (e2 - e0)
-which are their algorithms 1, 4 and 5, with alpha'/alpha x written as x0 and e0 are known. At pure
-noise lambda = -inf; a step from there is of first order.
+which are their algorithms 1, 4 and 5, with alpha'/alpha x written in x0 and e0, as both are known.
+At pure noise lambda = -inf; a step from there is of first order.
 """
 
 import math
@@ -24,6 +24,10 @@ from sfumato.diffusion.samplers.step import Denoise, Draw, Level, Step, left, le
 _FIRST_STEP = 0.05
 _RELATIVE, _ABSOLUTE = 0.05, 0.0078
 _SAFETY = 0.81
+# Below this lambda it is as good as pure noise: sigma is 148 alpha, ten times as much as SD's
+# highest level and less than that of models with zero terminal SNR, whose first step would
+# otherwise multiply the error of e1 by exp(h), often over a thousand.
+_NOISE = -5.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def dpm_fast(
 def _plan(line: Sequence[Level]) -> list[tuple[int, int]]:
     """For each step, the number of the step that its three begins with, and the three's order."""
     count = len(line) - 1
-    orders = [1] if line[0].alpha == 0 else []  # by itself: from pure noise there is no lambda
+    orders = [1] if line[0].snr < _NOISE else []  # by itself
     above = count - len(orders) - (line[-1].sigma == 0)
     if above > 0:
         threes, rest = divmod(above, 3)
