@@ -169,6 +169,26 @@ def test_a_mask_without_white_is_refused():
             lay(bars(64, 48), (64, 48), "crop", masking)
 
 
+@pytest.mark.parametrize("padding", [None, 8])
+def test_a_mask_that_is_grey_at_most_is_refused(padding: int | None):
+    masking = Masking(Image.new("L", (64, 48), 100), padding=padding)
+    with pytest.raises(RequestError, match="Nothing in the mask is white"):
+        lay(bars(64, 48), (64, 48), "crop", masking)
+
+
+def test_a_mask_whose_white_is_lost_on_the_way_is_refused_and_says_so():
+    edge, dot = patch((200, 100), (0, 40, 19, 59)), patch((2000, 1000), (900, 500, 900, 500))
+    for mask in (edge, dot):
+        with pytest.raises(RequestError, match="cut off, or too small, at 64x64"):
+            lay(bars(*mask.size), (64, 64), "crop", Masking(mask, 0))
+        around = lay(bars(*mask.size), (64, 64), "crop", Masking(mask, 0, padding=8)).mask
+        assert around is not None
+        assert around.getbbox() is not None
+    margins = lay(bars(64, 32), (64, 64), "pad", Masking(Image.new("L", (64, 32), BLACK), 0)).mask
+    assert margins is not None
+    assert margins.getpixel((0, 0)) == WHITE
+
+
 def test_only_the_masks_surroundings_are_painted_and_set_back_into_the_whole():
     image = bars(400, 300)
     mask = patch((400, 300), (200, 100, 239, 119))

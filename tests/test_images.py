@@ -180,7 +180,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path):
         read_texts(tmp_path / "note.png")
     with pytest.raises(PictureError, match="there is no picture"):
         read_texts(tmp_path / "none.png")
-    with pytest.raises(PictureError, match="cannot be read"):
+    with pytest.raises(PictureError, match="is a folder"):
         read_texts(tmp_path)
 
 

@@ -1,11 +1,12 @@
 """A picture to start from is what a file shows, however it stores it."""
 
 import io
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from sfumato.errors import PictureError
 from sfumato.images import Source
@@ -57,6 +58,24 @@ def test_a_camera_held_sideways_is_turned_upright(photo: Image.Image, turn: int)
     }
     lying = photo if turn == 1 else photo.transpose(back[turn])
     assert Source.read(stored(lying, exif=exif)) == Source.picture(photo)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_torn_exif_is_no_reason_to_refuse_a_picture(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Make] = "camera"
+    exif[ExifTags.Base.XResolution] = 72.0
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = 0.5
+    whole = exif.tobytes()
+    draw = random.Random(1)
+    for _ in range(500):
+        torn = bytearray(whole)
+        for _ in range(draw.randint(1, 6)):
+            torn[draw.randrange(6, len(torn))] = draw.randrange(256)
+        for kind in ("JPEG", "PNG"):
+            source = Source.read(stored(photo, kind, exif=bytes(torn)))
+            assert {source.width, source.height} == {40, 24}
 
 
 def test_what_lets_light_through_lies_on_white() -> None:

@@ -69,30 +69,43 @@ def lay(image: Image.Image, size: Size, fit: str, masking: Masking | None = None
     the finished picture has the size of `image`, and `size` is that of the area around the mask.
     What "pad" adds around a picture is painted anew if there is a mask.
 
-    Raises RequestError where nothing in the mask is white.
+    Raises RequestError where nothing would be painted: where nothing in the mask is white, or what
+    is white is cut off or too small.
     """
     if masking is None:
         ground = _fitted(image, size, fit)
         return Canvas(ground, (0, 0, *ground.size), ground, ground)
     mask = _scaled(masking.mask, image.size, Image.Resampling.BILINEAR)
-    mask = ImageChops.invert(mask) if masking.invert else mask
+    mask = whole = ImageChops.invert(mask) if masking.invert else mask
     ground = image
     if masking.padding is None:
         ground, mask = _fitted(image, size, fit), _fitted(mask, size, fit)
     shade = _shade(mask, masking.blur)
     box = shade.getbbox()
     if box is None:
-        raise RequestError(
-            "Nothing in the mask is white, so nothing would be painted; "
-            "white is painted anew and black is kept (or ask for it to be inverted)."
-        )
+        raise _nothing_to_paint(whole, size)
     area = (0, 0, *ground.size)
     if masking.padding is not None:
         area = _around(box, masking.padding, ground.size, size)
     picture = _scaled(_cut(ground, area), size, Image.Resampling.LANCZOS)
     hard = _scaled(mask.crop(area), size, Image.Resampling.BILINEAR).point(_is_hard)
+    if hard.getbbox() is None:
+        raise _nothing_to_paint(whole, size)
     start = _filled(picture, hard) if masking.fill == "blur" else picture
     return Canvas(ground, area, picture, start, hard, shade)
+
+
+def _nothing_to_paint(mask: Image.Image, size: Size) -> RequestError:
+    """Why: the mask never had anything to paint, or what it had is lost on its way to `size`."""
+    if mask.point(_is_hard).getbbox() is None:
+        return RequestError(
+            "Nothing in the mask is white, so nothing would be painted; "
+            "white is painted anew and black is kept (or ask for it to be inverted)."
+        )
+    return RequestError(
+        f"What is white in the mask is cut off, or too small, at {size[0]}x{size[1]}. Take another "
+        "size or fit, or mask_padding, with which only the mask's surroundings are painted."
+    )
 
 
 def _is_hard(level: int) -> int:

@@ -178,7 +178,7 @@ def is_ours(path: Path) -> bool:
 def _read(
     source: Path | IO[bytes], *, decode: bool, most_pixels: int | None = None
 ) -> tuple[Image.Image, Texts]:
-    name = source.name if isinstance(source, Path) else "the picture"
+    name = source.name or str(source) if isinstance(source, Path) else "the picture"
     try:
         with Image.open(source, formats=_READABLE) as image:
             if most_pixels is not None and image.width * image.height > most_pixels:
@@ -191,6 +191,8 @@ def _read(
             return image, _texts(image)
     except FileNotFoundError as error:
         raise PictureError(f"there is no picture {source}.") from error
+    except IsADirectoryError as error:
+        raise PictureError(f"{name} is a folder; give the name of a picture in it.") from error
     except UnidentifiedImageError as error:
         raise PictureError(f"{name} is not a PNG, JPEG or WebP picture.") from error
     except (
@@ -208,7 +210,7 @@ def _texts(image: Image.Image) -> Texts:
     parameters, sfumato = image.info.get("parameters"), image.info.get("sfumato")
     xmp = image.info.get("xmp")
     if not isinstance(parameters, str):
-        comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+        comment = _user_comment(image)
         parameters = _comment(comment) if isinstance(comment, bytes) else ""
     if not isinstance(sfumato, str) and image.format == "GIF":
         comment = image.info.get("comment", b"")
@@ -234,6 +236,14 @@ def _exif(parameters: str) -> bytes:
     comment = _UNICODE + parameters.encode("utf-16-be")
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
     return exif.tobytes()
+
+
+def _user_comment(image: Image.Image) -> object:
+    """EXIF's UserComment; None without one, and where EXIF is torn: the picture is whole."""
+    try:
+        return image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        return None
 
 
 def _comment(raw: bytes) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from PIL import Image, ImageChops, ImageOps
+from PIL import ExifTags, Image, ImageChops
 
 from sfumato.errors import PictureError
 from sfumato.images.files import read_picture
@@ -25,6 +27,16 @@ __all__ = ["Source"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _WHITE = (255, 255, 255)
+# What brings a stored picture upright, by its orientation in EXIF; 1 is upright.
+_TURNS: Mapping[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 MOST_PIXELS = 64_000_000
 
 
@@ -136,12 +148,24 @@ class Source:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF says, in 8 bits a channel."""
-    turned = ImageOps.exif_transpose(image)
+    turn = _TURNS.get(_orientation(image))
+    turned = image if turn is None else image.transpose(turn)
     if turned.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):  # 16 bits of grey
         return turned.convert("I").point(lambda level: level / 257).convert("L")
     if turned.mode == "F":
         raise PictureError("it holds numbers without a range, not a picture; save it as a PNG")
     return turned
+
+
+def _orientation(image: Image.Image) -> object:
+    """What EXIF says of it; None where it is silent or torn, with which the picture is still one.
+
+    (`ImageOps.exif_transpose` writes the rest of EXIF anew, and falls over what cameras put there.)
+    """
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        return None
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:
