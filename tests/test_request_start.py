@@ -1,6 +1,7 @@
 """A request that starts from a picture: its fields, its size, and its plain form."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -124,3 +125,11 @@ def test_the_plain_form_is_read_strictly_and_may_be_short() -> None:
         from_dict({"image": "photo.png"})
     with pytest.raises(RequestError, match="must be a whole number"):
         from_dict({"steps": "20"})
+
+
+def test_the_least_strength_that_is_named_makes_a_step() -> None:
+    for steps in range(2, 1001):
+        with pytest.raises(RequestError, match="at the least") as refused:
+            Request(image=WIDE, steps=steps, strength=0.9 / steps)
+        (least,) = re.findall(r"give (\S+) at the least", str(refused.value))
+        assert Request(image=WIDE, steps=steps, strength=float(least)).run_steps >= 1

@@ -145,9 +145,10 @@ class Request:
         self._require("mask", ("mask_blur", "mask_fill", "mask_padding", "mask_invert"))
         self._check_shapes()
         if self.steps is not None and self.strength is not None and self.run_steps == 0:
+            least = math.ceil(10_000 / self.steps) / 10_000  # rounded up: 0.3333 of 3 is none
             raise RequestError(
                 f"strength is {self.strength:g}, which makes none of {self.steps} steps; "
-                f"give {1 / self.steps:.4g} at the least, or more steps."
+                f"give {least:g} at the least, or more steps."
             )
 
     def _check_shapes(self) -> None:

@@ -100,7 +100,7 @@ def test_a_terminal_without_unicode_is_served(sfumato: Sfumato, tmp_path: Path):
         ("text.png", "text.png is not a PNG, JPEG or WebP picture"),
         ("plain.png", "plain.png carries no recipe"),
         ("short.png", "short.png is not a PNG, JPEG or WebP"),
-        (".", "cannot be read as a picture"),
+        (".", ". is a folder"),
     ],
 )
 def test_what_has_no_recipe_is_refused(sfumato: Sfumato, tmp_path: Path, name: str, expected: str):

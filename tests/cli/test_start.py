@@ -1,5 +1,8 @@
 """`sfumato generate --image --mask`: every option reaches the picture and can be repeated."""
 
+import io
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -119,6 +122,7 @@ def test_a_prompt_no_terminal_shows_is_repeated_from_the_picture_with_its_start(
 
 
 BAD: Sequence[tuple[list[str], str]] = (
+    (["--image", "."], ". is a folder; give the name of a picture in it"),
     (["--image", "none.png"], "there is no picture none.png"),
     (["--image", "note.txt"], "note.txt is not a PNG, JPEG or WebP picture"),
     (["--strength", "0.5"], "strength has no effect without image"),
@@ -146,6 +150,17 @@ def test_a_bad_start_is_refused_before_the_model_is_loaded(
     assert files(tmp_path) == before
 
 
+def test_a_picture_beyond_all_bounds_is_refused_in_one_line(sfumato: Sfumato, tmp_path: Path):
+    small = io.BytesIO()
+    Image.new("1", (8, 8)).save(small, "PNG")
+    head = b"IHDR" + struct.pack(">II", 11_000, 11_000) + small.getvalue()[24:29]
+    data = small.getvalue()[:12] + head + struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "wide.png").write_bytes(data + small.getvalue()[33:])
+    answer = sfumato("generate", "fox", "--image", "wide.png")
+    assert "wide.png has 11000x11000 pixels" in answer.refused()
+    assert len(answer.err.splitlines()) == 1
+
+
 def test_info_tells_the_start(sfumato: Sfumato):
     sfumato("generate", "fox", *MASKED, "--out", "a.png")
     request = read("a.png").request
@@ -155,6 +170,12 @@ def test_info_tells_the_start(sfumato: Sfumato):
     assert f"sha256 {request.image.sha256}" in out
     assert f"sha256 {request.mask.sha256}" in out
     assert "strength" in out
+    assert "fit       crop" in out
+    assert "blur 4, fill original\n" in out
+    words = ["--fit", "pad", "--mask-blur", "0", "--mask-fill", "noise", "--mask-padding", "9"]
+    sfumato("generate", "fox", *MASKED, *words, "--mask-invert", "--out", "b.png")
+    assert "blur 0, fill noise, padding 9, inverted" in sfumato("info", "b.png").out
+    assert "fit       pad" in sfumato("info", "b.png").out
     told = sfumato("info", "a.png", "--json").out
     assert request.image.sha256 in told
     assert "pixels" not in told

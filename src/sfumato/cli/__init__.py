@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None, *, make_engine: MakeEngine | None = 
     """
     from sfumato.errors import SfumatoError
 
+    # What Pillow finds odd in a file is refused in our own words, or does no harm.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode shows \u72d0 for 狐
             stream.reconfigure(errors="backslashreplace")

@@ -11,7 +11,7 @@ import typer
 from sfumato.cli.screen import columns, duration, say
 from sfumato.images import Source
 from sfumato.recipe import Origin, read
-from sfumato.request import to_dict
+from sfumato.request import Request, to_dict
 
 
 def info(path: Path, *, as_json: bool) -> None:
@@ -55,7 +55,8 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("model", request.model),
         ("start", _told(request.image)),
         ("strength", _number(request.strength)),
-        ("mask", _told(request.mask)),
+        ("fit", None if request.image is None else request.fit),
+        ("mask", _masked(request)),
     ]
     if recipe is not None:
         rows += [
@@ -78,6 +79,16 @@ def _told(source: Source | None) -> str | None:
     if source is None:
         return None
     return f"{source.width} x {source.height}\nsha256 {source.sha256}"
+
+
+def _masked(request: Request) -> str | None:
+    """The mask, and how it was taken."""
+    if request.mask is None:
+        return None
+    how = [f"blur {request.mask_blur}", f"fill {request.mask_fill}"]
+    how += [] if request.mask_padding is None else [f"padding {request.mask_padding}"]
+    how += ["inverted"] if request.mask_invert else []
+    return f"{_told(request.mask)}\n{', '.join(how)}"
 
 
 def _number(value: float | None) -> str | None:
