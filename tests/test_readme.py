@@ -16,8 +16,13 @@ PAGES = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
+    "docs/api.md",
     "docs/architecture.md",
+    "docs/dialects.md",
     "docs/model/README.md",
+    "docs/page.md",
+    "docs/samplers.md",
+    "docs/serve.md",
 )
 
 
@@ -41,9 +46,10 @@ def test_the_python_of_the_readme_paints(tmp_path: Path) -> None:
     assert (tmp_path / "fox.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_readme_opens_with_the_two_commands() -> None:
-    assert commands()[:2] == [
+def test_the_readme_opens_with_the_three_commands() -> None:
+    assert commands()[:3] == [
         ["make", "picture", "PROMPT=a red fox, 3d", "SEED=7"],
+        ["make", "serve"],
         ["make", "test"],
     ]
 
