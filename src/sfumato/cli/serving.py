@@ -101,7 +101,7 @@ def _serve(
 ) -> None:
     from sfumato.server.app import compose
     from sfumato.server.listen import Server
-    from sfumato.server.services import build, running
+    from sfumato.server.services import build, running, stop
     from sfumato.server.shelf import own_model
 
     trouble: list[SfumatoError] = []
@@ -130,9 +130,7 @@ def _serve(
 
     _log_to_stderr()
     services = build(settings, make)
-    server = Server(
-        compose(services), settings, on_ready=on_ready, on_stop=lambda: services.worker.stop()
-    )
+    server = Server(compose(services), settings, on_ready=on_ready, on_stop=lambda: stop(services))
     with running(services):
         try:
             server.run(sockets=[line])
