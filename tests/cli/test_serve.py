@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from sfumato.cli import main
-from sfumato.cli.serving import PORT, Order, settings_of
+from sfumato.cli.serving import PORT, Order, address, settings_of
 from sfumato.errors import RequestError, SfumatoError
-from sfumato.server.settings import SettingsError
+from sfumato.server.settings import Settings, SettingsError
 from tests.server.fake import FakePainter
 
 PATIENCE = 60.0
@@ -37,7 +37,7 @@ sys.addaudithook(watch)
 from sfumato.cli import main
 sys.exit(main())
 """
-# The same with a painter that waits at its second step until a file is there.
+# The same with a painter that waits at its third step for a file, and then hurries if another is.
 FAKE = """
 import sys, time
 from pathlib import Path
@@ -49,6 +49,8 @@ class Painter(FakePainter):
         super().before(request, index)
         while index == 3 and not gate.exists():
             time.sleep(0.01)
+        if index > 3 and not gate.with_name("fast").exists():
+            time.sleep(0.05)
 sys.exit(main(make_engine=lambda device, precision, model: Painter()))
 """
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,6 +182,7 @@ def test_a_job_that_was_running_goes_on_at_the_next_start(
         _, said = server.process.communicate(timeout=PATIENCE)
         assert server.process.returncode == 0, said
         assert "2 unfinished jobs go on at the next start" in said
+    (tmp_path / "fast").touch()
     with served(*words, code=FAKE) as server:
         assert [until_done(server, job)["state"] for job in jobs] == ["done", "done"]
         assert server.ended(number)[1].endswith("stopped\n")
@@ -204,23 +207,26 @@ def taken() -> Iterator[int]:
         yield line.getsockname()[1]
 
 
-def refused(*words: str | Path, **environment: str) -> str:
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     """What is said by a server that does not start."""
-    done = subprocess.run(
-        (sys.executable, "-c", FAKE, "gate", "serve", *map(str, words)),
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    return done.stderr
+
+    def run(*words: str | Path) -> str:
+        make = lambda device, precision, model: FakePainter()  # noqa: E731
+        assert main(["serve", *map(str, words)], make_engine=make) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        return told.err
+
+    return run
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(
+    refused: Refused, tmp_path: Path
+) -> None:
     with taken() as port:
         said = refused("--home", tmp_path, "--port", str(port))
     assert f"port {port} is taken" in said
@@ -238,7 +244,7 @@ def test_a_port_that_nobody_asked_for_may_be_the_next_one_and_that_is_told(
         assert server.port in range(PORT + 1, PORT + 10)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """The server sets up the log of its process, which here is that of all tests."""
     root, errors = logging.getLogger(), logging.getLogger("uvicorn.error")
@@ -249,7 +255,6 @@ def logging_as_before() -> Iterator[None]:
     errors.setLevel(before[2])
 
 
-@pytest.mark.usefixtures("logging_as_before")
 def test_the_page_is_there_while_the_model_still_loads(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, loopback: None
 ) -> None:
@@ -300,13 +305,27 @@ def test_the_browser_is_opened_when_that_is_asked_for(tmp_path: Path, loopback: 
         assert (tmp_path / "opened").read_text() == f"http://127.0.0.1:{server.port}\n"
 
 
-def test_an_open_address_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_an_address_that_is_not_this_machine_s_is_an_error(
+    refused: Refused, tmp_path: Path
+) -> None:
+    said = refused("--home", tmp_path, "--host", "127.0.0.1.", "--port", "0")
+    assert "127.0.0.1." in said
+    (tmp_path / "token").write_text(TOKEN)
+    words = ("--home", tmp_path, "--host", "192.0.2.1", "--port", "0")
+    said = refused(*words, "--token-file", tmp_path / "token")
+    assert "cannot listen on 192.0.2.1" in said
+    assert "--host 127.0.0.1" in said
+
+
+def test_an_open_address_is_refused_before_anything_is_made(
+    refused: Refused, tmp_path: Path
+) -> None:
     said = refused("--home", tmp_path / "home", "--host", "0.0.0.0", "--port", "0")
     assert "needs a token" in said
     assert not (tmp_path / "home").exists()
 
 
-def test_a_secret_on_the_command_line_is_refused(tmp_path: Path) -> None:
+def test_a_secret_on_the_command_line_is_refused(refused: Refused, tmp_path: Path) -> None:
     for words in (("--token", TOKEN), ("--password", TOKEN)):
         said = refused("--home", tmp_path, *words)
         assert "No such option" in said
@@ -316,7 +335,9 @@ def test_a_secret_on_the_command_line_is_refused(tmp_path: Path) -> None:
     assert TOKEN not in said
 
 
-def test_a_home_that_another_server_has_is_refused(tmp_path: Path, loopback: None) -> None:
+def test_a_home_that_another_server_has_is_refused(
+    refused: Refused, tmp_path: Path, loopback: None
+) -> None:
     words = ("serve", "--home", tmp_path, "--port", "0")
     with served(tmp_path / "gate", *words, code=FAKE):
         assert "Another sfumato server" in refused("--home", tmp_path, "--port", "0")
@@ -391,6 +412,22 @@ def test_names_are_taken_as_people_write_them(tmp_path: Path) -> None:
     assert settings.host == "::1"
     assert settings.hosts == ("pictures.example.org",)
     assert settings.origins == ("http://localhost:3000",)
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "told"),
+    [
+        ("127.0.0.1", (), "http://127.0.0.1:80"),
+        ("::1", (), "http://[::1]:80"),
+        ("localhost", (), "http://localhost:80"),
+        ("0.0.0.0", (), "http://127.0.0.1:80"),
+        ("::", ("box",), "http://box:80"),
+    ],
+)
+def test_the_address_is_one_that_a_browser_understands(
+    tmp_path: Path, host: str, hosts: tuple[str, ...], told: str
+) -> None:
+    assert address(Settings(tmp_path, host, 80, hosts=hosts, token=TOKEN)) == told
 
 
 def test_a_folder_of_models_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from sfumato.errors import RequestError, SfumatoError
 from sfumato.server.painter import Painter
 from sfumato.server.settings import Settings, SettingsError, is_address
 
-__all__ = ["MakePainter", "Order", "serve"]
+__all__ = ["MakePainter", "Order", "address", "serve", "settings_of"]
 
 # (device, precision, the server's own model as an engine calls it, already loaded)
 MakePainter = Callable[[str, str, str], Painter]
@@ -120,13 +120,13 @@ def _serve(
         return painter
 
     def on_ready() -> None:
-        address = _address(settings)
-        say(f"sfumato is at {address}   (Ctrl-C ends it)")
+        place = address(settings)
+        say(f"sfumato is at {place}   (Ctrl-C ends it)")
         sys.stdout.flush()  # somebody may be waiting for this line at the other end of a pipe
         ready.set()
         if order.browse:
             # In a thread of its own: a browser in the terminal would hold the server up.
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(place,), daemon=True).start()
 
     _log_to_stderr()
     services = build(settings, make)
@@ -184,7 +184,7 @@ def _why(error: OSError, host: str, port: int, order: Order) -> str:
     return f"cannot listen on {host}, port {port}: {reason}. Try --host 127.0.0.1."
 
 
-def _address(settings: Settings) -> str:
+def address(settings: Settings) -> str:
     """Where a browser on this machine finds it."""
     host = settings.host
     if host in ("0.0.0.0", "::"):

@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """As uvicorn does it, and what else has to stop meanwhile."""
         stopping = asyncio.create_task(asyncio.to_thread(self.on_stop))
+        await asyncio.sleep(0)  # so that it begins first
         await super().shutdown(sockets)
         await stopping
 
