@@ -86,6 +86,12 @@ def test_a_damaged_step_is_refused(engine: Engine) -> None:
             engine.submit(whole.request, state=bad)
 
 
+def test_a_step_is_no_start_for_several_pictures(engine: Engine) -> None:
+    whole = painted(engine, replace(REQUEST, steps=2))
+    with pytest.raises(RequestError, match=r"count is 2, .* one picture"):
+        engine.submit(replace(whole.request, count=2), state=whole.states[0])
+
+
 def test_an_estimate_becomes_the_picture_of_its_step(engine: Engine) -> None:
     whole = painted(engine, REQUEST)
     step = whole.steps[2]

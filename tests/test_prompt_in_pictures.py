@@ -8,7 +8,7 @@ import torch
 
 import sfumato
 from sfumato.engine import Engine
-from sfumato.errors import PromptError
+from sfumato.errors import PromptError, SfumatoError
 from sfumato.recipe import Recipe
 
 REQUEST = sfumato.Request("a red fox, 3d", seed=7, steps=4, width=64, height=64)
@@ -80,3 +80,9 @@ def test_a_picture_from_before_there_were_weights_took_brackets_for_letters(
     old = recipe.to_json().replace('"weighting": "a1111", ', "")
     assert old != recipe.to_json()
     assert Recipe.from_json(old).request.weighting == "plain"
+
+
+def test_values_that_overflow_in_full_precision_are_not_told_to_take_more(engine: Engine) -> None:
+    heavy = "(" * 5 + "fox" + ":999999999)" * 5
+    with pytest.raises(SfumatoError, match=r"overflowed\. Take less guidance, and smaller weights"):
+        engine.submit(replace(REQUEST, prompt=heavy)).result()

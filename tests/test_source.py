@@ -159,6 +159,8 @@ def test_a_reference_knows_its_picture_and_has_no_pixels(photo: Image.Image) -> 
         {"sha256": "a" * 63, "width": 8, "height": 8},
         {"sha256": "a" * 64, "width": 0, "height": 8},
         {"sha256": "a" * 64, "width": "8", "height": 8},
+        {"sha256": "a" * 64, "width": True, "height": 8},
+        {"sha256": "a" * 64, "width": 8, "height": 10**400},
         {"sha256": "a" * 64, "width": 8, "height": 8, "more": 1},
     ],
 )

@@ -174,7 +174,11 @@ class Run:
 
     def _stored(self, state: bytes) -> Step:
         """The step of a `Progress.state` of this very request."""
-        assert self.request.count == 1, "a stored step belongs to one picture"
+        if self.request.count != 1:
+            raise RequestError(
+                f"count is {self.request.count}, and a stored step belongs to one picture; "
+                "take Request.single of the request that it was of."
+            )
         try:
             tensors = safetensors.load(state)
             header = json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])
@@ -191,9 +195,12 @@ class Run:
         try:
             return finish(self._model.family, self._canvas, last.x)
         except PictureError as error:  # its decoder gave values that are no numbers
+            instead = "Try --precision fp32."
+            if self._precision == "fp32":
+                instead = "Take less guidance, and smaller weights in the prompt."
             raise SfumatoError(
                 f"{self._model.name} gave no numbers in {self._precision}: its values overflowed. "
-                "Try --precision fp32."
+                f"{instead}"
             ) from error
 
     def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:

@@ -38,6 +38,7 @@ _TURNS: Mapping[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 MOST_PIXELS = 64_000_000
+LONGEST = 2**31 - 1  # pixels a side, of any format
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,9 @@ class Source:
             len(table) == 3
             and isinstance(sha256, str)
             and _SHA256.fullmatch(sha256)
-            and isinstance(width, int)
-            and isinstance(height, int)
-            and min(width, height) > 0
+            and type(width) is int  # a bool is an int too
+            and type(height) is int
+            and 0 < min(width, height) <= max(width, height) <= LONGEST
         ):
             return cls(sha256, width, height, mode)
         raise PictureError(
