@@ -332,3 +332,11 @@ def test_diff_names_the_fields_that_differ():
     other = replace(RECIPE, request=replace(REQUEST, seed=43), torch="2.14.0")
     assert diff(RECIPE, other) == {"seed": (42, 43), "torch": ("2.13.0", "2.14.0")}
     assert diff(RECIPE, RECIPE) == {}
+
+
+def test_brackets_that_were_letters_are_told_in_a1111s_words():
+    recipe = with_prompt("a (red) fox")
+    plain = replace(recipe, request=replace(recipe.request, weighting="plain"))
+    assert "Emphasis" not in recipe.parameters()
+    assert ", Emphasis: None, Version" in plain.parameters()
+    assert from_parameters(plain.parameters()).unread == {"Emphasis": "None"}

@@ -126,6 +126,8 @@ class Recipe:
         if request.strength is not None:
             pairs["Denoising strength"] = _short(request.strength)
         pairs["RNG"] = _RNG[request.stream]
+        if request.weighting == "plain":
+            pairs["Emphasis"] = "None"  # A1111's word for brackets that are only letters
         if request.mask is not None:
             pairs |= _of_the_mask(request)
         pairs["Version"] = f"sfumato {self.sfumato}"
