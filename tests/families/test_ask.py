@@ -52,6 +52,13 @@ def test_an_answer_between_the_two_is_told_and_not_guessed() -> None:
         asked(lambda x: 0.5 * x + other(x))
 
 
+def test_an_answer_that_is_no_answer_is_not_taken_for_velocity() -> None:
+    with pytest.raises(WeightsError, match=r"overflowed\. Try --precision fp32"):
+        asked(lambda x: x * float("inf"))
+    with pytest.raises(WeightsError, match="neither"):
+        asked(torch.zeros_like)
+
+
 def test_a_real_network_without_training_says_velocity() -> None:
     torch.manual_seed(0)
     config = UNetConfig(channels=(32, 32), depth=(1, 0), heads=2, context=8, groups=8)

@@ -23,7 +23,7 @@ def predicts(unet: UNet) -> Literal["eps", "v"]:
     """What the network predicts, by how far its answer to noise follows the noise.
 
     A second or so for a U-Net of Stable Diffusion's size. Raises WeightsError where the answer is
-    neither.
+    neither, or no numbers.
     """
     config, weight = unet.config, unet.conv_in.weight
     draw = torch.Generator().manual_seed(0)
@@ -38,8 +38,13 @@ def predicts(unet: UNet) -> Literal["eps", "v"]:
     )
     heard = noise[:, : config.out_channels].flatten()
     said = answer.float().cpu().flatten()
+    if not said.isfinite().all():
+        raise WeightsError(
+            "The file does not say what the model predicts, and asked for it the model gave no "
+            "numbers: its values overflowed. Try --precision fp32."
+        )
     likeness = float(torch.corrcoef(torch.stack([heard, said]))[0, 1])
-    if HARDLY <= likeness <= SURELY:
+    if not (likeness < HARDLY or likeness > SURELY):  # not a number, for an answer of one value
         raise WeightsError(
             "The file does not say whether the model predicts noise (eps) or velocity (v), and its "
             f"answer to noise ({likeness:.2f} like it) tells neither.\n"
