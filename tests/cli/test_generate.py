@@ -66,6 +66,8 @@ OPTIONS: Sequence[tuple[list[str], dict[str, object]]] = (
     (["--wander"], {"wander": True, "path_seed": DRAWN}),
     (["--wander", "--path-seed", "5"], {"wander": True, "path_seed": 5}),
     (["--stream", "nv"], {"stream": "nv"}),
+    (["--weighting", "comfy"], {"weighting": "comfy"}),
+    (["--weighting", "plain"], {"weighting": "plain"}),
     (["--model", "other"], {"model": "other"}),
 )
 
@@ -228,6 +230,7 @@ BAD: Sequence[tuple[list[str], str]] = (
     (["fox", "--size", "8x8x8"], "size is '8x8x8'"),
     (["fox", "--size", "9000"], "width is 9000, but must be between 8 and 8192"),
     (["fox", "--count", "0"], "count is 0"),
+    (["fox", "--weighting", "A1111"], "weighting is 'A1111', but must be one of 'a1111' or"),
     (["fox", "--stream", "gpu"], "stream is 'gpu', but must be one of 'cpu' or 'nv'"),
     (["fox", "--wander", "--sampler", "DDIM"], "ddim"),
     (["fox", "--path-seed", "3"], "path_seed 3 has no effect without wander"),
@@ -389,6 +392,19 @@ def test_from_reads_every_format(sfumato: Sfumato, suffix: str):
     sfumato("generate", "fox", "--seed", "5", "--out", f"a{suffix}")
     assert sfumato("generate", "--from", f"a{suffix}", "--out", "b.png").status == 0
     assert read(f"a{suffix}").recipe == read("b.png").recipe
+
+
+def test_brackets_that_are_letters_because_of_the_picture_in_from_are_told(sfumato: Sfumato):
+    sfumato("generate", "fox", "--weighting", "plain", "--out", "a.png")
+    again = ["generate", "--from", "a.png", "--out", "b.png"]
+    told = "brackets are only letters, as in a.png"
+    assert told in sfumato(*again, "a (red:1.3) fox").err
+    assert read("b.png").request.weighting == "plain"
+    assert told in sfumato(*again, "--negative", "[grey]").err
+    for words in (["a red fox"], ["(fox)", "--weighting", "a1111"], ["--steps", "2"]):
+        answer = sfumato(*again, *words)
+        assert answer.status == 0, answer.err
+        assert told not in answer.err
 
 
 def test_options_beside_from_override_it(sfumato: Sfumato):

@@ -107,6 +107,7 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     if origin is not None:
         _check_origin(order, origin)
     request = wish(order, origin)
+    _tell_letters(order, request)
     files = plan(request.count, order.out, order.filmstrip, order.animation)
     files.check()
     before = _original(order, origin)  # now, because the run may replace it
@@ -147,6 +148,18 @@ def wish(order: Order, origin: Origin | None) -> Request:
     if request.schedule is not None:
         schedule_row(request.schedule)
     return request
+
+
+def _tell_letters(order: Order, request: Request) -> None:
+    """Say that what was typed weighs nothing, where that comes from the picture in `--from`."""
+    if order.source is None or request.weighting != "plain" or "weighting" in order.changes:
+        return
+    typed = f"{order.changes.get('prompt', '')}{order.changes.get('negative', '')}"
+    if any(bracket in typed for bracket in "(["):
+        note(
+            f"brackets are only letters, as in {order.source.name}; for brackets that weigh, "
+            "add --weighting a1111"
+        )
 
 
 def _source(
