@@ -265,6 +265,12 @@ def test_what_is_no_whole_model_is_named_by_a_key_that_it_holds(tmp_path: Path, 
     assert next(iter(SMALL[kind])) in str(caught.value)
 
 
+def test_a_model_that_an_inversion_was_trained_with_is_a_whole_model(tmp_path: Path) -> None:
+    remains = {"embedding_manager.string_to_param_dict.*": (1, 768)}
+    path = sparse(tmp_path / "a.safetensors", {**remains, **shapes_of(SD15, "original")})
+    assert inspect(path).require() == ("sd15", "original")
+
+
 def test_a_unet_without_its_companions_is_refused_as_such(tmp_path: Path) -> None:
     shapes = shapes_of(SD15, "original")
     without = {key: s for key, s in shapes.items() if not key.startswith("first_stage_model.")}

@@ -122,11 +122,15 @@ ATTACHMENTS = (
     (("motion_modules.",), "an AnimateDiff motion module"),
     (("emb_params", "string_to_param"), "a textual inversion"),
 )
+# What the training of a textual inversion leaves in the whole model that it was done with.
+REMAINS = "embedding_manager."
 
 
 def _attachment(entries: Mapping[str, Entry]) -> _Finding | None:
     for marks, kind in ATTACHMENTS:
         for key in entries:
+            if key.startswith(REMAINS):
+                continue
             if any(mark in key for mark in marks):
                 return _Finding(f"{kind}, which is added to a model and is not one", (f"{key}",))
     return None
