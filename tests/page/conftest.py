@@ -39,8 +39,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    # While Playwright runs, an event loop does too, in which no other test could start its own.
     # Chromium will not start as root inside its sandbox; what it opens here is our own page.
     rootless = [] if os.getuid() else ["--no-sandbox"]
     with sync_playwright() as play:

@@ -165,6 +165,25 @@ def test_who_is_slow_misses_steps_and_nothing_else(shop: Shop) -> None:
     ]
 
 
+def test_a_full_picture_waits_also_for_a_slow_reader(shop: Shop) -> None:
+    job = shop.submit()
+    shown = {3, 7}
+
+    async def follow() -> list[Event]:
+        events = shop.hub.follow(job.id)
+        await take(events, 1)
+        for step in range(1, 10):
+            event = stepped(job.id, step)
+            full = event.sketch if step in shown else None
+            shop.hub.publish(replace(event, preview=full))
+        shop.hub.publish(changed(job, "done", 2))
+        return await asyncio.wait_for(rest(events), 10)
+
+    *steps, end = asyncio.run(follow())
+    assert [event.step for event in steps if isinstance(event, Stepped)] == [3, 7, 9]
+    assert isinstance(end, Changed)
+
+
 def test_who_never_reads_is_given_up(shop: Shop) -> None:
     async def follow() -> int:
         events = shop.hub.everything()

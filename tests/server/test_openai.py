@@ -8,6 +8,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -292,10 +293,25 @@ class TestEdits:
 
 
 class TestStreams:
-    def test_partial_pictures_come_first_and_the_finished_one_last(self, ai: openai.OpenAI) -> None:
+    def test_partial_pictures_come_first_and_the_finished_one_last(
+        self,
+        ai: openai.OpenAI,
+        fake_painter: FakePainter,
+        services: Services,
+        aside: ThreadPoolExecutor,
+    ) -> None:
         sent = {**SMALL, "extra_body": {"steps": 12, "seed": 7}}
-        with ai.images.generate(**sent, stream=True, partial_images=2) as stream:
-            events = list(stream)
+
+        def told() -> list[Any]:
+            with ai.images.generate(**sent, stream=True, partial_images=2) as stream:
+                return list(stream)
+
+        fake_painter.hold(1)  # the stream is there before the first step is
+        coming = aside.submit(told)
+        running = partial(services.jobs.list, states=("running",))
+        until(lambda: any(services.hub.followers(job.id) for job in running()))
+        fake_painter.release()
+        events = coming.result(PATIENCE)
         kinds = [event.type for event in events]
         assert kinds[-1] == "image_generation.completed"
         assert set(kinds[:-1]) == {"image_generation.partial_image"}

@@ -184,7 +184,10 @@ class Hub:
 
 
 class _Mailbox:
-    """What waits for one reader. Of each job only the latest step waits; the rest is all kept."""
+    """What waits for one reader. Of each job only the latest step waits; the rest is all kept.
+
+    A step with a full picture waits until it is read: it may have been asked for.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -202,7 +205,9 @@ class _Mailbox:
             if self._ended:
                 return False
             if isinstance(event, Stepped):
-                self._waiting.pop(self._steps.get(event.job, -1), None)
+                before = self._waiting.get(self._steps.get(event.job, -1))
+                if isinstance(before, Stepped) and before.preview is None:
+                    del self._waiting[self._steps[event.job]]
                 self._steps[event.job] = self._next
             self._waiting[self._next] = event
             self._next += 1
@@ -231,8 +236,9 @@ class _Mailbox:
         with self._lock:
             if self._ended or not self._waiting:
                 return None
-            event = self._waiting.pop(next(iter(self._waiting)))
-            if isinstance(event, Stepped):
+            number = next(iter(self._waiting))
+            event = self._waiting.pop(number)
+            if isinstance(event, Stepped) and self._steps[event.job] == number:
                 del self._steps[event.job]
             return event
 
