@@ -81,6 +81,8 @@ def test_a_reference_to_what_was_never_sent_is_refused(shop: Shop) -> None:
         (replace(FOX, count=5), "count is 5.*at most 4"),
         (replace(FOX, steps=21), "steps is 21.*at most 20"),
         (replace(FOX, width=64, height=72), "width x height is 64x72.*4096 pixels"),
+        (replace(FOX, prompt="(" * 10_001), "prompt has 10001 letters.*at most 10000"),
+        (replace(FOX, negative="(" * 10_001), "negative has 10001 letters"),
     ],
 )
 def test_what_is_beyond_the_limits_is_refused_by_name(

@@ -62,6 +62,11 @@ def check_limits(request: Request, limits: Limits) -> None:
         asked: int | None = getattr(request, name)
         if asked is not None and asked > most:
             raise RequestError(f"{name} is {asked}, but this server takes at most {most}.")
+    for name, text in (("prompt", request.prompt), ("negative", request.negative)):
+        if len(text) > limits.letters:
+            raise RequestError(
+                f"{name} has {len(text)} letters, but this server takes at most {limits.letters}."
+            )
     width, height = request.width, request.height
     if width is not None and height is not None and width * height > limits.pixels:
         raise RequestError(

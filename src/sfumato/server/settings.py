@@ -28,6 +28,7 @@ class Limits:
     ``pixels``         of one picture, width x height
     ``steps``          of one picture
     ``count``          pictures of one job
+    ``letters``        of a prompt, and of a negative prompt
     ``upload_bytes``   of one picture that is sent
     ``upload_pixels``  of one picture that is sent, told before it is decoded
     ``body_bytes``     of one request's whole body
@@ -42,6 +43,7 @@ class Limits:
     pixels: int = 2048 * 2048
     steps: int = 150
     count: int = 16
+    letters: int = 10_000
     upload_bytes: int = 32 * 2**20
     upload_pixels: int = 64_000_000
     body_bytes: int = 64 * 2**20
