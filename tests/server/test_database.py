@@ -8,6 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
 from sfumato.server.database import METADATA, Database
 from sfumato.server.errors import DatabaseError
@@ -111,6 +112,13 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="unable to open"):
         Database(f"sqlite:///{tmp_path}/missing/x.db").migrate()
+
+
+def test_a_mistake_in_a_statement_is_no_matter_of_circumstances(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(OperationalError, match="no such table"), database.read() as connection:
+        connection.execute(text("SELECT 1 FROM nowhere"))
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/n", "no url: secret"])

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sfumato.errors import RequestError, SfumatoError
 from sfumato.images import Source
 from sfumato.request import Request
-from sfumato.server.errors import NoSuchPicture, NotFound
+from sfumato.server.errors import DatabaseError, NoSuchPicture, NotFound
 from sfumato.server.events import Changed, Event, Painted, Stepped
 from sfumato.server.home import Home, picture_id
 from sfumato.server.job import Job
@@ -369,6 +369,17 @@ def test_a_queue_that_cannot_be_read_for_a_while_is_looked_at_again(
         assert shop.ended(job.id).state == "done"
 
 
+def test_a_job_that_the_database_fails_does_not_say_where_it_lies(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.painter.fail(2, DatabaseError("Cannot use the database postgresql://me@box/pictures."))
+    with shop.working():
+        job = shop.ended(shop.submit().id)
+    assert job.state == "failed"
+    assert "box" not in job.error
+    assert "me@box" in caplog.text
+
+
 def test_a_model_that_does_not_load_fails_the_jobs_and_is_tried_again(shop: Shop) -> None:
     broken = True
 
@@ -438,6 +449,19 @@ def test_a_developed_step_is_kept(shop: Shop) -> None:
         assert data[:4] + data[8:12] == b"RIFFWEBP"
         assert worker.frame(identity, 2) == data
         assert shop.painter.developed == 1
+
+
+def test_a_developed_step_is_shown_also_where_there_is_no_room_to_keep_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    with shop.working() as worker:
+        (identity,) = shop.ended(shop.submit(OWL).id).pictures
+        monkeypatch.setattr("sfumato.server.worker.replaced", full)
+        assert worker.frame(identity, 2)[:4] == b"RIFF"
+    assert "No space left on device" in caplog.text
 
 
 @pytest.mark.parametrize("step", [0, 7, -1, 10**30])

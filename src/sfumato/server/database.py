@@ -6,6 +6,7 @@ and does not know which.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -127,6 +128,17 @@ picture_tags = Table(
 )
 
 _BUSY_SECONDS = 30
+# What can happen to a SQLite file that is in order; the low byte of the result code.
+_CIRCUMSTANCES = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+)
 _MAIN_LOCK = 7_376_102  # any number, the same for all who share a PostgreSQL database
 _OWNER_LOCK = 7_376_103
 
@@ -151,8 +163,11 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[Connection]:
-        """A transaction that only looks; on SQLite all of it sees the same moment."""
-        with self._engine.begin() as connection:
+        """A transaction that only looks; on SQLite all of it sees the same moment.
+
+        Raises DatabaseError, as `write` does, where the database cannot be used now.
+        """
+        with self._told(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -162,7 +177,7 @@ class Database:
         SQLite has one writer at a time, who waits for his turn. PostgreSQL has many: with
         ``alone`` this one waits for all others that ask for it too.
         """
-        with self._writer.begin() as connection:
+        with self._told(), self._writer.begin() as connection:
             if alone and not self.sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MAIN_LOCK})"))
             yield connection
@@ -180,9 +195,7 @@ class Database:
                 if found != HEAD:
                     upgrade(connection, found, self.name)
         except exc.DBAPIError as error:
-            raise DatabaseError(
-                f"Cannot use the database {self.name}: {str(error.orig).strip()}."
-            ) from error
+            raise self._unusable(error) from error
 
     def close(self) -> None:
         """Gives all connections back."""
@@ -190,6 +203,21 @@ class Database:
             self._owner.close()
             self._owner = None
         self._engine.dispose()
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """Tells a database that cannot be used now from one that was asked for nonsense."""
+        try:
+            yield
+        except exc.OperationalError as error:
+            # SQLite counts a mistake in a statement as operational too.
+            code = getattr(error.orig, "sqlite_errorcode", 0)
+            if self.sqlite and code & 0xFF not in _CIRCUMSTANCES:
+                raise
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: exc.DBAPIError) -> DatabaseError:
+        return DatabaseError(f"Cannot use the database {self.name}: {str(error.orig).strip()}.")
 
     def _own(self) -> None:
         """Two servers must not work on the same jobs; SQLite's file is kept by `Home.lock`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sfumato.errors import SfumatoError
+import logging
+
+from sfumato.errors import OutputError, SfumatoError
 
 __all__ = [
     "DatabaseError",
@@ -12,7 +14,14 @@ __all__ = [
     "NoSuchPicture",
     "NotFound",
     "QueueFull",
+    "unavailable",
 ]
+
+_UNAVAILABLE = (
+    "the server cannot write to its disk, or not use its database; its log says why. "
+    "Try again later."
+)
+_LOG = logging.getLogger("sfumato.server")
 
 
 class HomeError(SfumatoError):
@@ -45,3 +54,15 @@ class QueueFull(SfumatoError):  # noqa: N818 - a state, not a fault
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+def unavailable(problem: SfumatoError) -> str | None:
+    """What a client is told where the server's own disk or database fails it; else None.
+
+    Which file or database that is stands in the log only.
+    """
+    disk = isinstance(problem, OutputError) and isinstance(problem.__cause__, OSError)
+    if not disk and not isinstance(problem, DatabaseError):
+        return None
+    _LOG.error("%s", problem)
+    return _UNAVAILABLE

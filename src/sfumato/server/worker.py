@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 from PIL.Image import Image
 
 from sfumato.errors import SfumatoError
-from sfumato.server.errors import NoSuchPicture, QueueFull
+from sfumato.server.errors import DatabaseError, NoSuchPicture, QueueFull, unavailable
 from sfumato.server.events import Hub
 from sfumato.server.home import Home
 from sfumato.server.jobs import Job, Jobs, State
@@ -160,7 +160,7 @@ class Worker:
             ) from error
 
     def frame(self, picture_id: str, step: int) -> bytes:
-        """The same as a WebP file, which is kept."""
+        """The same as a WebP file, which is kept where there is room."""
         if not 1 <= step <= MAX_FRAMES:
             raise _no_frame(picture_id, step)
         path = self.home.frames(picture_id) / f"{step:02d}.webp"
@@ -168,7 +168,10 @@ class Worker:
             return path.read_bytes()
         buffer = io.BytesIO()
         self.develop(picture_id, step).save(buffer, "WEBP", quality=WEBP_QUALITY)
-        replaced(path, buffer.getvalue(), self.home.steps)
+        try:
+            replaced(path, buffer.getvalue(), self.home.steps)
+        except OSError as error:  # it is shown all the same
+            _LOG.warning("cannot keep the step %s: %s", path, error.strerror)
         return buffer.getvalue()
 
     # The thread
@@ -258,6 +261,8 @@ class Worker:
 
     def _words(self, error: Exception, what: str) -> str:
         """What a client is told of an error; a fault of ours goes to the log instead."""
+        if isinstance(error, DatabaseError):
+            return unavailable(error) or FAULT
         if isinstance(error, SfumatoError):
             # Where the server's folder lies is not the client's business.
             return str(error).replace(f"{self.home.folder}{os.sep}", "")

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sfumato.errors import SfumatoError
-from sfumato.server.errors import NotFound, QueueFull
+from sfumato.server.errors import NotFound, QueueFull, unavailable
 from sfumato.server.waiting import HungUpError, StoppingError
 
 __all__ = ["RESPONSES", "Failure", "RefusedError", "Route", "error"]
@@ -72,6 +72,8 @@ class Route(APIRoute):
                 wait = str(math.ceil(problem.retry_after))
                 return error(429, str(problem), headers={"Retry-After": wait})
             except SfumatoError as problem:
+                if (told := unavailable(problem)) is not None:
+                    return error(503, told)
                 return error(_status(problem), _named(str(problem)))
 
         return answered

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
-from sfumato.server.errors import DatabaseError, NotFound, QueueFull
+from sfumato.server.errors import NotFound, QueueFull, unavailable
 from sfumato.server.schemas import (
     DIGITS,
     SHA256,
@@ -43,7 +43,6 @@ _STATUS: Sequence[tuple[type[SfumatoError], int]] = (
     (PictureError, 422),
     (RequestError, 422),
     (OutputError, 503),
-    (DatabaseError, 503),
 )
 _TOLD: Mapping[int, str] = {
     400: "The body is not JSON, or the address is none that can be.",
@@ -92,6 +91,8 @@ def error(
 
 def refusal(problem: SfumatoError) -> Response:
     """The answer for an error of ours."""
+    if (told := unavailable(problem)) is not None:
+        return error(503, told)
     status = next((status for kind, status in _STATUS if isinstance(problem, kind)), 422)
     headers: dict[str, str] = {}
     if isinstance(problem, QueueFull):

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sfumato.errors import SfumatoError
-from sfumato.server.errors import NotFound, QueueFull
+from sfumato.server.errors import NotFound, QueueFull, unavailable
 from sfumato.server.waiting import HungUpError, StoppingError
 
 __all__ = ["RESPONSES", "Failure", "RefusedError", "Route", "described", "error"]
@@ -89,6 +89,8 @@ class Route(APIRoute):
 
 def described(problem: SfumatoError) -> JSONResponse:
     """The answer to something that went wrong, with the status that is the client's to act on."""
+    if (told := unavailable(problem)) is not None:
+        return error(503, told, code="unavailable")
     message = str(problem)
     match problem:
         case RefusedError():
