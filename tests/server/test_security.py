@@ -255,7 +255,18 @@ def test_the_login_and_what_it_is_made_of_are_open(closed: TestClient, path: str
     assert closed.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/login/../api/jobs", "//login", "/api/login", "/css", "/loginx"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/login/../api/jobs",
+        "//login",
+        "/api/login",
+        "/css",
+        "/loginx",
+        "/js/%2e%2e/index.html",
+        "/css/%2e%2e",
+    ],
+)
 def test_what_only_looks_like_the_login_is_not_open(closed: TestClient, path: str) -> None:
     assert closed.get(path).status_code == 401
 

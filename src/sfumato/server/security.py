@@ -48,7 +48,10 @@ HEADERS: Mapping[str, str] = {
     "x-robots-tag": "noindex",
 }
 # What a browser without a session may have: the login page and what it is made of.
-_OPEN = re.compile(r"/(?:login|logout|favicon\.(?:svg|ico)|icons\.svg|robots\.txt|(?:css|js)/.*)")
+# No name in it begins with a dot: "/js/../index.html" is the page itself.
+_OPEN = re.compile(
+    r"/(?:login|logout|favicon\.(?:svg|ico)|icons\.svg|robots\.txt|(?:css|js)(?:/[^./][^/]*)+)"
+)
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _PREFLIGHT: Mapping[str, str] = {
     "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
