@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -324,13 +325,21 @@ def parsed(text: str) -> list[tuple[str, Json]]:
 
 
 def test_the_events_of_a_job_tell_its_whole_life(
-    client: TestClient, fake_painter: FakePainter
+    client: TestClient, fake_painter: FakePainter, services: Services
 ) -> None:
     fake_painter.hold(1)
     id = send(client, prompt="x", steps=3, count=2)["id"]
     fake_painter.held()
-    fake_painter.release()
-    answer = client.get(f"/api/jobs/{id}/events")
+
+    def go_on() -> None:  # once somebody listens, so that nothing is missed
+        end = time.monotonic() + PATIENCE
+        while not services.hub.followers(id) and time.monotonic() < end:
+            time.sleep(0.005)
+        fake_painter.release()
+
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(go_on)
+        answer = client.get(f"/api/jobs/{id}/events")
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     events = parsed(answer.text)
@@ -342,8 +351,9 @@ def test_the_events_of_a_job_tell_its_whole_life(
     assert steps
     assert all(step["sketch"].startswith("data:image/png;base64,") for step in steps)
     assert {step["job"] for step in steps} == {id}
+    # Each picture is told once: by the snapshot that comes first, or by an event of its own.
     painted = [data for name, data in events if name == "picture"]
-    assert [picture["number"] for picture in painted] == [0, 1]
+    assert [picture["number"] for picture in events[0][1]["pictures"] + painted] == [0, 1]
     assert answer.text.rstrip().splitlines()[-3] == "id: end"
 
 

@@ -48,7 +48,8 @@ export async function ask(app, file) {
           choice("brush", "Repaint a part of it", "Brush over what should become something else.", () => start(app, file, true)),
           choice("gallery", "Keep it in the gallery", "With whatever recipe it holds.", async () => {
             const picture = await api.keep(file);
-            app.pictures.learn(picture);
+            // Its event may have come before this answer, when nobody knew the picture yet.
+            app.pictures.add(picture);
             app.go("paint");
             app.stage.show(picture);
             toast("It is in the gallery.");

@@ -48,7 +48,7 @@ export function makeDrop(app) {
     if (!pictures.length) return toast("That is not a picture that can be opened here.", null, "error");
     if (pictures.length === 1) return void import("./bring.js").then(({ ask }) => ask(app, pictures[0]));
     return void attempt(async () => {
-      for (const file of pictures) app.pictures.learn(await api.keep(file));
+      for (const file of pictures) app.pictures.add(await api.keep(file));
       app.go("gallery");
       toast(`${pictures.length} pictures are in the gallery.`);
     });

@@ -45,6 +45,7 @@ export function makePictures(link) {
     known: (id) => known.get(id),
     trashed: () => [...known.values()].filter((picture) => picture.trashed).map((picture) => picture.id),
     learn,
+    add: changed,
     async favourite(id, on) {
       changed(await api.change(id, { favourite: on }));
     },

@@ -202,6 +202,8 @@ export interface Queue {
 export interface Pictures {
   known(id: string): Picture | undefined;
   learn(picture: Picture): void;
+  /** Learn one that is new here, and tell all who show pictures. */
+  add(picture: Picture): void;
   favourite(id: string, on: boolean): Promise<void>;
   tag(id: string, tags: string[]): Promise<void>;
   trash(ids: string[]): Promise<void>;
