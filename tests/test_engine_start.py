@@ -10,9 +10,9 @@ from PIL import Image, ImageChops, ImageDraw
 import sfumato
 from sfumato.engine import Engine
 from sfumato.errors import PictureError, RequestError
-from sfumato.images import Source
 from sfumato.recipe import Recipe, diff
 from sfumato.request import Request
+from sfumato.source import Source
 
 SIZE = (64, 64)
 

@@ -14,9 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 from sd_parsers import ParserManager
 
 from sfumato.errors import PictureError
-from sfumato.images import Source, encode
+from sfumato.images import encode
 from sfumato.recipe import Picture, Recipe, diff, from_parameters, read, split_parameters
 from sfumato.request import MAX_SEED, Request
+from sfumato.source import Source
 
 REQUEST = Request(
     prompt="a red fox, 3d",

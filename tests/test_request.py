@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sfumato.errors import RequestError
-from sfumato.images import Source
 from sfumato.request import MAX_SEED, Defaults, Request
+from sfumato.source import Source
 
 DEFAULTS = Defaults(steps=20, guidance=7, sampler="euler", schedule="normal", width=128, height=64)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfumato.errors import RequestError
-from sfumato.images import Source
 from sfumato.request import STRENGTH, Defaults, Request, from_dict, to_dict
+from sfumato.source import Source
 
 DEFAULTS = Defaults(20, 7.0, "euler", "karras", 512, 512)
 WIDE = Source.picture(Image.new("RGB", (1600, 400)))

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from sfumato.errors import PictureError
-from sfumato.images import Source
+from sfumato.source import Source
 
 
 @pytest.fixture

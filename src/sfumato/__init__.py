@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sfumato.errors import SfumatoError
-from sfumato.images.source import Source
 from sfumato.request import Request
+from sfumato.source import Source
 
 if TYPE_CHECKING:
     from sfumato.engine import Engine

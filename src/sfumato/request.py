@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 
 from sfumato.errors import PictureError, RequestError
-from sfumato.images.source import Source
+from sfumato.source import Source
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 1000

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from sfumato.images import Source
 from sfumato.recipe import read
+from sfumato.source import Source
 from tests.cli.conftest import Sfumato
 from tests.cli.fake import DRAWN, FakeEngine
 from tests.cli.test_generate import files, last_command

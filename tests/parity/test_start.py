@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw
 
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.sd import StableDiffusion
-from sfumato.images import Source, to_mask, to_tensor
+from sfumato.images import to_mask, to_tensor
 from sfumato.pipeline import canvas_of, finish, generate
 from sfumato.request import Request
+from sfumato.source import Source
 from tests.parity.small import (
     NEGATIVE,
     PROCESS,

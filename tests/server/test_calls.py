@@ -15,10 +15,10 @@ from PIL import Image
 
 from sfumato.catalog import BUNDLED
 from sfumato.cli import main
-from sfumato.images import Source
 from sfumato.recipe import Picture, Result
 from sfumato.request import MAX_SEED, Defaults, Request, to_dict
 from sfumato.server.calls import Server, calls
+from sfumato.source import Source
 from tests.cli.fake import FakeEngine
 from tests.server.conftest import LiveServer
 from tests.server.fake import FakePainter

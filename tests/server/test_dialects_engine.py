@@ -10,11 +10,11 @@ import webuiapi
 from PIL import Image, ImageChops
 
 from sfumato.engine import Engine
-from sfumato.images import Source
 from sfumato.request import Request
 from sfumato.server.app import compose
 from sfumato.server.services import build, running
 from sfumato.server.settings import Settings
+from sfumato.source import Source
 from tests.server.conftest import LiveServer, serving
 
 

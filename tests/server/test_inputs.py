@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from sfumato.errors import PictureError
-from sfumato.images import Source
 from sfumato.request import Request
 from sfumato.server.errors import NoSuchInput
 from sfumato.server.home import Home
 from sfumato.server.inputs import Inputs
+from sfumato.source import Source
 
 
 def noisy(mode: str = "RGB", size: tuple[int, int] = (7, 5)) -> Image.Image:

@@ -11,11 +11,11 @@ from PIL import Image
 from sqlalchemy import update
 
 from sfumato.errors import RequestError
-from sfumato.images import Source
 from sfumato.request import MAX_SEED, Request
 from sfumato.server.database import jobs as table
 from sfumato.server.errors import NoSuchInput, NoSuchJob, QueueFull
 from sfumato.server.settings import Limits
+from sfumato.source import Source
 from tests.server.shop import FOX, Shop, shop_in
 
 LIMITS = Limits(queue=3, pixels=64 * 64, steps=20, count=4)

@@ -10,9 +10,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from sfumato.errors import RequestError
-from sfumato.images import Source
 from sfumato.request import Request
 from sfumato.server.schemas import RequestTold, RequestWanted
+from sfumato.source import Source
 from tests.server.calm import calm_client
 
 SOURCES = ("image", "mask")

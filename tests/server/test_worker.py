@@ -14,7 +14,6 @@ from PIL import Image
 from sqlalchemy.exc import OperationalError
 
 from sfumato.errors import RequestError, SfumatoError
-from sfumato.images import Source
 from sfumato.request import Request
 from sfumato.server.errors import DatabaseError, NoSuchPicture, NotFound
 from sfumato.server.events import Changed, Event, Painted, Stepped
@@ -23,6 +22,7 @@ from sfumato.server.job import Job
 from sfumato.server.settings import Limits
 from sfumato.server.steps import Steps
 from sfumato.server.worker import FAULT
+from sfumato.source import Source
 from tests.server.fake import DEFAULTS, FakePainter
 from tests.server.shop import FOX, Shop, shop_in
 

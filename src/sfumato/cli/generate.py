@@ -25,9 +25,10 @@ from sfumato.cli.paths import Plan, numbered, plan
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import PictureError
-from sfumato.images import Frame, Source, Texts, animate, filmstrip, read_picture, save
+from sfumato.images import Frame, Texts, animate, filmstrip, read_picture, save
 from sfumato.recipe import NUMERICS, Origin, Picture, Recipe, Result, read
 from sfumato.request import Request
+from sfumato.source import Source
 
 TERMINATED = 143  # 128 + SIGTERM
 _AS: Mapping[str, str] = {"image": "a picture", "mask": "a mask"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import typer
 
 from sfumato.cli.screen import columns, duration, say
-from sfumato.images import Source
 from sfumato.recipe import Origin, read
 from sfumato.request import Request, to_dict
+from sfumato.source import Source
 
 
 def info(path: Path, *, as_json: bool) -> None:

@@ -14,7 +14,6 @@ from sfumato.images.files import (
     write,
 )
 from sfumato.images.filmstrip import Frame, filmstrip
-from sfumato.images.source import Source
 from sfumato.images.tensors import to_images, to_mask, to_tensor
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "Canvas",
     "Frame",
     "Masking",
-    "Source",
     "Texts",
     "animate",
     "check_animation",

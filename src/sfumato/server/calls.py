@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 from sfumato.catalog import BUNDLED
-from sfumato.images import Source
 from sfumato.request import Defaults, Request
+from sfumato.source import Source
 
 __all__ = ["Calls", "Server", "calls"]
 

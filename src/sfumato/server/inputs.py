@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from PIL import Image, UnidentifiedImageError
 
-from sfumato.images import Source, write
+from sfumato.images import write
 from sfumato.request import Request
 from sfumato.server.errors import NoSuchInput
 from sfumato.server.home import Home
+from sfumato.source import Source
 
 __all__ = ["Inputs"]
 

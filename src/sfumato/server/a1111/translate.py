@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError
-from sfumato.images import Source
 from sfumato.recipe import from_parameters
 from sfumato.request import Request
 from sfumato.server.a1111.errors import RefusedError
 from sfumato.server.a1111.payloads import Image2Image, Text2Image
 from sfumato.server.a1111.refusals import check, check_settings
 from sfumato.server.uploads import opened, unwrapped
+from sfumato.source import Source
 
 if TYPE_CHECKING:
     from sfumato.server.a1111.models import Checkpoints

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from sfumato.errors import PictureError
-from sfumato.images import Source
 from sfumato.request import MAX_SEED
 from sfumato.server import schemas
 from sfumato.server.errors import NoSuchPicture
@@ -27,6 +26,7 @@ from sfumato.server.native.files import (
 from sfumato.server.native.told import picture_detail, picture_told
 from sfumato.server.services import Services
 from sfumato.server.uploads import measure
+from sfumato.source import Source
 
 __all__ = ["routes"]
 

@@ -14,7 +14,6 @@ from fastapi.responses import FileResponse
 
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError
-from sfumato.images import Source
 from sfumato.recipe import NUMERICS, Origin
 from sfumato.request import Request
 from sfumato.server import schemas
@@ -25,6 +24,7 @@ from sfumato.server.native.told import recipe_told, request_told
 from sfumato.server.services import Services
 from sfumato.server.settings import Limits
 from sfumato.server.uploads import measure
+from sfumato.source import Source
 
 __all__ = ["routes"]
 

@@ -9,7 +9,6 @@ from typing import Any
 from sfumato import request as requests
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError
-from sfumato.images import Source
 from sfumato.recipe import Recipe
 from sfumato.request import Request
 from sfumato.server import schemas
@@ -18,6 +17,7 @@ from sfumato.server.jobs import Job
 from sfumato.server.library import Entry
 from sfumato.server.native.errors import FieldError
 from sfumato.server.services import Services
+from sfumato.source import Source
 
 __all__ = [
     "job_told",

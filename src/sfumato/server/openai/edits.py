@@ -10,11 +10,11 @@ from PIL import Image
 from starlette.datastructures import FormData, UploadFile
 
 from sfumato.errors import PictureError
-from sfumato.images import Source
 from sfumato.request import MAX_SIZE, MIN_SIZE, Request
 from sfumato.server.openai.errors import RefusedError
 from sfumato.server.openai.payloads import Edit
 from sfumato.server.uploads import opened
+from sfumato.source import Source
 
 if TYPE_CHECKING:
     from sfumato.request import Defaults
