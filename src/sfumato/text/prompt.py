@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+import numpy as np
+
 __all__ = [
     "Branch",
     "Cycle",
@@ -180,11 +182,11 @@ def fragments(text: str) -> tuple[tuple[Fragment, ...], ...]:
     """
     pieces, spans = _weighed(text)
     groups: list[list[Fragment]] = [[]]
-    weights = [1.0] * len(pieces)
-    for first, last, factor in spans:
-        for i in range(first, last):
-            weights[i] *= factor
-    for piece, weight in zip(pieces, weights, strict=True):
+    weights = np.ones(len(pieces))
+    with np.errstate(over="ignore"):  # who reads the weights tells of one without end
+        for first, last, factor in spans:
+            weights[first:last] *= factor
+    for piece, weight in zip(pieces, weights.tolist(), strict=True):
         for n, part in enumerate(_BREAK.split(piece)):
             if n > 0:
                 groups.append([])
