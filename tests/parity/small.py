@@ -69,8 +69,8 @@ RUNS = {
 }
 
 
-def make_tokenizer() -> CLIPTokenizer:
-    """CLIP's own words, from the list that comes with sfumato."""
+def make_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:
+    """CLIP's own words, from the list that comes with sfumato; `pad` fills up short prompts."""
     packed = resources.files("sfumato").joinpath("assets/clip/merges.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode().splitlines()
     shown = [b for b in range(256) if chr(b).isprintable() and b not in (32, 127, 160, 173)]
@@ -81,6 +81,7 @@ def make_tokenizer() -> CLIPTokenizer:
         vocab={word: n for n, word in enumerate(words)},
         merges=[tuple(line.split(" ")) for line in lines],
         model_max_length=77,
+        pad_token=pad,
     )
 
 

@@ -1,15 +1,13 @@
 """SDXL and its refiner: text, size and trajectory are those of diffusers' pipelines."""
 
-import gzip
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
@@ -21,6 +19,7 @@ from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeCo
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
+from tests.parity.small import STABLE, make_tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning", "ignore::FutureWarning"
@@ -56,23 +55,6 @@ REFINER = replace(
     text2=None,
     unet=replace(BASE.unet, context=48, added=40 + 5 * 256),
 )
-STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> tuple[dict[str, int], list[tuple[str, ...]]]:
-    packed = resources.files("sfumato").joinpath("assets/clip/merges.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode().splitlines()
-    shown = [b for b in range(256) if chr(b).isprintable() and b not in (32, 127, 160, 173)]
-    letters = [chr(b) for b in shown] + [chr(256 + n) for n in range(256 - len(shown))]
-    words = letters + [c + "</w>" for c in letters] + [line.replace(" ", "") for line in lines]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    return {word: n for n, word in enumerate(words)}, [tuple(x.split(" ")) for x in lines]
-
-
-def tokenizer(vocabulary: Any, pad: str) -> CLIPTokenizer:
-    words, merges = vocabulary
-    return CLIPTokenizer(vocab=words, merges=merges, model_max_length=77, pad_token=pad)
 
 
 def text_config(config: ClipConfig) -> CLIPTextConfig:
@@ -89,7 +71,7 @@ def text_config(config: ClipConfig) -> CLIPTextConfig:
     )
 
 
-def pipe_of(spec: ModelSpec, vocabulary: Any, randomised: Any) -> Any:
+def pipe_of(spec: ModelSpec, randomised: Any) -> Any:
     torch.manual_seed(0)
     unet = diffusers.UNet2DConditionModel(
         sample_size=8,
@@ -124,8 +106,8 @@ def pipe_of(spec: ModelSpec, vocabulary: Any, randomised: Any) -> Any:
         vae=randomised(vae, 1),
         text_encoder=first,
         text_encoder_2=randomised(second, 4),
-        tokenizer=None if first is None else tokenizer(vocabulary, "<|endoftext|>"),
-        tokenizer_2=tokenizer(vocabulary, "!"),
+        tokenizer=None if first is None else make_tokenizer(),
+        tokenizer_2=make_tokenizer("!"),
         unet=randomised(unet, 3),
         scheduler=diffusers.EulerDiscreteScheduler(**STABLE, timestep_spacing="linspace"),
         force_zeros_for_empty_prompt=spec.text2 is not None,
@@ -145,9 +127,9 @@ def model_of(spec: ModelSpec, pipe: Any, folder: Path) -> StableDiffusionXL:
 
 @pytest.fixture(scope="module")
 def base(
-    vocabulary: Any, randomised: Any, tmp_path_factory: pytest.TempPathFactory
+    randomised: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, StableDiffusionXL]:
-    pipe = pipe_of(BASE, vocabulary, randomised)
+    pipe = pipe_of(BASE, randomised)
     return pipe, model_of(BASE, pipe, tmp_path_factory.mktemp("base") / "model")
 
 
@@ -194,9 +176,9 @@ def test_a_whole_picture_is_that_of_diffusers_pipeline(
 
 
 def test_the_refiner_is_told_what_diffusers_tells_it(
-    vocabulary: Any, randomised: Any, tmp_path: Path, relative: Any
+    randomised: Any, tmp_path: Path, relative: Any
 ) -> None:
-    pipe = pipe_of(REFINER, vocabulary, randomised)
+    pipe = pipe_of(REFINER, randomised)
     model = model_of(REFINER, pipe, tmp_path / "model")
     positive, negative = model.encode("a red fox", "blurry", (WIDTH, HEIGHT))
     with torch.no_grad():
