@@ -9,8 +9,9 @@ from PIL import Image, ImageChops
 from safetensors import torch as safetensors
 
 import sfumato
-from sfumato.engine import Engine, Progress
+from sfumato.engine import Engine
 from sfumato.errors import RequestError
+from sfumato.run import Progress
 
 REQUEST = sfumato.Request("a red fox, 3d", seed=7, steps=6, width=64, height=64)
 

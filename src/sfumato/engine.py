@@ -3,39 +3,32 @@
 The only file that names a device.
 """
 
-import hashlib
-import json
 import os
 import re
 import secrets
-import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from importlib import metadata, resources
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors import torch as safetensors
 
 from sfumato.catalog import BUNDLED, CATALOG, model_spec
-from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.table import sampler_row, schedule_row
-from sfumato.errors import PictureError, RequestError, SfumatoError, WeightsError
+from sfumato.errors import RequestError, WeightsError
 from sfumato.families.ask import predicts
 from sfumato.families.base import Family
 from sfumato.families.mini import Mini
 from sfumato.families.sd import StableDiffusion
 from sfumato.families.sdxl import StableDiffusionXL
-from sfumato.images import Canvas, to_images
 from sfumato.nn.bert import TextTower
 from sfumato.nn.clip import ClipText
-from sfumato.pipeline import canvas_of, finish, generate, levels
-from sfumato.recipe import NUMERICS, Picture, Recipe, Result
-from sfumato.request import Request, to_dict
+from sfumato.request import Request
+from sfumato.run import Loaded, Run, developed
 from sfumato.spec import ModelSpec
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
@@ -44,7 +37,7 @@ from sfumato.weights.hashes import digest
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
 
-__all__ = ["Engine", "Progress", "Run", "choose_device", "room"]
+__all__ = ["Engine", "choose_device", "room"]
 
 PRECISIONS: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -59,168 +52,6 @@ OUT_OF_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
 SEED_BITS = 32  # of a drawn seed: short enough to be typed again
-
-
-@dataclass(frozen=True)
-class _Resident:
-    """A model in memory: what was asked for, what it was found to be, and its networks."""
-
-    asked: str
-    name: str
-    sha256: str
-    family: Family
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at."""
-
-    index: int
-    total: int
-    sigma: float
-    step: Step
-    model: Family
-    canvas: Canvas | None = None
-    bond: str = ""
-
-    def sketch(self) -> Image.Image:
-        """The clean estimate as nearly its colours, a pixel for each element of the latent.
-
-        Of what is painted: where that is the surroundings of a mask alone, of those.
-        """
-        (image,) = to_images(self.model.sketch(self.step.x0))
-        return image
-
-    def preview(self) -> list[Image.Image]:
-        """The clean estimate at this step as a picture, decoded when asked for."""
-        return [finish(self.model, self.canvas, self.step.x0)]
-
-    def state(self) -> bytes:
-        """All that `Engine.submit` needs to go on after this step, as a .safetensors file."""
-        tensors = {name: tensor.cpu() for name, tensor in self.step.tensors().items()}
-        return safetensors.save(tensors, {"bond": self.bond})
-
-    def estimate(self) -> bytes:
-        """The clean estimate as `Engine.develop` takes it: a .safetensors file of float16."""
-        return safetensors.save({"x0": self.step.x0.to("cpu", torch.float16).contiguous()})
-
-
-class Run:
-    """The making of a request's pictures: iterate its steps, or take the result at once.
-
-    ``request`` is resolved: its seed drawn and its defaults filled in. Pictures are made one after
-    the other, so that each is to the bit what its seed gives alone.
-    """
-
-    def __init__(
-        self, request: Request, model: _Resident, precision: str, state: bytes | None = None
-    ) -> None:
-        self.request, self.sha256 = request, model.sha256
-        self._model, self._precision = model, precision
-        self._pictures: list[Picture] = []
-        self._seconds = 0.0
-        self._start = None if state is None else self._stored(state)
-        # The first picture is prepared now: what cannot be done is refused before any step.
-        self._canvas = canvas_of(request)
-        with self._room():
-            first = generate(model.family, request.single(0), self._canvas, start=self._start)
-        self._steps = self._guarded(first)
-
-    def __iter__(self) -> Iterator[Progress]:
-        return self._steps
-
-    def result(self) -> Result:
-        """The finished pictures; makes what is not made yet."""
-        for _ in self._steps:
-            pass
-        if len(self._pictures) < self.request.count:
-            raise SfumatoError(
-                f"This run broke off after {len(self._pictures)} of {self.request.count} pictures; "
-                "submit the request again."
-            )
-        return Result(tuple(self._pictures), self._seconds)
-
-    def _guarded(self, first: Iterator[Step]) -> Iterator[Progress]:
-        with self._room():
-            yield from self._run(first)
-
-    def _room(self) -> AbstractContextManager[None]:
-        size = f"{self.request.width}x{self.request.height}"
-        device = self._model.family.device
-        return _enough_memory(device, f"a picture of {size}", "a smaller --size")
-
-    def _run(self, first: Iterator[Step]) -> Iterator[Progress]:
-        family, canvas = self._model.family, self._canvas
-        sigmas = levels(family, self.request)
-        steps = len(sigmas) - 1
-        for i in range(self.request.count):
-            begun, one = time.perf_counter(), self.request.single(i)
-            bond, last = self._bond(one), self._start
-            for last in first if i == 0 else generate(family, one, canvas):
-                done = last.index + 1
-                if done < steps:
-                    yield Progress(done, steps, float(sigmas[done]), last, family, canvas, bond)
-            assert last is not None
-            image = self._finished(last)
-            seconds = time.perf_counter() - begun
-            self._seconds += seconds
-            self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
-            yield Progress(steps, steps, 0.0, last, family, canvas, bond)
-
-    def _bond(self, request: Request) -> str:
-        """What must be the same, for a stored step to go on to the same picture."""
-        facts = (to_dict(request), self.sha256, self._precision, NUMERICS)
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-    def _stored(self, state: bytes) -> Step:
-        """The step of a `Progress.state` of this very request."""
-        if self.request.count != 1:
-            raise RequestError(
-                f"count is {self.request.count}, and a stored step belongs to one picture; "
-                "take Request.single of the request that it was of."
-            )
-        try:
-            tensors = safetensors.load(state)
-            header = json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])
-        except (SafetensorError, ValueError) as error:
-            raise RequestError(f"The stored step is damaged ({error}); begin anew.") from error
-        if header.get("__metadata__", {}).get("bond") != self._bond(self.request):
-            raise RequestError(
-                "The stored step is of another request, model, precision or version; begin anew."
-            )
-        device = self._model.family.device
-        return Step.from_tensors({name: tensor.to(device) for name, tensor in tensors.items()})
-
-    def _finished(self, last: Step) -> Image.Image:
-        try:
-            return finish(self._model.family, self._canvas, last.x)
-        except PictureError as error:  # its decoder gave values that are no numbers
-            instead = "Try --precision fp32."
-            if self._precision == "fp32":
-                instead = "Take less guidance, and smaller weights in the prompt."
-            raise SfumatoError(
-                f"{self._model.name} gave no numbers in {self._precision}: its values overflowed. "
-                f"{instead}"
-            ) from error
-
-    def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:
-        assert request.sampler is not None
-        assert request.schedule is not None
-        spec = self._model.family.spec
-        return Recipe(
-            request=request,
-            family=spec.family,
-            title=spec.title,
-            sha256=self.sha256,
-            sampler_title=sampler_row(request.sampler).title,
-            schedule_title=schedule_row(request.schedule).title,
-            device=str(self._model.family.device),
-            precision=self._precision,
-            sfumato=metadata.version("sfumato"),
-            torch=torch.__version__,
-            index=index,
-            seconds=round(seconds, 3),
-        )
 
 
 class Engine:
@@ -242,7 +73,7 @@ class Engine:
         self.device = choose_device(device)
         self.precision = _precision(precision, self.device)
         self.model, self.hashes = model, hashes
-        self._resident: _Resident | None = None
+        self._resident: tuple[str, Loaded] | None = None  # what was asked for, and what it is
 
     def load(self) -> None:
         """Loads the engine's own model now rather than at the first request."""
@@ -264,7 +95,9 @@ class Engine:
             schedule_name=lambda name: schedule_row(name).name,
         )
         self._require_room(resolved, model.family.spec)
-        return Run(resolved, model, self.precision, state)
+        size = f"{resolved.width}x{resolved.height}"
+        enough = partial(_enough_memory, self.device, f"a picture of {size}", "a smaller --size")
+        return Run(resolved, model, enough, state)
 
     def develop(self, request: Request, estimate: bytes) -> Image.Image:
         """The picture of a stored `Progress.estimate` of this request, at full size.
@@ -272,27 +105,21 @@ class Engine:
         Where the request has a mask, its pictures' pixels are needed. Raises RequestError for what
         is none, PictureError for a mere reference.
         """
-        family = self._load(self.model if request.model is None else request.model).family
-        canvas = None if request.mask is None else canvas_of(request)
-        try:
-            latent = safetensors.load(estimate)["x0"].to(family.device, torch.float32)
-        except (SafetensorError, KeyError) as error:
-            raise RequestError(f"The stored estimate is damaged ({error}).") from error
-        if latent.ndim != 4 or latent.shape[1] != family.spec.vae.latent_channels:
-            raise RequestError("The stored estimate is of another model.")
-        return finish(family, canvas, latent)
+        model = self._load(self.model if request.model is None else request.model)
+        return developed(model.family, request, estimate)
 
-    def _load(self, asked: str) -> _Resident:
-        if self._resident is not None and self._resident.asked == asked:
-            return self._resident
+    def _load(self, asked: str) -> Loaded:
+        if self._resident is not None and self._resident[0] == asked:
+            return self._resident[1]
         self._resident = None  # make room before the next one comes
         path, name = _find(asked)
         weights = open_weights(path)
         spec, layout, sure = _recognised(weights)
         with _enough_memory(self.device, name, "another --device, or --precision fp16"):
             family = self._family(weights, spec, layout, sure)
-        self._resident = _Resident(asked, name, digest(weights, self.hashes), family)
-        return self._resident
+        model = Loaded(name, digest(weights, self.hashes), self.precision, family)
+        self._resident = asked, model
+        return model
 
     def _family(self, weights: Weights, spec: ModelSpec, layout: str, sure: bool) -> Family:
         dtype = PRECISIONS[self.precision]

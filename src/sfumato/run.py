@@ -1,0 +1,210 @@
+"""A run: from a resolved request and a loaded model to pictures with their recipes, step by step.
+
+What a step leaves behind lies here too: the state that a run goes on from, and the estimate that
+becomes a picture later.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import metadata
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+
+from sfumato.diffusion.samplers import Step
+from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.errors import PictureError, RequestError, SfumatoError
+from sfumato.families.base import Family
+from sfumato.images import Canvas, to_images
+from sfumato.pipeline import canvas_of, finish, generate, levels
+from sfumato.recipe import NUMERICS, Picture, Recipe, Result
+from sfumato.request import Request, to_dict
+
+__all__ = ["Loaded", "Progress", "Run", "developed"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory: what a recipe calls it, the hash of its file, and its networks."""
+
+    name: str
+    sha256: str
+    precision: str
+    family: Family
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at."""
+
+    index: int
+    total: int
+    sigma: float
+    step: Step
+    model: Family
+    canvas: Canvas | None = None
+    bond: str = ""
+
+    def sketch(self) -> Image.Image:
+        """The clean estimate as nearly its colours, a pixel for each element of the latent.
+
+        Of what is painted: where that is the surroundings of a mask alone, of those.
+        """
+        (image,) = to_images(self.model.sketch(self.step.x0))
+        return image
+
+    def preview(self) -> list[Image.Image]:
+        """The clean estimate at this step as a picture, decoded when asked for."""
+        return [finish(self.model, self.canvas, self.step.x0)]
+
+    def state(self) -> bytes:
+        """All that a `Run` needs to go on after this step, as a .safetensors file."""
+        tensors = {name: tensor.cpu() for name, tensor in self.step.tensors().items()}
+        return safetensors.save(tensors, {"bond": self.bond})
+
+    def estimate(self) -> bytes:
+        """The clean estimate as `developed` takes it: a .safetensors file of float16."""
+        return safetensors.save({"x0": self.step.x0.to("cpu", torch.float16).contiguous()})
+
+
+class Run:
+    """The making of a request's pictures: iterate its steps, or take the result at once.
+
+    ``request`` is resolved: its seed drawn and its defaults filled in. Pictures are made one after
+    the other, so that each is to the bit what its seed gives alone. ``enough`` stands around the
+    work and tells memory that runs out; ``state`` is a `Progress.state` to go on from.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        model: Loaded,
+        enough: Callable[[], AbstractContextManager[None]],
+        state: bytes | None = None,
+    ) -> None:
+        self.request, self.sha256 = request, model.sha256
+        self._model, self._precision, self._enough = model, model.precision, enough
+        self._pictures: list[Picture] = []
+        self._seconds = 0.0
+        self._start = None if state is None else self._stored(state)
+        # The first picture is prepared now: what cannot be done is refused before any step.
+        self._canvas = canvas_of(request)
+        with self._enough():
+            first = generate(model.family, request.single(0), self._canvas, start=self._start)
+        self._steps = self._guarded(first)
+
+    def __iter__(self) -> Iterator[Progress]:
+        return self._steps
+
+    def result(self) -> Result:
+        """The finished pictures; makes what is not made yet."""
+        for _ in self._steps:
+            pass
+        if len(self._pictures) < self.request.count:
+            raise SfumatoError(
+                f"This run broke off after {len(self._pictures)} of {self.request.count} pictures; "
+                "submit the request again."
+            )
+        return Result(tuple(self._pictures), self._seconds)
+
+    def _guarded(self, first: Iterator[Step]) -> Iterator[Progress]:
+        with self._enough():
+            yield from self._run(first)
+
+    def _run(self, first: Iterator[Step]) -> Iterator[Progress]:
+        family, canvas = self._model.family, self._canvas
+        sigmas = levels(family, self.request)
+        steps = len(sigmas) - 1
+        for i in range(self.request.count):
+            begun, one = time.perf_counter(), self.request.single(i)
+            bond, last = self._bond(one), self._start
+            for last in first if i == 0 else generate(family, one, canvas):
+                done = last.index + 1
+                if done < steps:
+                    yield Progress(done, steps, float(sigmas[done]), last, family, canvas, bond)
+            assert last is not None
+            image = self._finished(last)
+            seconds = time.perf_counter() - begun
+            self._seconds += seconds
+            self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
+            yield Progress(steps, steps, 0.0, last, family, canvas, bond)
+
+    def _bond(self, request: Request) -> str:
+        """What must be the same, for a stored step to go on to the same picture."""
+        facts = (to_dict(request), self.sha256, self._precision, NUMERICS)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _stored(self, state: bytes) -> Step:
+        """The step of a `Progress.state` of this very request."""
+        if self.request.count != 1:
+            raise RequestError(
+                f"count is {self.request.count}, and a stored step belongs to one picture; "
+                "take Request.single of the request that it was of."
+            )
+        try:
+            tensors = safetensors.load(state)
+            header = json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])
+        except (SafetensorError, ValueError) as error:
+            raise RequestError(f"The stored step is damaged ({error}); begin anew.") from error
+        if header.get("__metadata__", {}).get("bond") != self._bond(self.request):
+            raise RequestError(
+                "The stored step is of another request, model, precision or version; begin anew."
+            )
+        # Copied, for they lie anywhere within the file's bytes, and on some processors a matrix
+        # product depends, in its last bits, on how its operands are aligned in memory.
+        device = self._model.family.device
+        return Step.from_tensors(
+            {name: tensor.clone().to(device) for name, tensor in tensors.items()}
+        )
+
+    def _finished(self, last: Step) -> Image.Image:
+        try:
+            return finish(self._model.family, self._canvas, last.x)
+        except PictureError as error:  # its decoder gave values that are no numbers
+            instead = "Try --precision fp32."
+            if self._precision == "fp32":
+                instead = "Take less guidance, and smaller weights in the prompt."
+            raise SfumatoError(
+                f"{self._model.name} gave no numbers in {self._precision}: its values overflowed. "
+                f"{instead}"
+            ) from error
+
+    def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:
+        assert request.sampler is not None
+        assert request.schedule is not None
+        spec = self._model.family.spec
+        return Recipe(
+            request=request,
+            family=spec.family,
+            title=spec.title,
+            sha256=self.sha256,
+            sampler_title=sampler_row(request.sampler).title,
+            schedule_title=schedule_row(request.schedule).title,
+            device=str(self._model.family.device),
+            precision=self._precision,
+            sfumato=metadata.version("sfumato"),
+            torch=torch.__version__,
+            index=index,
+            seconds=round(seconds, 3),
+        )
+
+
+def developed(family: Family, request: Request, estimate: bytes) -> Image.Image:
+    """The picture of a stored `Progress.estimate` of this request, at full size.
+
+    Raises RequestError for what is none, PictureError where a mask's picture is a mere reference.
+    """
+    canvas = None if request.mask is None else canvas_of(request)
+    try:
+        latent = safetensors.load(estimate)["x0"].to(family.device, torch.float32)
+    except (SafetensorError, KeyError) as error:
+        raise RequestError(f"The stored estimate is damaged ({error}).") from error
+    if latent.ndim != 4 or latent.shape[1] != family.spec.vae.latent_channels:
+        raise RequestError("The stored estimate is of another model.")
+    return finish(family, canvas, latent)
