@@ -103,10 +103,14 @@ class Family(ABC):
         return self.spec.vae.latent_channels, height // factor, width // factor
 
     def network(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
-        """The U-Net's output for x (B, C, H, W) at time (B,), in the network's own precision."""
+        """The U-Net's output for x (B, C, H, W) at time (B,), in the network's own precision.
+
+        Laid in memory as torch lays a new tensor, whatever a kernel made of it: how a tensor lies
+        chooses the next kernel and so the last bits, and a stored step does not know how it lay.
+        """
         c = conditioning
         x = x if c.concat is None else torch.cat([x, c.concat], dim=1)
-        return self.unet(
+        output = self.unet(
             x.to(self.unet.conv_in.weight.dtype),
             time,
             c.context,
@@ -115,6 +119,7 @@ class Family(ABC):
             residuals=c.residuals,
             extra=c.extra,
         )
+        return output.contiguous()
 
     def told_of(self, ground: Ground | None, shape: tuple[int, int, int]) -> Tensor | None:
         """What an inpainting model is told: mask and masked picture, (1, 1 + C, H, W).
@@ -137,9 +142,10 @@ class Family(ABC):
     def encode_picture(self, picture: Tensor) -> Tensor:
         """The latents (B, C, H, W), float32, of pictures (B, 3, height, width) in [-1, 1].
 
-        The mean of the encoder's distribution, with nothing drawn: one picture has one latent.
+        The mean of the encoder's distribution, with nothing drawn: one picture has one latent. Laid
+        in memory like what `network` gives.
         """
-        return self.vae.encode(picture.to(self.vae.encoder.conv_in.weight)).float()
+        return self.vae.encode(picture.to(self.vae.encoder.conv_in.weight)).float().contiguous()
 
     @torch.no_grad()
     def sketch(self, latent: Tensor) -> Tensor:
