@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 
+from sfumato.checks import Check, came, flag, named, one_of, real, side, text, whole
 from sfumato.errors import PictureError, RequestError
 from sfumato.source import Source
 
@@ -27,6 +28,43 @@ MAX_BLUR, MAX_PADDING = 256, 1024
 # How a picture meets another shape, and what lies under a mask before it is painted.
 FITS = ("crop", "stretch", "pad")
 FILLS = ("original", "blur", "noise", "nothing")
+
+# What each field may hold, beside None where that is its usual value; names of samplers and the
+# like are looked up in `resolve`, pictures and what depends on other fields in `Request` itself.
+CHECKS: Mapping[str, Check] = {
+    "prompt": text,
+    "negative": text,
+    "seed": whole(0, MAX_SEED),
+    "steps": whole(1, MAX_STEPS),
+    "guidance": real(0, MAX_GUIDANCE),
+    "rescale": real(0, 1),
+    "sampler": named,
+    "schedule": named,
+    "width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "count": whole(1, MAX_COUNT),
+    "wander": flag,
+    "path_seed": whole(0, MAX_SEED),
+    "stream": one_of(STREAMS),
+    "weighting": one_of(WEIGHTINGS),
+    "model": named,
+    "strength": real(0, 1),
+    "fit": one_of(FITS),
+    "mask_blur": whole(0, MAX_BLUR),
+    "mask_fill": one_of(FILLS),
+    "mask_padding": whole(0, MAX_PADDING),
+    "mask_invert": flag,
+}
+# Fields that have no effect where another has its usual value, and are refused there.
+SAYS_MORE_OF: Mapping[str, str] = {
+    "strength": "image",
+    "fit": "image",
+    "mask": "image",
+    "mask_blur": "mask",
+    "mask_fill": "mask",
+    "mask_padding": "mask",
+    "mask_invert": "mask",
+}
 
 
 @dataclass(frozen=True)
@@ -96,53 +134,28 @@ class Request:
     mask_invert: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("prompt", "negative", "stream"):
-            _text(name, getattr(self, name))
-        for name in ("sampler", "schedule", "model"):
-            if getattr(self, name) is not None:
-                _name(name, getattr(self, name))
-        _whole("count", self.count, 1, MAX_COUNT)
-        if self.steps is not None:
-            _whole("steps", self.steps, 1, MAX_STEPS)
-        for name in ("width", "height"):
-            if getattr(self, name) is not None:
-                _size(name, getattr(self, name))
+        for f in fields(self):
+            value, check = getattr(self, f.name), CHECKS.get(f.name)
+            if check is not None and not (value is None and f.default is None):
+                object.__setattr__(self, f.name, check(f.name, value))
         for name in ("seed", "path_seed"):
-            if getattr(self, name) is not None:
-                _seed(name, getattr(self, name), self.count)
-        # Stored as float, so that guidance 7 and 7.0 make equal requests and equal recipes.
-        object.__setattr__(self, "rescale", _real("rescale", self.rescale, 0.0, 1.0))
-        if self.guidance is not None:
-            guidance = _real("guidance", self.guidance, 0.0, MAX_GUIDANCE)
-            object.__setattr__(self, "guidance", guidance)
-        _flag("wander", self.wander)
-        _one_of("stream", self.stream, STREAMS)
-        _one_of("weighting", self.weighting, WEIGHTINGS)
-        self._check_start()
+            _last_seed(name, getattr(self, name), self.count)
         if self.path_seed is not None and not self.wander:
             raise RequestError(
                 f"path_seed {self.path_seed} has no effect without wander; "
                 "ask for wander too, or leave it out."
             )
+        self._check_start()
+        self._check_use()
 
     def _check_start(self) -> None:
         """The fields of a picture to start from, and that none of them is there without it."""
         for name, mode in (("image", "RGB"), ("mask", "L")):
             source = getattr(self, name)
             if source is not None and not (isinstance(source, Source) and source.mode == mode):
-                raise RequestError(f"{name} is {_came(source)}, but must be a Source ({mode}).")
-        if self.strength is not None:
-            object.__setattr__(self, "strength", _real("strength", self.strength, 0.0, 1.0))
+                raise RequestError(f"{name} is {came(source)}, but must be a Source ({mode}).")
         if self.strength == 0:
             raise RequestError("strength is 0, which would change nothing; give more than 0.")
-        _one_of("fit", self.fit, FITS)
-        _one_of("mask_fill", self.mask_fill, FILLS)
-        _whole("mask_blur", self.mask_blur, 0, MAX_BLUR)
-        if self.mask_padding is not None:
-            _whole("mask_padding", self.mask_padding, 0, MAX_PADDING)
-        _flag("mask_invert", self.mask_invert)
-        self._require("image", ("strength", "fit", "mask"))
-        self._require("mask", ("mask_blur", "mask_fill", "mask_padding", "mask_invert"))
         self._check_shapes()
         if self.steps is not None and self.strength is not None and self.run_steps == 0:
             least = math.ceil(10_000 / self.steps) / 10_000  # rounded up: 0.3333 of 3 is none
@@ -163,14 +176,14 @@ class Request:
                 "give a mask of the picture's shape."
             )
 
-    def _require(self, needed: str, names: tuple[str, ...]) -> None:
-        if getattr(self, needed) is None:
-            usual = {f.name: f.default for f in fields(self)}
-            for name in names:
-                if getattr(self, name) != usual[name]:
-                    raise RequestError(
-                        f"{name} has no effect without {needed}; give one, or leave {name} out."
-                    )
+    def _check_use(self) -> None:
+        """That no field is given which says more about another that is not."""
+        usual = {f.name: f.default for f in fields(self)}
+        for name, needed in SAYS_MORE_OF.items():
+            if getattr(self, name) != usual[name] and getattr(self, needed) == usual[needed]:
+                raise RequestError(
+                    f"{name} has no effect without {needed}; give one, or leave {name} out."
+                )
 
     @property
     def resolved(self) -> bool:
@@ -310,83 +323,10 @@ def _drawn(draw_seed: Callable[[], int], count: int) -> int:
     return min(draw_seed(), MAX_SEED - (count - 1))
 
 
-def _text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise RequestError(f"{name} is {_came(value)}, but must be text.")
-    bad = next((i for i, char in enumerate(value) if "\ud800" <= char <= "\udfff"), None)
-    if bad is not None:
+def _last_seed(name: str, seed: int | None, count: int) -> None:
+    """Refuses a run that would pass the last seed."""
+    if seed is not None and seed + count - 1 > MAX_SEED:
         raise RequestError(
-            f"{name} is not valid Unicode at character {bad + 1}; write it as UTF-8 text."
-        )
-
-
-def _name(name: str, value: object) -> None:
-    _text(name, value)
-    if value == "":
-        raise RequestError(f"{name} is empty; give a name, or leave it out for the model's own.")
-    if "\0" in str(value):  # no name and no path can hold one
-        raise RequestError(f"{name} is {value!r:.40}, which holds a NUL; give a name without it.")
-
-
-def _flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise RequestError(f"{name} is {_came(value)}, but must be true or false.")
-
-
-def _one_of(name: str, value: object, names: tuple[str, ...]) -> None:
-    if value not in names:
-        raise RequestError(f"{name} is {value!r:.40}, but must be one of {_or(names)}.")
-
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RequestError(f"{name} is {_came(value)}, but must be a whole number.")
-    if not low <= value <= high:
-        raise RequestError(f"{name} is {_shown(value)}, but must be between {low} and {high}.")
-    return value
-
-
-def _seed(name: str, value: object, count: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RequestError(f"{name} is {_came(value)}, but must be a whole number.")
-    if not 0 <= value <= MAX_SEED:
-        raise RequestError(f"{name} is {_shown(value)}, but must be between 0 and {MAX_SEED}.")
-    if value + count - 1 > MAX_SEED:
-        raise RequestError(
-            f"{name} {value} with count {count} would pass the last seed, 2^64-1; "
+            f"{name} {seed} with count {count} would pass the last seed, 2^64-1; "
             f"take at most {MAX_SEED - count + 1}."
         )
-
-
-def _size(name: str, value: object) -> None:
-    pixels = _whole(name, value, MIN_SIZE, MAX_SIZE)
-    if pixels % SIZE_STEP:
-        below = pixels - pixels % SIZE_STEP
-        raise RequestError(
-            f"{name} is {pixels}, but must be a multiple of {SIZE_STEP}; "
-            f"the nearest are {below} and {below + SIZE_STEP}."
-        )
-
-
-def _real(name: str, value: object, low: float, high: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise RequestError(f"{name} is {_came(value)}, but must be a number.")
-    if not low <= value <= high:  # NaN compares false, so it is refused here too
-        raise RequestError(f"{name} is {_shown(value)}, but must be between {low:g} and {high:g}.")
-    return float(value)
-
-
-def _came(value: object) -> str:
-    shown = _shown(value) if isinstance(value, int) else repr(value)
-    return f"{shown if len(shown) <= 40 else shown[:37] + '...'} ({type(value).__name__})"
-
-
-def _shown(value: float) -> str:
-    # Python refuses to write out an integer of thousands of digits.
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"a number of {value.bit_length()} bits"
-    return str(value)
-
-
-def _or(names: tuple[str, ...]) -> str:
-    return " or ".join(repr(name) for name in names)

@@ -1,0 +1,116 @@
+"""Whether a value may stand in a field: each check refuses by the field's name what may not.
+
+A check is a function (name, value) -> the value to keep. Raises RequestError, which says what came
+and what was expected.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sfumato.errors import RequestError
+
+__all__ = ["Check", "came", "flag", "named", "one_of", "real", "side", "text", "whole"]
+
+Check: TypeAlias = Callable[[str, object], object]
+
+
+def text(name: str, value: object) -> str:
+    """Any text that is valid Unicode."""
+    if not isinstance(value, str):
+        raise RequestError(f"{name} is {came(value)}, but must be text.")
+    bad = next((i for i, char in enumerate(value) if "\ud800" <= char <= "\udfff"), None)
+    if bad is not None:
+        raise RequestError(
+            f"{name} is not valid Unicode at character {bad + 1}; write it as UTF-8 text."
+        )
+    return value
+
+
+def named(name: str, value: object) -> str:
+    """Text that could name something: not empty, without a NUL."""
+    given = text(name, value)
+    if given == "":
+        raise RequestError(f"{name} is empty; give a name, or leave it out for the model's own.")
+    if "\0" in given:  # no name and no path can hold one
+        raise RequestError(f"{name} is {given!r:.40}, which holds a NUL; give a name without it.")
+    return given
+
+
+def flag(name: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise RequestError(f"{name} is {came(value)}, but must be true or false.")
+    return value
+
+
+def one_of(names: tuple[str, ...]) -> Check:
+    """One of these names."""
+
+    def check(name: str, value: object) -> object:
+        if value not in names:
+            raise RequestError(f"{name} is {value!r:.40}, but must be one of {_or(names)}.")
+        return value
+
+    return check
+
+
+def whole(low: int, high: int) -> Callable[[str, object], int]:
+    """A whole number from low to high."""
+
+    def check(name: str, value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise RequestError(f"{name} is {came(value)}, but must be a whole number.")
+        if not low <= value <= high:
+            raise RequestError(f"{name} is {_shown(value)}, but must be between {low} and {high}.")
+        return value
+
+    return check
+
+
+def side(low: int, high: int, step: int) -> Check:
+    """A whole number from low to high that `step` divides."""
+    within = whole(low, high)
+
+    def check(name: str, value: object) -> int:
+        pixels = within(name, value)
+        if pixels % step:
+            below = pixels - pixels % step
+            raise RequestError(
+                f"{name} is {pixels}, but must be a multiple of {step}; "
+                f"the nearest are {below} and {below + step}."
+            )
+        return pixels
+
+    return check
+
+
+def real(low: float, high: float) -> Check:
+    """A number from low to high; kept as float, so that 7 and 7.0 make equal requests."""
+
+    def check(name: str, value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise RequestError(f"{name} is {came(value)}, but must be a number.")
+        if not low <= value <= high:  # NaN compares false, so it is refused here too
+            raise RequestError(
+                f"{name} is {_shown(value)}, but must be between {low:g} and {high:g}."
+            )
+        return float(value)
+
+    return check
+
+
+def came(value: object) -> str:
+    """A value and its type, as errors tell them."""
+    shown = _shown(value) if isinstance(value, int) else repr(value)
+    return f"{shown if len(shown) <= 40 else shown[:37] + '...'} ({type(value).__name__})"
+
+
+def _shown(value: float) -> str:
+    # Python refuses to write out an integer of thousands of digits.
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"a number of {value.bit_length()} bits"
+    return str(value)
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join(repr(name) for name in names)
