@@ -123,7 +123,7 @@ def theirs_run(
     if sampler != "ddim":  # its own levels are the same, but its times are rounded
         scheduler.sigmas = levels.float()
         scheduler.timesteps = torch.tensor([PROCESS.time(float(s)) for s in levels[:-1]])
-    positive, negative = model.encode(PROMPT, NEGATIVE, (512, 512))
+    (positive,), negative = model.encode([PROMPT], NEGATIVE, (512, 512))
     context = torch.cat([negative.context, positive.context])
     noise = Noise([7], model.latent_shape(size, size))(0).to(model.device)
     x = PROCESS.mix(torch.zeros_like(noise), noise, float(levels[0]))

@@ -59,17 +59,51 @@ def test_a_change_on_the_way_is_resumed_to_the_bit(engine: Engine) -> None:
         assert again.image.tobytes() == whole
 
 
-@pytest.mark.parametrize(
-    ("prompt", "match"),
-    [("a cat AND a dog", "joins several with AND"), ("a fox <lora:ink:0.8>", "<lora:ink:0.8>")],
-)
-def test_what_is_not_done_here_is_refused_and_not_dropped(
-    engine: Engine, prompt: str, match: str
-) -> None:
-    with pytest.raises(PromptError, match=f"The prompt .*{match}"):
-        engine.submit(replace(REQUEST, prompt=prompt))
-    with pytest.raises(PromptError, match=f"The negative prompt .*{match}"):
-        engine.submit(replace(REQUEST, negative=prompt))
+def test_prompts_joined_by_and_are_heard_by_their_weights_in_any_order(engine: Engine) -> None:
+    fox, cat = pixels(engine, "a fox, 3d"), pixels(engine, "a cat, 3d")
+    both = pixels(engine, "a fox, 3d AND a cat, 3d")
+    assert both not in (fox, cat)
+    assert pixels(engine, "a cat, 3d AND a fox, 3d") == both
+    assert pixels(engine, "a fox, 3d AND a cat, 3d:0.2") not in (fox, cat, both)
+    assert pixels(engine, "a fox, 3d AND a cat, 3d:0") == fox
+    assert pixels(engine, "a fox, 3d AND a fox, 3d:0") == fox
+    assert pixels(engine, "a fox, 3d:0.5 AND a fox, 3d:0.5") == fox
+    assert pixels(engine, "a fox, 3d AND a cat, 3d", weighting="plain") != both
+
+
+def test_prompts_joined_by_and_may_each_change_on_the_way(engine: Engine) -> None:
+    both = pixels(engine, "a fox, 3d AND a cat, 3d")
+    assert pixels(engine, "a [cat:fox:0], 3d AND a [cat|cat], 3d") == both
+    later = pixels(engine, "a [cat:fox:2], 3d AND a cat, 3d")
+    assert later not in (both, pixels(engine, "a cat, 3d AND a cat, 3d"))
+
+
+def test_a_run_of_several_prompts_is_resumed_to_the_bit(engine: Engine) -> None:
+    run = engine.submit(replace(REQUEST, prompt="a [cat:fox:2], 3d AND a star:0.4"))
+    states = [step.state() for step in run]
+    whole = run.result().pictures[0].image.tobytes()
+    for state in states[:3]:
+        again = engine.submit(run.request, state=state).result().pictures[0]
+        assert again.image.tobytes() == whole
+
+
+def test_more_prompts_than_anybody_means_are_refused_by_their_number(engine: Engine) -> None:
+    many = " AND ".join(f"a fox {n}" for n in range(33))
+    with pytest.raises(PromptError, match=r"joins 33 with AND.*32 at the most"):
+        engine.submit(replace(REQUEST, prompt=many))
+    pixels(engine, " AND ".join(["a fox, 3d"] * 100))  # the same one, once
+
+
+def test_a_negative_prompt_is_one(engine: Engine) -> None:
+    with pytest.raises(PromptError, match="The negative prompt joins several with AND"):
+        engine.submit(replace(REQUEST, negative="a cat AND a dog"))
+
+
+def test_a_network_is_refused_and_not_dropped(engine: Engine) -> None:
+    with pytest.raises(PromptError, match=r"The prompt .*<lora:ink:0.8>"):
+        engine.submit(replace(REQUEST, prompt="a fox <lora:ink:0.8>"))
+    with pytest.raises(PromptError, match=r"The negative prompt .*<lora:ink:0.8>"):
+        engine.submit(replace(REQUEST, negative="a fox <lora:ink:0.8>"))
 
 
 def test_a_picture_from_before_there_were_weights_took_brackets_for_letters(

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.diffusion import samplers
+from sfumato.diffusion.conjunction import Conjunction, conjoined
 from sfumato.diffusion.guidance import Guided
 from sfumato.diffusion.inpaint import Inpaint
 from sfumato.diffusion.noise import Noise
@@ -19,11 +20,10 @@ from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.schedules import sigmas as schedule
 from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
-from sfumato.errors import PromptError
 from sfumato.families.base import Conditioning, Family, Ground
+from sfumato.hearing import Stage, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
-from sfumato.text.prompt import Prompt, parse
 
 __all__ = ["canvas_of", "finish", "generate", "levels"]
 
@@ -46,7 +46,7 @@ def generate(
     if request.wander:
         check_wander(sampler)
 
-    heard = _heard(model, request)
+    heard = stages(model, request)
     sigmas = levels(model, request)
     wander = None if request.path_seed is None else [request.path_seed]
     shape = model.latent_shape(request.width or 0, request.height or 0)
@@ -59,20 +59,8 @@ def generate(
     first = noise(0)
     ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
     told = model.told_of(ground, shape)
-    stages: list[tuple[int, Denoise]] = []
-    for step, pair in heard:
-        positive, negative = (c if told is None else replace(c, concat=told) for c in pair)
-        guided = Guided(
-            model.network,
-            model.process,
-            positive,
-            negative,
-            Conditioning.join,
-            guidance,
-            request.rescale,
-        )
-        stages.append((step, guided))
-    denoise = stages[0][1] if len(stages) == 1 else Switched(sigmas, stages)
+    guided = [(stage.step, _guided(model, request, stage, told, guidance)) for stage in heard]
+    denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
     if ground is not None and ground.mask is not None and told is None:
         denoise = Inpaint(denoise, model.process, ground.latent, first, ground.mask)
     clean = torch.zeros_like(first) if ground is None else ground.start
@@ -82,40 +70,19 @@ def generate(
     )
 
 
-def _heard(model: Family, request: Request) -> list[tuple[int, tuple[Conditioning, Conditioning]]]:
-    """What the model hears, positive and negative, and from which step of the run on (from 0).
-
-    A prompt may change on the way: `text.prompt`. Its steps are those of the whole schedule, of
-    which a run from a picture makes the last. Raises PromptError for what is not done here.
-    """
-    steps = request.steps
-    assert steps is not None
-    size = (request.width or 0, request.height or 0)
-    if request.weighting == "plain":
-        return [(0, model.encode(request.prompt, request.negative, size, "plain"))]
-    prompt, negative = parse(request.prompt), parse(request.negative)
-    _require_done_here(prompt, "prompt")
-    _require_done_here(negative, "negative prompt")
-    first = steps - request.run_steps + 1
-    texts = [
-        (prompt.at(step, steps)[0][0], negative.at(step, steps)[0][0])
-        for step in range(first, steps + 1)
-    ]
-    read = {pair: model.encode(*pair, size, request.weighting) for pair in dict.fromkeys(texts)}
-    return [(i, read[now]) for i, now in enumerate(texts) if i == 0 or now != texts[i - 1]]
-
-
-def _require_done_here(prompt: Prompt, what: str) -> None:
-    if len(prompt.branches) > 1:
-        raise PromptError(
-            f"The {what} joins several with AND, which this version does not paint. Write it in "
-            "lower case if the word is meant."
-        )
-    if prompt.networks:
-        raise PromptError(
-            f"The {what} names {prompt.networks[0]}, and this version attaches no such network. "
-            "Leave it out."
-        )
+def _guided(
+    model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: float
+) -> Denoise:
+    """The denoiser of one stage, under guidance; ``told`` is `Family.told_of`."""
+    parts = [(c if told is None else replace(c, concat=told), w) for c, w in stage.positives]
+    negative = stage.negative if told is None else replace(stage.negative, concat=told)
+    rescale = request.rescale
+    if stage.alone is not None:
+        positive, join = parts[0][0], Conditioning.join
+        return Guided(model.network, model.process, positive, negative, join, guidance, rescale)
+    several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
+    network, join = conjoined(model.network), Conjunction[Conditioning].join
+    return Guided(network, model.process, several, origin, join, guidance, rescale)
 
 
 def levels(model: Family, request: Request) -> Tensor:

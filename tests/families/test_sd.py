@@ -26,7 +26,6 @@ SPEC = ModelSpec(
 )
 LONG = "fox " * 80
 SIZE = (64, 64)
-SIZE = (64, 64)
 
 
 def family(spec: ModelSpec = SPEC) -> StableDiffusion:
@@ -35,7 +34,7 @@ def family(spec: ModelSpec = SPEC) -> StableDiffusion:
 
 
 def test_a_short_prompt_is_one_chunk_of_77_states() -> None:
-    positive, negative = family().encode("a fox", "", SIZE)
+    (positive,), negative = family().encode(["a fox"], "", SIZE)
     assert positive.context.shape == negative.context.shape == (1, 77, 8)
     assert not torch.equal(positive.context, negative.context)
 
@@ -45,11 +44,23 @@ def test_beside_a_long_prompt_the_shorter_one_is_followed_by_empty_chunks(
     prompt: str, negative: str
 ) -> None:
     model = family()
-    pair = model.encode(prompt, negative, SIZE)
+    (positive,), other = model.encode([prompt], negative, SIZE)
+    pair = (positive, other)
     short = pair[0 if prompt == "blurry" else 1].context
     assert {c.context.shape for c in pair} == {(1, 154, 8)}
-    alone, empty = model.encode("blurry", "", SIZE)
+    (alone,), empty = model.encode(["blurry"], "", SIZE)
     torch.testing.assert_close(short, torch.cat([alone.context, empty.context], dim=1))
+
+
+def test_of_several_prompts_all_are_as_long_as_the_longest() -> None:
+    model = family()
+    positives, negative = model.encode(["a fox", LONG, "a cat"], "blurry", SIZE)
+    assert {c.context.shape for c in (*positives, negative)} == {(1, 154, 8)}
+    (fox,), _ = model.encode(["a fox"], LONG, SIZE)
+    assert torch.equal(positives[0].context, fox.context)
+    nothing, alone = model.encode([], "blurry", SIZE)
+    assert nothing == []
+    assert alone.context.shape == (1, 77, 8)
 
 
 def test_an_inpainting_model_without_a_mask_is_told_that_all_is_to_be_painted() -> None:

@@ -180,7 +180,7 @@ def test_the_refiner_is_told_what_diffusers_tells_it(
 ) -> None:
     pipe = pipe_of(REFINER, randomised)
     model = model_of(REFINER, pipe, tmp_path / "model")
-    positive, negative = model.encode("a red fox", "blurry", (WIDTH, HEIGHT))
+    (positive,), negative = model.encode(["a red fox"], "blurry", (WIDTH, HEIGHT))
     with torch.no_grad():
         context, other, pooled, other_pooled = pipe.encode_prompt(
             "a red fox", negative_prompt="blurry"
@@ -201,9 +201,28 @@ def test_the_refiner_is_told_what_diffusers_tells_it(
 
 def test_a_long_prompt_is_read_in_chunks_by_both(base: tuple[Any, StableDiffusionXL]) -> None:
     model = base[1]
-    positive, negative = model.encode("fox " * 80, "grey", (WIDTH, HEIGHT))
+    (positive,), negative = model.encode(["fox " * 80], "grey", (WIDTH, HEIGHT))
     assert positive.context.shape == negative.context.shape == (1, 154, 80)
-    alone, _ = model.encode("grey", "x", (WIDTH, HEIGHT))
+    (alone,), _ = model.encode(["grey"], "x", (WIDTH, HEIGHT))
     torch.testing.assert_close(negative.context[:, :77], alone.context)
     assert alone.added is not None
     torch.testing.assert_close(negative.added, alone.added)
+
+
+def test_of_several_prompts_each_keeps_its_own_pooled_text(
+    base: tuple[Any, StableDiffusionXL],
+) -> None:
+    model = base[1]
+    (fox, cat), empty = model.encode(["a fox", "a cat"], "", (WIDTH, HEIGHT))
+    (alone,), _ = model.encode(["a cat"], "", (WIDTH, HEIGHT))
+    assert cat.added is not None
+    assert alone.added is not None
+    assert fox.added is not None
+    assert empty.added is not None
+    assert torch.equal(cat.added, alone.added)
+    assert not torch.equal(fox.added, cat.added)
+    assert not empty.context.any()
+    assert not empty.added[:, :40].any()
+    nothing, empty = model.encode([], "", (WIDTH, HEIGHT))
+    assert nothing == []
+    assert not empty.context.any()

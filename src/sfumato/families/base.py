@@ -15,7 +15,7 @@ from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import ModelSpec, ProcessConfig
 
-__all__ = ["Conditioning", "Family", "Ground", "process_of"]
+__all__ = ["USUAL", "Conditioning", "Family", "Ground", "Reading", "process_of"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,16 @@ class Ground:
     masked: Tensor | None = None  # (1, 3, height, width)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How prompts are read; ``weighting`` is one of `request.WEIGHTINGS`."""
+
+    weighting: str = "a1111"
+
+
+USUAL = Reading()
+
+
 class Family(ABC):
     """A loaded model: its networks, on one device, behind the few doors that the pipeline uses."""
 
@@ -83,12 +93,15 @@ class Family(ABC):
 
     @abstractmethod
     def encode(
-        self, prompt: str, negative: str, size: tuple[int, int], weighting: str = "a1111"
-    ) -> tuple[Conditioning, Conditioning]:
-        """Both prompts as conditionings of batch 1 and of equal length.
+        self,
+        prompts: Sequence[str],
+        negative: str,
+        size: tuple[int, int],
+        reading: Reading = USUAL,
+    ) -> tuple[list[Conditioning], Conditioning]:
+        """The prompts, and the negative one, as conditionings of batch 1, all of equal length.
 
-        ``size`` is width and height in pixels of what is painted, of which some families are told;
-        ``weighting`` is one of `request.WEIGHTINGS`.
+        ``size`` is width and height in pixels of what is painted, of which some families are told.
         Raises PromptError where a prompt cannot be read whole.
         """
 

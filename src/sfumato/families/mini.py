@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import PromptError
-from sfumato.families.base import Conditioning, Family
+from sfumato.families.base import USUAL, Conditioning, Family, Reading
 from sfumato.families.emphasis import emphasised, read_weights
 from sfumato.nn.bert import TextTower
 from sfumato.nn.unet import UNet
@@ -31,15 +31,19 @@ class Mini(Family):
         self.tokenizer = WordPieceTokenizer(vocabulary, spec.text.length)
 
     def encode(
-        self, prompt: str, negative: str, size: tuple[int, int], weighting: str = "a1111"
-    ) -> tuple[Conditioning, Conditioning]:
-        """Both prompts, each read at once.
+        self,
+        prompts: Sequence[str],
+        negative: str,
+        size: tuple[int, int],
+        reading: Reading = USUAL,
+    ) -> tuple[list[Conditioning], Conditioning]:
+        """Each prompt by itself, read at once.
 
         Raises PromptError for one that is too long, or holds a word of which no piece is known.
         """
         return (
-            self._read(prompt, "prompt", weighting),
-            self._read(negative, "negative prompt", weighting),
+            [self._read(prompt, "prompt", reading.weighting) for prompt in prompts],
+            self._read(negative, "negative prompt", reading.weighting),
         )
 
     def _require_known(self, prompt: str, what: str) -> None:

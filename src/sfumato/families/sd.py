@@ -1,6 +1,8 @@
 """Stable Diffusion 1 and 2: CLIP reads the prompt, in chunks of 75 tokens where it is long."""
 
-from sfumato.families.base import Conditioning, Family
+from collections.abc import Sequence
+
+from sfumato.families.base import USUAL, Conditioning, Family, Reading
 from sfumato.families.clip_reader import ClipReader
 from sfumato.families.emphasis import read_weights
 from sfumato.nn.clip import ClipText
@@ -19,11 +21,15 @@ class StableDiffusion(Family):
         self.reader = ClipReader(text)
 
     def encode(
-        self, prompt: str, negative: str, size: tuple[int, int], weighting: str = "a1111"
-    ) -> tuple[Conditioning, Conditioning]:
-        """Both prompts, the shorter one followed by empty chunks."""
-        heard, unheard = (read_weights(text, weighting) for text in (prompt, negative))
-        count = max(self.reader.count(heard), self.reader.count(unheard))
-        positive, _ = self.reader.read(heard, count, weighting)
-        other, _ = self.reader.read(unheard, count, weighting)
-        return Conditioning(positive), Conditioning(other)
+        self,
+        prompts: Sequence[str],
+        negative: str,
+        size: tuple[int, int],
+        reading: Reading = USUAL,
+    ) -> tuple[list[Conditioning], Conditioning]:
+        """All prompts, the shorter ones followed by empty chunks."""
+        texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
+        count = max(map(self.reader.count, texts))
+        read = [self.reader.read(text, count, reading.weighting)[0] for text in texts]
+        *positives, other = map(Conditioning, read)
+        return positives, other

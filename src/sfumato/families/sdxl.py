@@ -4,10 +4,12 @@ L text tokens, N chunks of 77, D width. Source: Podell et al. 2023 (arXiv:2307.0
 what stands where in the vector is that of the published weights.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from sfumato.families.base import Conditioning, Family
+from sfumato.families.base import USUAL, Conditioning, Family, Reading
 from sfumato.families.clip_reader import ClipReader, Text
 from sfumato.families.emphasis import read_weights
 from sfumato.nn.clip import ClipText
@@ -34,23 +36,26 @@ class StableDiffusionXL(Family):
         self.refines = text2 is None
 
     def encode(
-        self, prompt: str, negative: str, size: tuple[int, int], weighting: str = "a1111"
-    ) -> tuple[Conditioning, Conditioning]:
-        """Both prompts, the shorter one followed by empty chunks, for pictures of ``size``.
+        self,
+        prompts: Sequence[str],
+        negative: str,
+        size: tuple[int, int],
+        reading: Reading = USUAL,
+    ) -> tuple[list[Conditioning], Conditioning]:
+        """All prompts, the shorter ones followed by empty chunks, for pictures of ``size``.
 
         The base was trained with nothing at all in place of no text, so an empty negative prompt is
         heard as zeros (as in AUTOMATIC1111 and diffusers).
         """
-        heard, unheard = (read_weights(text, weighting) for text in (prompt, negative))
-        count = max(self.readers[0].count(text) for text in (heard, unheard))
-        positive, pooled = self._read(heard, count, weighting)
-        if negative.strip() or self.refines:
-            other, unpooled = self._read(unheard, count, weighting)
-        else:
-            other, unpooled = torch.zeros_like(positive), torch.zeros_like(pooled)
+        texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
+        count = max(map(self.readers[0].count, texts))
+        *read, (other, unpooled) = (self._read(text, count, reading.weighting) for text in texts)
+        if not negative.strip() and not self.refines:
+            other, unpooled = torch.zeros_like(other), torch.zeros_like(unpooled)
+        liked, disliked = self._told(size, LIKED), self._told(size, DISLIKED)
         return (
-            Conditioning(positive, added=torch.cat([pooled, self._told(size, LIKED)], dim=1)),
-            Conditioning(other, added=torch.cat([unpooled, self._told(size, DISLIKED)], dim=1)),
+            [Conditioning(c, added=torch.cat([pooled, liked], dim=1)) for c, pooled in read],
+            Conditioning(other, added=torch.cat([unpooled, disliked], dim=1)),
         )
 
     def _read(self, text: Text, count: int, weighting: str) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,118 @@
+"""What a model hears of a request at each step: its prompts read, with all that changes on the way.
+
+A prompt is written in the language of `text.prompt`; here it meets the number of steps, and the
+model's own reader.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sfumato.errors import PromptError
+from sfumato.families.base import Conditioning, Family, Reading
+from sfumato.request import Request
+from sfumato.text.prompt import Prompt, parse
+
+__all__ = ["Stage", "stages"]
+
+MOST = 32  # prompts joined by AND, each of which is a call of the network at every step
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is heard from a step of the run on, counted from 0, until the next stage.
+
+    ``positives`` are the prompts that AND joins, each with its weight, sorted so that the order in
+    which they were written decides nothing. A lone prompt has the weight 1.
+    """
+
+    step: int
+    positives: tuple[tuple[Conditioning, float], ...]
+    negative: Conditioning
+
+    @property
+    def alone(self) -> Conditioning | None:
+        """The one prompt that is heard as it is; None where several are, or none."""
+        if len(self.positives) == 1 and self.positives[0][1] == 1:
+            return self.positives[0][0]
+        return None
+
+
+def stages(model: Family, request: Request) -> list[Stage]:
+    """What the model hears, from the first step of the run on.
+
+    Steps in a prompt are those of the whole schedule, of which a run from a picture makes the last.
+    Raises PromptError for what is not done here, and for what the model cannot read.
+    """
+    steps = request.steps
+    assert steps is not None
+    size = (request.width or 0, request.height or 0)
+    reading = Reading(request.weighting)
+    if request.weighting == "plain":
+        heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
+    else:
+        prompt, negative = parse(request.prompt), parse(request.negative)
+        _require_done_here(prompt, "prompt")
+        _require_done_here(negative, "negative prompt")
+        _require_lone(negative)
+        first = steps - request.run_steps + 1
+        heard = [
+            (_gathered(prompt.at(step, steps)), negative.at(step, steps)[0][0])
+            for step in range(first, steps + 1)
+        ]
+    read = {
+        (texts, against): model.encode([text for text, _ in texts], against, size, reading)
+        for texts, against in dict.fromkeys(heard)
+    }
+    return [
+        _stage(i, now[0], *read[now])
+        for i, now in enumerate(heard)
+        if i == 0 or now != heard[i - 1]
+    ]
+
+
+def _stage(
+    step: int,
+    texts: Iterable[tuple[str, float]],
+    positives: Iterable[Conditioning],
+    negative: Conditioning,
+) -> Stage:
+    weights = (weight for _, weight in texts)
+    return Stage(step, tuple(zip(positives, weights, strict=True)), negative)
+
+
+def _gathered(branches: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    """Each text once, with the sum of its weights, in the order of the texts; none that weighs 0.
+
+    So `a AND a:0` is `a`, and `b AND a` is `a AND b`, to the bit and at no cost.
+    """
+    if len(branches) == 1:
+        return branches
+    weights: dict[str, list[float]] = {}
+    for text, weight in branches:
+        weights.setdefault(text, []).append(weight)
+    sums = ((text, math.fsum(each)) for text, each in sorted(weights.items()))
+    gathered = tuple((text, weight) for text, weight in sums if weight != 0)
+    if len(gathered) > MOST:
+        raise PromptError(
+            f"The prompt joins {len(gathered)} with AND, each of which costs as much as a whole "
+            f"picture; take {MOST} at the most."
+        )
+    return gathered
+
+
+def _require_done_here(prompt: Prompt, what: str) -> None:
+    if prompt.networks:
+        raise PromptError(
+            f"The {what} names {prompt.networks[0]}, and this version attaches no such network. "
+            "Leave it out."
+        )
+
+
+def _require_lone(negative: Prompt) -> None:
+    if len(negative.branches) > 1:
+        raise PromptError(
+            "The negative prompt joins several with AND, and there is only one to lead away from. "
+            "Join them with a comma, or give them in the prompt with weights below 0. Write it in "
+            "lower case if the word is meant."
+        )
