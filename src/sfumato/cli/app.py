@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from typer.main import get_command
 
-from sfumato.cli.complete import models, samplers, schedules
 from sfumato.cli.library import app as library
+from sfumato.cli.options import HOW, MODEL, Given, takes_wish
 from sfumato.cli.serve import serve
 from sfumato.errors import RequestError
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from sfumato.cli.generate import EngineLike, MakeEngine
 
-_HOW, _MODEL, _FILES = "The picture", "Model and machine", "Files and output"
-_START = "Starting from a picture"
+_FILES = "Files and output"
 
 
 def command() -> TyperGroup:
@@ -64,175 +63,36 @@ def sfumato(
     """Make pictures from words. Start with: sfumato generate "a red fox, 3d" """
 
 
+@takes_wish
 def generate(
+    given: Given,
     context: typer.Context,
     prompt: Annotated[
         str | None, typer.Argument(help='What to show. May be empty: "".', show_default=False)
     ] = None,
-    negative: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What not to show.", rich_help_panel=_HOW)
-    ] = None,
-    seed: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="0 to 2^64-1; the same seed, the same picture.", rich_help_panel=_HOW
-        ),
-    ] = None,
-    steps: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="1 to 1000; more take longer.", rich_help_panel=_HOW),
-    ] = None,
-    guidance: Annotated[
-        str | None,
-        typer.Option(metavar="X", help="How strictly to follow the prompt.", rich_help_panel=_HOW),
-    ] = None,
-    rescale: Annotated[
-        str | None,
-        typer.Option(metavar="X", help="0 to 1; tames strong guidance.", rich_help_panel=_HOW),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="See: sfumato samplers.",
-            autocompletion=samplers,
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="See: sfumato samplers.",
-            autocompletion=schedules,
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH|N", help="In pixels.", rich_help_panel=_HOW)
-    ] = None,
-    count: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="So many pictures: seed, seed + 1, ...", rich_help_panel=_HOW
-        ),
-    ] = None,
-    wander: Annotated[
-        bool | None,
-        typer.Option(
-            "--wander/--no-wander",
-            help="Keep the starting noise, take a fresh path from it.",
-            rich_help_panel=_HOW,
-            show_default=False,
-        ),
-    ] = None,
-    path_seed: Annotated[
-        str | None, typer.Option(metavar="N", help="The seed of that path.", rich_help_panel=_HOW)
-    ] = None,
-    stream: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Where noise comes from: cpu, nv.", rich_help_panel=_HOW),
-    ] = None,
-    weighting: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Whose rule (brackets:1.2) in a prompt follow: a1111, comfy, plain.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
+    *,
     source: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="PICTURE",
             help="Make this picture again; other options change it.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     anyway: Annotated[
         bool,
         typer.Option(
-            "--anyway",
-            help="With --from: even if it cannot be the same.",
-            rich_help_panel=_HOW,
+            "--anyway", help="With --from: even if it cannot be the same.", rich_help_panel=HOW
         ),
     ] = False,
-    image: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Begin with this picture, not noise.", rich_help_panel=_START
-        ),
-    ] = None,
-    strength: Annotated[
-        str | None,
-        typer.Option(
-            metavar="X",
-            help="0 to 1; how much of it is made anew. 0.75 if not said.",
-            rich_help_panel=_START,
-        ),
-    ] = None,
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="If its shape differs: crop, stretch, pad.",
-            rich_help_panel=_START,
-        ),
-    ] = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Paint only where this is white.", rich_help_panel=_START
-        ),
-    ] = None,
-    mask_blur: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Pixels over which new and old blend.", rich_help_panel=_START
-        ),
-    ] = None,
-    mask_fill: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What painting begins on: original, blur, noise, nothing.",
-            rich_help_panel=_START,
-        ),
-    ] = None,
-    mask_padding: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            help="Paint only the mask and N pixels around it, at full size.",
-            rich_help_panel=_START,
-        ),
-    ] = None,
-    mask_invert: Annotated[
-        bool | None,
-        typer.Option(
-            "--mask-invert/--no-mask-invert",
-            help="Paint where it is black.",
-            rich_help_panel=_START,
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A name (sfumato models), a file or a folder.",
-            autocompletion=models,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
     device: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL),
+        typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="auto, fp32, fp16, bf16.", rich_help_panel=_MODEL),
+        typer.Option(metavar="NAME", help="auto, fp32, fp16, bf16.", rich_help_panel=MODEL),
     ] = None,
     out: Annotated[
         str | None,
@@ -269,35 +129,10 @@ def generate(
     from sfumato.cli.generate import Order
     from sfumato.cli.generate import generate as run
 
-    width, height = (None, None) if size is None else parse_size(size)
-    given: dict[str, object] = {
-        "prompt": prompt,
-        "negative": negative,
-        "seed": _whole("seed", seed),
-        "steps": _whole("steps", steps),
-        "guidance": _real("guidance", guidance),
-        "rescale": _real("rescale", rescale),
-        "sampler": sampler,
-        "schedule": schedule,
-        "width": width,
-        "height": height,
-        "count": _whole("count", count),
-        "wander": wander,
-        "path_seed": _whole("path_seed", path_seed),
-        "stream": stream,
-        "weighting": weighting,
-        "strength": _real("strength", strength),
-        "fit": fit,
-        "mask_blur": _whole("mask_blur", mask_blur),
-        "mask_fill": mask_fill,
-        "mask_padding": _whole("mask_padding", mask_padding),
-        "mask_invert": mask_invert,
-        "model": model,
-    }
     order = Order(
-        changes={name: value for name, value in given.items() if value is not None},
-        image=image,
-        mask=mask,
+        changes={**({} if prompt is None else {"prompt": prompt}), **given.changes},
+        image=given.image,
+        mask=given.mask,
         device=device,
         precision=precision,
         out=out,
@@ -315,28 +150,6 @@ def _make_engine(device: str, precision: str) -> EngineLike:
     from sfumato.engine import Engine
 
     return Engine(device=device, precision=precision, hashes=hashes_file())
-
-
-def _whole(name: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else int(text)
-    except ValueError as error:
-        raise RequestError(f"{name} is {text!r:.40}, but must be a whole number.") from error
-
-
-def _real(name: str, text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError as error:
-        raise RequestError(f"{name} is {text!r:.40}, but must be a number.") from error
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height from "512x768" or "512"; raises `RequestError`."""
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
-        raise RequestError(f"size is {text!r}, but must be like 512x768, or 512 for a square.")
-    return int(parts[0]), int(parts[-1])
 
 
 def info(

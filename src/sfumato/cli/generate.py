@@ -21,6 +21,7 @@ import typer
 from PIL import ImageChops
 from PIL.Image import Image
 
+from sfumato.cli.options import OPTIONS, shown
 from sfumato.cli.paths import Plan, numbered, plan
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
@@ -200,20 +201,14 @@ def again(order: Order, recipe: Recipe, path: Path) -> str:
     given: dict[str, object] = {**order.changes, "seed": recipe.request.seed}
     if recipe.request.wander:
         given["path_seed"] = recipe.request.path_seed
-    if "width" in given:
-        given["size"] = f"{given.pop('width')}x{given.pop('height')}"
     prompt, source, anyway = given.pop("prompt", None), order.source, order.anyway
     if isinstance(prompt, str) and not prompt.replace("\n", " ").isprintable():
         prompt, source, given = None, path, {}
     words = [str(prompt)] if prompt is not None and not str(prompt).startswith("-") else []
     if source is not None:
         words += ["--from", str(source)] + (["--anyway"] if anyway else [])
-    for name, value in given.items():
-        flag, text = f"--{name.replace('_', '-')}", _option(value)
-        if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag.removeprefix('--')}")
-        elif value is not None:
-            words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    for option in OPTIONS:
+        words += option.words(given)
     for flag, value in (
         ("--image", order.image),
         ("--mask", order.mask),
@@ -224,10 +219,6 @@ def again(order: Order, recipe: Recipe, path: Path) -> str:
     if prompt is not None and str(prompt).startswith("-"):
         words += ["--", str(prompt)]
     return shlex.join(["sfumato", "generate", *words])
-
-
-def _option(value: object) -> str:
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Picture]]) -> None:
@@ -334,8 +325,8 @@ def _save_frames(
 def _caption(request: Request) -> list[str]:
     parts = [request.prompt.strip(), f"seed {request.seed}"]
     parts += [] if request.path_seed is None else [f"path {request.path_seed}"]
-    parts += [] if request.strength is None else [f"strength {_option(request.strength)}"]
-    parts += [f"{request.sampler}, {request.schedule}", f"guidance {_option(request.guidance)}"]
+    parts += [] if request.strength is None else [f"strength {shown(request.strength)}"]
+    parts += [f"{request.sampler}, {request.schedule}", f"guidance {shown(request.guidance)}"]
     return [part for part in parts if part]
 
 

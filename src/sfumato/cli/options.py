@@ -1,0 +1,216 @@
+"""The options that say what a picture shall be: one table, for every command that makes pictures.
+
+A row names a field of `Request`, and how what was typed becomes its value. Commands take all rows
+at once, as one `Given`, by the decorator `takes_wish`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from sfumato.cli.complete import models, samplers, schedules
+from sfumato.errors import RequestError
+
+__all__ = ["OPTIONS", "Given", "Option", "given", "parse_size", "takes_wish"]
+
+HOW, START, MODEL = "The picture", "Starting from a picture", "Model and machine"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user typed of a wish, before it is a request.
+
+    `changes` holds the fields of `Request` that were given; `image` and `mask` are the files to
+    start from.
+    """
+
+    changes: Mapping[str, object]
+    image: Path | None = None
+    mask: Path | None = None
+
+
+def shown(value: object) -> str:
+    """A value as it is typed."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: `--name`, with dashes for underscores.
+
+    name: the field of `Request` that it gives; where it gives several, `fields` holds them.
+    metavar: what follows the name, as help shows it; empty for a switch, which has a `--no-name`.
+    read: (name, what was typed) -> the value, or the values of `fields`. Raises RequestError.
+    complete: what the Tab key offers for it.
+    show: the way back from the value, or from the values of `fields`, to what is typed.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    read: Callable[[str, str], object] = lambda _, typed: typed
+    panel: str = HOW
+    fields: tuple[str, ...] = ()
+    complete: Callable[[str], list[tuple[str, str]]] | None = None
+    show: Callable[[object], str] = shown
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name.replace('_', '-')}"
+
+    def values(self, typed: str | bool) -> dict[str, object]:
+        """The fields that what was typed gives, with their values."""
+        if isinstance(typed, bool):
+            return {self.name: typed}
+        value = self.read(self.name, typed)
+        if not self.fields:
+            return {self.name: value}
+        return dict(zip(self.fields, cast("tuple[object, ...]", value), strict=True))
+
+    def words(self, changes: Mapping[str, object]) -> list[str]:
+        """What to type for the fields of a request that this option gives; none, if none is set."""
+        values = tuple(changes.get(name) for name in self.fields or (self.name,))
+        if any(value is None for value in values):
+            return []
+        if isinstance(values[0], bool):
+            return [self.flag if values[0] else f"--no-{self.flag.removeprefix('--')}"]
+        typed = self.show(values if self.fields else values[0])
+        return [f"{self.flag}={typed}"] if typed.startswith("-") else [self.flag, typed]
+
+    def parameter(self) -> inspect.Parameter:
+        """The same as a parameter of a command, as typer reads it."""
+        no = f"/--no-{self.flag.removeprefix('--')}" if not self.metavar else ""
+        told = typer.Option(
+            f"{self.flag}{no}",
+            metavar=self.metavar or None,
+            help=self.help,
+            autocompletion=self.complete,
+            rich_help_panel=self.panel,
+            show_default=False,
+        )
+        kind = str if self.metavar else bool
+        return inspect.Parameter(
+            self.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[kind | None, told],
+        )
+
+
+def whole(name: str, typed: str) -> int:
+    """A whole number. Raises RequestError."""
+    try:
+        return int(typed)
+    except ValueError as error:
+        raise RequestError(f"{name} is {typed!r:.40}, but must be a whole number.") from error
+
+
+def real(name: str, typed: str) -> float:
+    """A number. Raises RequestError."""
+    try:
+        return float(typed)
+    except ValueError as error:
+        raise RequestError(f"{name} is {typed!r:.40}, but must be a number.") from error
+
+
+def file(_: str, typed: str) -> Path:
+    """A file's place."""
+    return Path(typed)
+
+
+def parse_size(typed: str, name: str = "size") -> tuple[int, int]:
+    """Width and height from "512x768" or "512"; raises `RequestError`."""
+    parts = typed.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
+        raise RequestError(f"{name} is {typed!r}, but must be like 512x768, or 512 for a square.")
+    return int(parts[0]), int(parts[-1])
+
+
+def _size(name: str, typed: str) -> tuple[int, int]:
+    return parse_size(typed, name)
+
+
+def _as_size(size: object) -> str:
+    width, height = cast("tuple[int, int]", size)
+    return f"{width}x{height}"
+
+
+OPTIONS = (
+    Option("negative", "TEXT", "What not to show."),
+    Option("seed", "N", "0 to 2^64-1; the same seed, the same picture.", whole),
+    Option("steps", "N", "1 to 1000; more take longer.", whole),
+    Option("guidance", "X", "How strictly to follow the prompt.", real),
+    Option("rescale", "X", "0 to 1; tames strong guidance.", real),
+    Option("sampler", "NAME", "See: sfumato samplers.", complete=samplers),
+    Option("schedule", "NAME", "See: sfumato samplers.", complete=schedules),
+    Option("size", "WxH|N", "In pixels.", _size, fields=("width", "height"), show=_as_size),
+    Option("count", "N", "So many pictures: seed, seed + 1, ...", whole),
+    Option("wander", "", "Keep the starting noise, take a fresh path from it."),
+    Option("path_seed", "N", "The seed of that path.", whole),
+    Option("stream", "NAME", "Where noise comes from: cpu, nv."),
+    Option(
+        "weighting", "NAME", "Whose rule (brackets:1.2) in a prompt follow: a1111, comfy, plain."
+    ),
+    Option("image", "FILE", "Begin with this picture, not noise.", file, START),
+    Option("strength", "X", "0 to 1; how much of it is made anew. 0.75 if not said.", real, START),
+    Option("fit", "NAME", "If its shape differs: crop, stretch, pad.", panel=START),
+    Option("mask", "FILE", "Paint only where this is white.", file, START),
+    Option("mask_blur", "N", "Pixels over which new and old blend.", whole, START),
+    Option(
+        "mask_fill", "NAME", "What painting begins on: original, blur, noise, nothing.", panel=START
+    ),
+    Option(
+        "mask_padding",
+        "N",
+        "Paint only the mask and N pixels around it, at full size.",
+        whole,
+        START,
+    ),
+    Option("mask_invert", "", "Paint where it is black.", panel=START),
+    Option(
+        "model",
+        "NAME",
+        "A name (sfumato models), a file or a folder.",
+        panel=MODEL,
+        complete=models,
+    ),
+)
+
+
+def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer whose first parameter, a `Given`, is made from all rows of `OPTIONS`.
+
+    typer reads a command's options off its signature. Here that is the command's own with a
+    parameter for each row in place of the first, behind its arguments and before its own options,
+    which are keyword-only.
+    """
+    own = inspect.signature(command, eval_str=True)
+    _, *mine = own.parameters.values()
+    arguments = [each for each in mine if each.kind is not inspect.Parameter.KEYWORD_ONLY]
+    rows = [option.parameter() for option in OPTIONS]
+
+    def called(*arguments: object, **typed: object) -> None:
+        words = {option.name: typed.pop(option.name) for option in OPTIONS}
+        command(given(words), *arguments, **typed)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    everything = [*arguments, *rows, *mine[len(arguments) :]]
+    called.__signature__ = own.replace(parameters=everything)  # pyright: ignore[reportFunctionMemberAccess]
+    return called
+
+
+def given(words: Mapping[str, object]) -> Given:
+    """What was typed for each option by name, None for nothing, as fields. Raises RequestError."""
+    changes: dict[str, object] = {}
+    for option in OPTIONS:
+        typed = words.get(option.name)
+        if isinstance(typed, str | bool):
+            changes |= option.values(typed)
+    image, mask = changes.pop("image", None), changes.pop("mask", None)
+    return Given(changes, cast("Path | None", image), cast("Path | None", mask))
