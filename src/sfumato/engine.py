@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 import torch
 from PIL import Image
 
-from sfumato.catalog import BUNDLED, CATALOG, model_spec
+from sfumato.catalog import BUNDLED, model_spec
 from sfumato.diffusion.table import sampler_row, schedule_row
-from sfumato.errors import RequestError, WeightsError
+from sfumato.errors import RequestError
 from sfumato.families.ask import predicts
 from sfumato.families.base import Family
 from sfumato.families.mini import Mini
@@ -29,6 +28,7 @@ from sfumato.nn.bert import TextTower
 from sfumato.nn.clip import ClipText
 from sfumato.request import Request
 from sfumato.run import Loaded, Run, developed
+from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
@@ -58,8 +58,9 @@ class Engine:
     """Pictures on one device; one model stays resident and is replaced when another is asked for.
 
     ``device``: auto, cpu, cuda, cuda:N or mps; ``precision``: auto, fp32, fp16 or bf16. ``model``
-    is what a request gets that names none: a name of the catalog or a path. ``hashes`` is a file
-    in which the sha256 of big model files is remembered. Raises RequestError for what is not there.
+    is what a request gets that names none. ``shelves`` find models, and parts of them, by their
+    names; without any there are the bundled model and paths. Raises RequestError for what is not
+    there.
     """
 
     def __init__(
@@ -68,11 +69,11 @@ class Engine:
         precision: str = "auto",
         *,
         model: str = BUNDLED,
-        hashes: Path | None = None,
+        shelves: Shelves | None = None,
     ) -> None:
         self.device = choose_device(device)
         self.precision = _precision(precision, self.device)
-        self.model, self.hashes = model, hashes
+        self.model, self.shelves = model, Shelves() if shelves is None else shelves
         self._resident: tuple[str, Loaded] | None = None  # what was asked for, and what it is
 
     def load(self) -> None:
@@ -112,12 +113,13 @@ class Engine:
         if self._resident is not None and self._resident[0] == asked:
             return self._resident[1]
         self._resident = None  # make room before the next one comes
-        path, name = _find(asked)
+        place = self.shelves.locate(asked)
+        path, name = place.path, place.name
         weights = open_weights(path)
         spec, layout, sure = _recognised(weights)
         with _enough_memory(self.device, name, "another --device, or --precision fp16"):
             family = self._family(weights, spec, layout, sure)
-        model = Loaded(name, digest(weights, self.hashes), self.precision, family)
+        model = Loaded(name, digest(weights, self.shelves.hashes), self.precision, family)
         self._resident = asked, model
         return model
 
@@ -181,30 +183,6 @@ def _enough_memory(device: torch.device, what: str, instead: str) -> Generator[N
             f"The memory of {device} is not enough for {what}.\n"
             f"Take {instead}, or end other programs that use it."
         ) from error
-
-
-def _find(asked: str) -> tuple[Path, str]:
-    """The file of a model and the name that a recipe gives it."""
-    if asked in CATALOG:
-        spec = CATALOG[asked]
-        if spec.asset is None:
-            raise RequestError(
-                f"{asked} is a kind of model, and its weights do not come with sfumato. "
-                "Give the path of its file or folder."
-            )
-        path = Path(str(resources.files("sfumato").joinpath("assets", spec.asset)))
-        if not path.exists():
-            raise WeightsError(f"The bundled model is not at {path}. Install sfumato again.")
-        return path, asked
-    path = Path(asked)
-    try:
-        there = path.exists()
-    except OSError as error:  # a name too long to exist, or a folder that may not be looked into
-        raise WeightsError(f"{asked:.60} cannot be read: {error.strerror}.") from error
-    if there or len(path.parts) > 1 or path.suffix:
-        return path, path.name
-    model_spec(asked)  # raises, with the nearest names
-    raise AssertionError(asked)
 
 
 def _recognised(weights: Weights) -> tuple[ModelSpec, str, bool]:

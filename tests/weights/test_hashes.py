@@ -1,8 +1,10 @@
 """A file's sha256 is that of its bytes, is remembered, and is not remembered too long."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import save_file
 
 from sfumato.errors import WeightsError
 from sfumato.weights.files import open_weights
-from sfumato.weights.hashes import digest, sha256
+from sfumato.weights.hashes import digest, remembered, sha256
 
 
 @pytest.fixture
@@ -67,6 +69,47 @@ def test_a_cache_that_cannot_be_written_only_costs_time(file: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot be read: No such file"):
         sha256(tmp_path / "none")
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_hash_and_none_is_remembered(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = hashlib.file_digest
+
+    def meanwhile(opened: Any, kind: str) -> Any:
+        file.write_bytes(b"longer")
+        return whole(opened, kind)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", meanwhile)
+        with pytest.raises(WeightsError, match="changed while it was read"):
+            sha256(file, tmp_path / "hashes.json")
+    assert remembered(file, tmp_path / "hashes.json") is None
+    assert sha256(file, tmp_path / "hashes.json") == of(b"longer")
+
+
+def test_a_folder_is_remembered_as_a_whole_until_one_of_its_files_changes(tmp_path: Path) -> None:
+    cache, model = tmp_path / "hashes.json", tmp_path / "model"
+    for part in ("unet", "vae"):
+        (model / part).mkdir(parents=True)
+        save_file({"w": torch.ones(2)}, model / part / "diffusion_pytorch_model.safetensors")
+    found = digest(open_weights(model), cache)
+    assert remembered(model, cache) == found
+    save_file({"w": torch.zeros(3)}, model / "vae" / "diffusion_pytorch_model.safetensors")
+    assert remembered(model, cache) is None
+
+
+def test_a_full_disk_leaves_no_half_cache_behind(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(rows: object, opened: Any, indent: int) -> None:
+        opened.write("{")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    cache = tmp_path / "cache" / "hashes.json"
+    assert sha256(file, cache) == of(b"one")
+    assert list(cache.parent.iterdir()) == []
 
 
 def test_a_folder_s_digest_changes_with_any_of_its_files(tmp_path: Path) -> None:

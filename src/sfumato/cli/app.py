@@ -148,8 +148,9 @@ def generate(
 def _make_engine(device: str, precision: str) -> EngineLike:
     from sfumato.cli.folders import hashes_file
     from sfumato.engine import Engine
+    from sfumato.shelves import Shelves
 
-    return Engine(device=device, precision=precision, hashes=hashes_file())
+    return Engine(device=device, precision=precision, shelves=Shelves(hashes=hashes_file()))
 
 
 def info(

@@ -120,7 +120,10 @@ def serve(
 def _make_painter(device: str, precision: str, model: str) -> Painter:
     from sfumato.cli.folders import hashes_file
     from sfumato.engine import Engine
+    from sfumato.shelves import Shelves
 
-    engine = Engine(device=device, precision=precision, model=model, hashes=hashes_file())
+    engine = Engine(
+        device=device, precision=precision, model=model, shelves=Shelves(hashes=hashes_file())
+    )
     engine.load()
     return engine

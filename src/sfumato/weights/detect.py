@@ -15,20 +15,25 @@ from sfumato.weights.entries import Entry, Weights
 from sfumato.weights.files import open_weights
 from sfumato.weights.said import prediction, require_usual, zero_snr
 
-__all__ = ["Inspection", "inspect", "recognise"]
+__all__ = ["Inspection", "Role", "inspect", "recognise"]
+
+# What a file is for: a whole model, one of its parts (its network, autoencoder or reader of
+# prompts), an add-on, or nothing that painting uses.
+Role = Literal["model", "denoiser", "vae", "text_encoder", "embedding", "lora", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What was recognised.
 
-    `spec_name` is the model's row in the catalog, None where this version does not open it, and
-    `kind` says in words what it is. `layout` is one of `layouts.LAYOUTS`. `precision` names the
-    type of most bytes. `prediction` is known where the file says it, and so is `zero_snr`: that its
-    last level of noise is noise alone. `evidence` are whole lines.
+    `role` is what it is for, and `kind` says in words what it is. `spec_name` is the model's row in
+    the catalog, None where this version does not open it. `layout` is one of `layouts.LAYOUTS`.
+    `precision` names the type of most bytes. `prediction` is known where the file says it, and so
+    is `zero_snr`: that its last level of noise is noise alone. `evidence` are whole lines.
     """
 
     path: Path
+    role: Role
     kind: str
     spec_name: str | None
     layout: str | None
@@ -52,6 +57,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
+    role: Role
     kind: str
     evidence: tuple[str, ...]
     spec_name: str | None = None
@@ -72,13 +78,16 @@ def recognise(weights: Weights) -> Inspection:
         or _transformer(entries)
         or _unet(entries)
         or _part_alone(entries)
-        or _Finding("of a kind unknown here", (f"its first keys: {', '.join(list(entries)[:3])}",))
+        or _Finding(
+            "other", "of a kind unknown here", (f"its first keys: {', '.join(list(entries)[:3])}",)
+        )
     )
     predicted, words = prediction(weights)
     if found.spec_name is not None and found.spec_name in CATALOG:
         require_usual(weights, CATALOG[found.spec_name])
     return Inspection(
         path=weights.path,
+        role=found.role,
         kind=found.kind,
         spec_name=found.spec_name,
         layout=found.layout,
@@ -108,31 +117,39 @@ def _own(weights: Weights) -> _Finding | None:
         if key in weights.entries:
             name = weights.metadata.get("model") or weights.metadata.get("unet/model")
             return _Finding(
-                "a model of sfumato's own layout", (f"{key}: our own name",), name, "sfumato"
+                "model",
+                "a model of sfumato's own layout",
+                (f"{key}: our own name",),
+                name,
+                "sfumato",
             )
     return None
 
 
 # Add-ons to a model, by what only their keys contain.
-ATTACHMENTS = (
-    (("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down."), "a LoRA"),
-    ((".hada_w1", ".lokr_w1"), "a LyCORIS (a relative of LoRA)"),
-    (("control_model.", "controlnet_cond_embedding.", "input_hint_block."), "a ControlNet"),
-    (("ip_adapter.", "image_proj."), "an IP-Adapter"),
-    (("motion_modules.",), "an AnimateDiff motion module"),
-    (("emb_params", "string_to_param"), "a textual inversion"),
+LORA_MARKS = ("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down.")
+CONTROL_MARKS = ("control_model.", "controlnet_cond_embedding.", "input_hint_block.")
+ATTACHMENTS: tuple[tuple[Role, tuple[str, ...], str], ...] = (
+    ("lora", LORA_MARKS, "a LoRA"),
+    ("lora", (".hada_w1", ".lokr_w1"), "a LyCORIS (a relative of LoRA)"),
+    ("other", CONTROL_MARKS, "a ControlNet"),
+    ("other", ("ip_adapter.", "image_proj."), "an IP-Adapter"),
+    ("other", ("motion_modules.",), "an AnimateDiff motion module"),
+    ("embedding", ("emb_params", "string_to_param"), "a textual inversion"),
 )
 # What the training of a textual inversion leaves in the whole model that it was done with.
 REMAINS = "embedding_manager."
 
 
 def _attachment(entries: Mapping[str, Entry]) -> _Finding | None:
-    for marks, kind in ATTACHMENTS:
+    for role, marks, kind in ATTACHMENTS:
         for key in entries:
             if key.startswith(REMAINS):
                 continue
             if any(mark in key for mark in marks):
-                return _Finding(f"{kind}, which is added to a model and is not one", (f"{key}",))
+                return _Finding(
+                    role, f"{kind}, which is added to a model and is not one", (f"{key}",)
+                )
     return None
 
 
@@ -149,8 +166,14 @@ def _transformer(entries: Mapping[str, Entry]) -> _Finding | None:
     for ending, kind in TRANSFORMERS:
         for key in entries:
             if key.endswith(ending):
-                return _Finding(kind, (f"{key}: a transformer in place of the U-Net",))
+                role: Role = "model" if _is_whole(entries) else "denoiser"
+                return _Finding(role, kind, (f"{key}: a transformer in place of the U-Net",))
     return None
+
+
+def _is_whole(entries: Mapping[str, Entry]) -> bool:
+    """Whether an autoencoder lies beside the network."""
+    return any(key.startswith((ORIGINAL.vae, DIFFUSERS.vae)) for key in entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +241,8 @@ def _unet_kind(
     ]
     kind, name = _family(first[1], context, with_added=added is not None)
     if name is None:
-        return _Finding(kind, tuple(evidence), None, names.layout)
+        role: Role = "model" if _is_whole(entries) else "denoiser"
+        return _Finding(role, kind, tuple(evidence), None, names.layout)
     missing = [
         what
         for what, leads in (("autoencoder", names.vae), ("text encoder", names.texts))
@@ -226,9 +250,10 @@ def _unet_kind(
     ]
     if missing or not prefix:
         evidence.append(f"no {' and no '.join(missing) or 'key led by its part'}")
-        return _Finding(f"the U-Net of {kind} alone", tuple(evidence), None, names.layout)
+        alone = f"the U-Net of {kind} alone"
+        return _Finding("denoiser", alone, tuple(evidence), None, names.layout)
     evidence.append("autoencoder and text encoder are there")
-    return _Finding(kind, tuple(evidence), name, names.layout)
+    return _Finding("model", kind, tuple(evidence), name, names.layout)
 
 
 # By the width of the text states and the input channels: the kind in words, and the catalog's row.
@@ -262,18 +287,26 @@ def _family(channels: int, context: int, *, with_added: bool) -> tuple[str, str 
 
 
 # Parts of a model that come as files of their own, by the end of one key.
-ALONE = (
-    ("decoder.conv_in.weight", "an autoencoder (VAE) alone"),
-    ("embeddings.token_embedding.weight", "a CLIP text encoder alone"),
-    ("encoder.block.0.layer.0.SelfAttention.q.weight", "a T5 text encoder alone"),
-    ("transformer.resblocks.0.attn.in_proj_weight", "an OpenCLIP text encoder alone"),
-    ("conv_first.weight", "an upscaler"),
+ALONE: tuple[tuple[Role, str, str], ...] = (
+    ("vae", "decoder.conv_in.weight", "an autoencoder (VAE) alone"),
+    ("text_encoder", "embeddings.token_embedding.weight", "a CLIP text encoder alone"),
+    (
+        "text_encoder",
+        "encoder.block.0.layer.0.SelfAttention.q.weight",
+        "a T5 text encoder alone",
+    ),
+    (
+        "text_encoder",
+        "transformer.resblocks.0.attn.in_proj_weight",
+        "an OpenCLIP text encoder alone",
+    ),
+    ("other", "conv_first.weight", "an upscaler"),
 )
 
 
 def _part_alone(entries: Mapping[str, Entry]) -> _Finding | None:
-    for ending, kind in ALONE:
+    for role, ending, kind in ALONE:
         for key, entry in entries.items():
             if key.endswith(ending):
-                return _Finding(kind, (f"{key} is {entry.shape}",))
+                return _Finding(role, kind, (f"{key} is {entry.shape}",))
     return None
