@@ -47,6 +47,8 @@ def test_the_same_request_gives_the_same_picture(engine: Engine) -> None:
         {"sampler": "heun"},
         {"schedule": "karras"},
         {"stream": "nv"},
+        {"variation_strength": 0.3, "variation_seed": 8},
+        {"seed_width": 64, "seed_height": 96},
     ],
     ids=str,
 )
@@ -59,6 +61,21 @@ def test_picture_i_is_the_picture_of_seed_plus_i(engine: Engine) -> None:
     first, second = (p.image for p in run.result().pictures)
     assert same(first, picture(engine, FOX))
     assert same(second, picture(engine, replace(FOX, seed=8)))
+
+
+def test_picture_i_of_a_run_of_variations_is_that_variation_alone(engine: Engine) -> None:
+    varied = replace(FOX, variation_strength=0.3, variation_seed=40)
+    first, second = (p.image for p in engine.submit(replace(varied, count=2)).result().pictures)
+    assert same(first, picture(engine, varied))
+    assert same(second, picture(engine, replace(varied, variation_seed=41)))
+    assert not same(first, second)
+
+
+def test_a_variation_goes_from_one_seed_to_the_other(engine: Engine) -> None:
+    varied = replace(FOX, variation_seed=8, variation_strength=0)
+    assert same(picture(engine, varied), picture(engine, FOX))
+    other = picture(engine, replace(FOX, seed=8))
+    assert same(picture(engine, replace(varied, variation_strength=1)), other)
 
 
 def test_two_interleaved_runs_equal_two_one_after_the_other(engine: Engine) -> None:

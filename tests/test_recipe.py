@@ -102,6 +102,41 @@ def test_a_start_is_told_in_a1111s_words(changes: dict[str, Any], expected: str)
     assert "RNG" not in unread
 
 
+VARIED = {"variation_seed": 5, "variation_strength": 0.25, "seed_width": 512, "seed_height": 384}
+
+
+def test_a_variation_is_told_in_a1111s_words_and_followed():
+    recipe = replace(RECIPE, request=replace(REQUEST, **VARIED))
+    text = recipe.parameters()
+    assert (
+        "Model: v1-5, Variation seed: 5, Variation seed strength: 0.25, "
+        "Seed resize from: 512x384, RNG: CPU"
+    ) in text
+    origin = from_parameters(text)
+    assert {name: getattr(origin.request, name) for name in VARIED} == VARIED
+    assert origin.unread == {}
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_variation_of_no_strength_is_none_to_a1111():
+    request = replace(REQUEST, variation_seed=5, variation_strength=0)
+    assert replace(RECIPE, request=request).parameters() == RECIPE.parameters()
+    text = "Steps: 4, Sampler: Euler, Variation seed: 5, Variation seed strength: 0"
+    assert from_parameters(text).request.variation_strength is None
+
+
+def test_a_seeds_size_off_the_grid_is_cut_to_it_as_a1111_does():
+    request = from_parameters("Steps: 4, Sampler: Euler, Seed resize from: 500x515").request
+    assert (request.seed_width, request.seed_height) == (496, 512)
+
+
+def test_a_recipe_from_before_there_were_variations_is_read():
+    values = json.loads(RECIPE.to_json())
+    for name in VARIED:
+        del values["request"][name]
+    assert Recipe.from_json(json.dumps(values)) == RECIPE
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_recipe_refers_to_its_start_and_does_not_hold_it(tmp_path: Path, suffix: str):
     recipe = replace(RECIPE, request=STARTED)
@@ -254,6 +289,10 @@ def test_a_foreign_text_names_a_model_and_no_place(model: str):
         ("Steps: 4, Sampler: Euler, Seed: -5", "seed is -5"),
         ("Steps: 4, Sampler: Euler, Size: huge", "Size: huge"),
         ("Steps: 4, Sampler: Euler, CFG scale: nan", "nan"),
+        ("Steps: 4, Sampler: Euler, Variation seed strength: nan", "variation_strength is nan"),
+        ("Steps: 4, Sampler: Euler, Variation seed strength: 2", "variation_strength is 2"),
+        ("Steps: 4, Sampler: Euler, Seed resize from: 8", "Seed resize from: 8"),
+        ("Steps: 4, Sampler: Euler, Seed resize from: 7x9", "seed_width is 0"),
         ("no settings at all", "not a recipe"),
     ],
 )

@@ -68,6 +68,14 @@ def resolve(request: Request, *, draw: int = 5) -> Request:
         ("count", True),
         ("wander", 1),
         ("path_seed", 3),  # without wander
+        ("variation_seed", 3),  # without a strength
+        ("variation_strength", 1.01),
+        ("variation_strength", -0.1),
+        ("variation_strength", math.nan),
+        ("variation_strength", "0.2"),
+        ("seed_width", 64),  # without a height
+        ("seed_height", 64),
+        ("seed_width", 63),
         ("stream", "gpu"),
         ("stream", None),
     ],
@@ -96,6 +104,9 @@ def test_a_bad_value_is_refused_by_its_name(field: str, value: Any):
         {"rescale": 1},
         {"width": 8, "height": 8192},
         {"wander": True, "path_seed": 0},
+        {"variation_strength": 0, "variation_seed": MAX_SEED},
+        {"variation_strength": 1, "variation_seed": 0},
+        {"seed_width": 8, "seed_height": 8192},
         {"stream": "nv"},
     ],
 )
@@ -168,6 +179,27 @@ def test_picture_i_has_seed_plus_i_and_count_one():
     assert single == dataclasses.replace(request, seed=9, path_seed=72, count=1)
     with pytest.raises(IndexError):
         request.single(3)
+
+
+def test_variations_of_a_run_count_on_and_their_seed_stays():
+    request = resolve(Request(seed=7, variation_strength=0.2, variation_seed=70, count=3))
+    assert request.single(2) == dataclasses.replace(request, variation_seed=72, count=1)
+    last = Request(seed=MAX_SEED, variation_strength=0.2, variation_seed=MAX_SEED - 2, count=3)
+    assert (last.single(2).seed, last.single(2).variation_seed) == (MAX_SEED, MAX_SEED)
+    with pytest.raises(RequestError, match=r"variation_seed \d+ with count 4 would pass the last"):
+        dataclasses.replace(last, count=4)
+
+
+def test_without_strength_the_pictures_of_a_run_are_those_of_their_seeds():
+    request = resolve(Request(seed=7, variation_strength=0, variation_seed=70, count=3))
+    assert (request.single(2).seed, request.single(2).variation_seed) == (9, 72)
+
+
+def test_a_variations_seed_is_drawn_where_it_is_asked_for():
+    request = resolve(Request(seed=7, variation_strength=0.2))
+    assert request.variation_seed == 5
+    assert not Request(seed=7, variation_strength=0.2).resolved
+    assert resolve(Request(seed=7)).variation_seed is None
 
 
 def test_a_request_with_anything_open_is_not_resolved():

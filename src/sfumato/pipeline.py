@@ -20,6 +20,7 @@ from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.schedules import sigmas as schedule
 from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
+from sfumato.diffusion.variation import Beginning
 from sfumato.families.base import Conditioning, Family, Ground
 from sfumato.hearing import Stage, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
@@ -51,7 +52,7 @@ def generate(
     wander = None if request.path_seed is None else [request.path_seed]
     shape = model.latent_shape(request.width or 0, request.height or 0)
     stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
-    draws = Noise([seed], shape, stream=stream, wander=wander)
+    draws = Noise([seed], shape, stream=stream, wander=wander, beginning=_beginning(model, request))
 
     def noise(k: int) -> Tensor:
         return draws(k).to(model.device)
@@ -83,6 +84,15 @@ def _guided(
     several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
     network, join = conjoined(model.network), Conjunction[Conditioning].join
     return Guided(network, model.process, several, origin, join, guidance, rescale)
+
+
+def _beginning(model: Family, request: Request) -> Beginning:
+    """What the first noise is made of beside the seed's own."""
+    width, height = request.seed_width, request.seed_height
+    shape = None if width is None or height is None else model.latent_shape(width, height)
+    if request.variation_strength is None or request.variation_seed is None:
+        return Beginning(shape=shape)
+    return Beginning([request.variation_seed], request.variation_strength, shape)
 
 
 def levels(model: Family, request: Request) -> Tensor:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from sfumato.errors import PictureError, RequestError
 from sfumato.images import Texts, read_texts, save
-from sfumato.request import Request, from_dict, to_dict
+from sfumato.request import SIZE_STEP, Request, from_dict, to_dict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -123,6 +123,7 @@ class Recipe:
             "Model hash": self.sha256[:10],
             "Model": _stem(request.model or ""),
         }
+        pairs |= _of_the_seed(request)
         if request.strength is not None:
             pairs["Denoising strength"] = _short(request.strength)
         pairs["RNG"] = _RNG[request.stream]
@@ -214,9 +215,7 @@ def from_parameters(text: str) -> Origin:
     if schedule is not None and schedule.lower() == "automatic":
         schedule = None
     size = left.pop("Size", None)
-    shape = _SIZE.fullmatch(size) if size is not None else None
-    if size is not None and shape is None:
-        raise PictureError(f"its recipe says 'Size: {size}', which is not width x height.")
+    width, height = (None, None) if size is None else _shape("Size", size)
     try:
         steps, seed, guidance = left.pop("Steps"), left.pop("Seed", None), left.pop("CFG scale", "")
         request = Request(
@@ -227,10 +226,11 @@ def from_parameters(text: str) -> Origin:
             guidance=float(guidance) if guidance else None,
             sampler=sampler or None,
             schedule=schedule or None,
-            width=None if shape is None else int(shape[1]),
-            height=None if shape is None else int(shape[2]),
+            width=width,
+            height=height,
             stream="cpu" if left.pop("RNG", "GPU").upper() == "CPU" else "nv",
             model=_file_name(left.pop("Model", "")) or None,
+            **_seed_settings(left),  # pyright: ignore[reportArgumentType] - checked by Request
         )
     except (RequestError, ValueError) as error:
         raise PictureError(f"its recipe cannot be followed: {error}") from error
@@ -281,6 +281,40 @@ def _stem(model: str) -> str:
     for suffix in _WEIGHT_SUFFIXES:
         model = model.removesuffix(suffix)
     return model
+
+
+def _of_the_seed(request: Request) -> dict[str, str]:
+    """What A1111 writes of a starting noise that is not the seed's own alone."""
+    pairs: dict[str, str] = {}
+    if request.variation_strength:
+        pairs["Variation seed"] = str(request.variation_seed)
+        pairs["Variation seed strength"] = _short(request.variation_strength)
+    if request.seed_width is not None:
+        pairs["Seed resize from"] = f"{request.seed_width}x{request.seed_height}"
+    return pairs
+
+
+def _seed_settings(left: dict[str, str]) -> dict[str, object]:
+    """The fields of a starting noise that is not the seed's own alone, taken out of `left`."""
+    found: dict[str, object] = {}
+    strength, seed = left.pop("Variation seed strength", None), left.pop("Variation seed", None)
+    if strength is not None and float(strength) != 0:
+        found["variation_strength"] = float(strength)
+        found["variation_seed"] = None if seed is None else int(seed)
+    size = left.pop("Seed resize from", None)
+    if size is not None:
+        # A1111 cuts this size down to whole elements of the latent, where it refuses any other.
+        found["seed_width"], found["seed_height"] = (
+            side // SIZE_STEP * SIZE_STEP for side in _shape("Seed resize from", size)
+        )
+    return found
+
+
+def _shape(key: str, value: str) -> tuple[int, int]:
+    shape = _SIZE.fullmatch(value)
+    if shape is None:
+        raise PictureError(f"its recipe says '{key}: {value}', which is not width x height.")
+    return int(shape[1]), int(shape[2])
 
 
 def _of_the_mask(request: Request) -> dict[str, str]:

@@ -20,6 +20,8 @@ MAX_STEPS = 1000
 MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
+# All fields that hold a seed; which of them count on through a run is `Request.counting`.
+SEEDS = ("seed", "path_seed", "variation_seed")
 STREAMS = ("cpu", "nv")
 # By whose rule the brackets of a prompt weigh; plain: they are only letters.
 WEIGHTINGS = ("a1111", "comfy", "plain")
@@ -45,6 +47,10 @@ CHECKS: Mapping[str, Check] = {
     "count": whole(1, MAX_COUNT),
     "wander": flag,
     "path_seed": whole(0, MAX_SEED),
+    "variation_seed": whole(0, MAX_SEED),
+    "variation_strength": real(0, 1),
+    "seed_width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "seed_height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "stream": one_of(STREAMS),
     "weighting": one_of(WEIGHTINGS),
     "model": named,
@@ -57,6 +63,9 @@ CHECKS: Mapping[str, Check] = {
 }
 # Fields that have no effect where another has its usual value, and are refused there.
 SAYS_MORE_OF: Mapping[str, str] = {
+    "variation_seed": "variation_strength",
+    "seed_width": "seed_height",
+    "seed_height": "seed_width",
     "strength": "image",
     "fit": "image",
     "mask": "image",
@@ -95,6 +104,11 @@ class Request:
     - `steps`: 1 … 1000. `guidance`: 0 … 100, 1 is none. `rescale`: 0 … 1.
     - `width`, `height`: pixels, multiples of 8, 8 … 8192. `count`: 1 … 1000.
     - `wander`: the starting noise stays with `seed`, the noise of the steps follows `path_seed`.
+    - `variation_strength`: 0 … 1, how far the starting noise is turned from that of `seed` towards
+      that of `variation_seed`. Above 0 the pictures of a run are variations of one, as in A1111:
+      picture i has `variation_seed + i`, and `seed` stays. At 0 it is the picture of `seed`.
+    - `seed_width`, `seed_height`: pixels, both or none; the starting noise of a picture of this
+      size is set into the middle of this one's, so that the composition stays ("resize seed from").
     - `stream`: where noise comes from; "cpu" is torch's CPU stream, "nv" that of NVIDIA cards.
     - `weighting`: by whose rule the brackets of a prompt weigh its words: AUTOMATIC1111's, or
       ComfyUI's; "plain" takes them for letters.
@@ -121,6 +135,10 @@ class Request:
     count: int = 1
     wander: bool = False
     path_seed: int | None = None
+    variation_seed: int | None = None
+    variation_strength: float | None = None
+    seed_width: int | None = None
+    seed_height: int | None = None
     stream: str = "cpu"
     weighting: str = "a1111"
     model: str | None = None
@@ -138,7 +156,7 @@ class Request:
             value, check = getattr(self, f.name), CHECKS.get(f.name)
             if check is not None and not (value is None and f.default is None):
                 object.__setattr__(self, f.name, check(f.name, value))
-        for name in ("seed", "path_seed"):
+        for name in self.counting:
             _last_seed(name, getattr(self, name), self.count)
         if self.path_seed is not None and not self.wander:
             raise RequestError(
@@ -189,11 +207,19 @@ class Request:
     def resolved(self) -> bool:
         """Whether nothing is left for a model or a die to decide."""
         optional = {"image", "mask", "mask_padding"}
+        optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
+        optional |= set() if self.variation_strength is not None else {"variation_seed"}
         optional |= set() if self.image is not None else {"strength"}
         return all(
             getattr(self, f.name) is not None for f in fields(self) if f.name not in optional
         )
+
+    @property
+    def counting(self) -> tuple[str, ...]:
+        """The seeds that are higher by one in each picture of a run; the others stay."""
+        varies = self.variation_strength is not None and self.variation_strength > 0
+        return tuple(name for name in SEEDS if not (varies and name == "seed"))
 
     @property
     def run_steps(self) -> int:
@@ -222,20 +248,16 @@ class Request:
     ) -> Request:
         """The same wish with nothing left open.
 
-        `model` is the canonical name of the model that will be used; `draw_seed` is called once for
-        a missing seed and once for the missing path of a wander. `sampler_name` and
-        `schedule_name` turn any accepted spelling into the canonical one and raise `RequestError`
-        with the nearest names for one they do not know: `diffusion.table` has them, which lies
-        above this file and is therefore handed in.
+        `model` is the canonical name of the model that will be used; `draw_seed` is called for
+        each seed that `seeded` draws. `sampler_name` and `schedule_name` turn any accepted spelling
+        into the canonical one and raise `RequestError` with the nearest names for one they do not
+        know: `diffusion.table` has them, which lies above this file and is therefore handed in.
         """
-        wandering = self.wander and self.path_seed is None
         width, height = self._size(defaults)
         steps = defaults.steps if self.steps is None else self.steps
         usual = max(STRENGTH, 1 / steps) if self.image is not None else None
         return replace(
-            self,
-            seed=_drawn(draw_seed, self.count) if self.seed is None else self.seed,
-            path_seed=_drawn(draw_seed, self.count) if wandering else self.path_seed,
+            self.seeded(draw_seed),
             steps=steps,
             guidance=defaults.guidance if self.guidance is None else self.guidance,
             sampler=sampler_name(defaults.sampler if self.sampler is None else self.sampler),
@@ -245,6 +267,14 @@ class Request:
             model=model,
             strength=usual if self.strength is None else self.strength,
         )
+
+    def seeded(self, draw_seed: Callable[[], int]) -> Request:
+        """The same with every seed drawn that is open: its own, a wander's, a variation's."""
+        needed = ["seed"]
+        needed += ["path_seed"] if self.wander else []
+        needed += [] if self.variation_strength is None else ["variation_seed"]
+        open_ones = (name for name in needed if getattr(self, name) is None)
+        return replace(self, **{name: _drawn(draw_seed, self.count) for name in open_ones})
 
     def _size(self, defaults: Defaults) -> tuple[int, int]:
         """Width and height: as given, else the shape of `image` at the model's own area.
@@ -268,18 +298,16 @@ class Request:
         )
 
     def single(self, index: int) -> Request:
-        """The request for picture `index` (from 0) alone: seed + index, path_seed + index, count 1.
+        """The request for picture `index` (from 0) alone: its seeds higher by index, count 1.
 
+        Where the pictures are variations of one, that one's `seed` stays (`counting`).
         Run by itself it makes the same picture, to the bit, on the same machine.
         """
         if not 0 <= index < self.count:
             raise IndexError(f"picture {index} of a request for {self.count}")
-        return replace(
-            self,
-            seed=None if self.seed is None else self.seed + index,
-            path_seed=None if self.path_seed is None else self.path_seed + index,
-            count=1,
-        )
+        given = {name: getattr(self, name) for name in self.counting}
+        seeds = {name: seed + index for name, seed in given.items() if seed is not None}
+        return replace(self, **seeds, count=1)
 
 
 def to_dict(request: Request) -> dict[str, object]:

@@ -65,6 +65,12 @@ OPTIONS: Sequence[tuple[list[str], dict[str, object]]] = (
     (["--size", "64"], {"width": 64, "height": 64}),
     (["--wander"], {"wander": True, "path_seed": DRAWN}),
     (["--wander", "--path-seed", "5"], {"wander": True, "path_seed": 5}),
+    (["--variation-strength", "0.2"], {"variation_strength": 0.2, "variation_seed": DRAWN}),
+    (
+        ["--variation-strength", "1", "--variation-seed", "5"],
+        {"variation_strength": 1.0, "variation_seed": 5},
+    ),
+    (["--seed-size", "64x32"], {"seed_width": 64, "seed_height": 32}),
     (["--stream", "nv"], {"stream": "nv"}),
     (["--weighting", "comfy"], {"weighting": "comfy"}),
     (["--weighting", "plain"], {"weighting": "plain"}),
@@ -122,6 +128,25 @@ def test_pictures_of_a_run_have_seeds_one_after_the_other(
     command = last_command(answer.out)
     assert command[command.index("--seed") + 1] == "8"
     assert command[command.index("--path-seed") + 1] == str(DRAWN)
+
+
+def test_variations_of_a_run_are_of_one_seed(sfumato: Sfumato, tmp_path: Path):
+    words = ["--seed", "8", "--variation-strength", "0.2", "--variation-seed", "3", "--count", "2"]
+    answer = sfumato("generate", "fox", *words)
+    names = ["out/fox-8-2.png", "out/fox-8.png"]
+    assert files(tmp_path) == names
+    requests = [read(tmp_path / name).request for name in reversed(names)]
+    assert [(r.seed, r.variation_seed) for r in requests] == [(8, 3), (8, 4)]
+    assert "seed 8  variation 4" in answer.out
+
+
+def test_a_picture_has_variations_around_it(sfumato: Sfumato):
+    sfumato("generate", "fox", "--seed", "8", "--out", "a.png")
+    words = ["--variation-strength", "0.2", "--count", "2", "--out", "b.png"]
+    assert sfumato("generate", "--from", "a.png", *words).status == 0
+    first, second = read("b-1.png").request, read("b-2.png").request
+    assert first.seed == second.seed == 8
+    assert (first.variation_seed, second.variation_seed) == (DRAWN, DRAWN + 1)
 
 
 def test_an_existing_picture_is_never_overwritten_without_a_name(sfumato: Sfumato, tmp_path: Path):
@@ -233,6 +258,10 @@ BAD: Sequence[tuple[list[str], str]] = (
     (["fox", "--weighting", "A1111"], "weighting is 'A1111', but must be one of 'a1111' or"),
     (["fox", "--stream", "gpu"], "stream is 'gpu', but must be one of 'cpu' or 'nv'"),
     (["fox", "--wander", "--sampler", "DDIM"], "ddim"),
+    (["fox", "--variation-seed", "3"], "variation_seed has no effect without variation_strength"),
+    (["fox", "--variation-strength", "2"], "variation_strength is 2.0"),
+    (["fox", "--seed-size", "60"], "seed_width is 60, but must be a multiple of 8"),
+    (["fox", "--seed-size", "big"], "seed_size is 'big', but must be like 512x768"),
     (["fox", "--path-seed", "3"], "path_seed 3 has no effect without wander"),
     (["fox", "--model", ""], "model is empty"),
     (["fox \udcff"], "not valid Unicode at character 5"),

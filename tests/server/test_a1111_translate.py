@@ -77,6 +77,21 @@ def test_every_word_finds_its_field(chosen: Chosen) -> None:
     )
 
 
+def test_a_variation_and_a_seed_of_another_size_are_understood(chosen: Chosen) -> None:
+    request = text(
+        chosen, subseed=5, subseed_strength=0.25, seed_resize_from_w=70, seed_resize_from_h=64
+    )
+    assert (request.variation_seed, request.variation_strength) == (5, 0.25)
+    assert (request.seed_width, request.seed_height) == (64, 64)
+    assert text(chosen, subseed=-1, subseed_strength=0.25).variation_seed is None
+
+
+def test_a_variation_in_a_text_is_followed(chosen: Chosen) -> None:
+    words = "Steps: 4, Sampler: Euler, RNG: CPU, Variation seed: 5, Variation seed strength: 0.25"
+    request = text(chosen, infotext=words)
+    assert (request.variation_seed, request.variation_strength) == (5, 0.25)
+
+
 def test_any_negative_seed_is_drawn(chosen: Chosen) -> None:
     assert text(chosen, seed=-1).seed is None
     assert text(chosen, seed=0).seed == 0
@@ -132,9 +147,6 @@ REFUSED = {
     "tiling": True,
     "styles": ["cinematic"],
     "script_name": "x/y/z plot",
-    "subseed_strength": 0.1,
-    "seed_resize_from_h": 512,
-    "seed_resize_from_w": 512,
     "clip_skip": 2,
     "s_churn": 1.0,
     "s_noise": 1.1,
@@ -200,7 +212,9 @@ def test_a_misspelt_field_is_told_its_name(chosen: Chosen) -> None:
         {"styles": [], "script_args": [], "script_name": "None", "restore_faces": False},
         {"alwayson_scripts": {"ADetailer": {"args": [False]}, "ControlNet": {"args": []}}},
         {"alwayson_scripts": {"ControlNet": {"args": [{"enabled": False, "model": "x"}]}}},
-        {"seed_resize_from_h": -1, "seed_resize_from_w": 0, "clip_skip": 1, "s_noise": 1},
+        {"subseed": 5, "subseed_strength": 0},
+        {"seed_resize_from_h": -1, "seed_resize_from_w": 0},
+        {"seed_resize_from_h": 64, "seed_resize_from_w": 0, "clip_skip": 1, "s_noise": 1},
         {"alwayson_scripts": {"a script": None, "another": [], "a third": {"args": ["", None]}}},
         {"eta": 1.0, "s_tmax": 0, "s_tmin": 0},
         {"a_field_of_tomorrow": None, "another": [], "a_third": False},

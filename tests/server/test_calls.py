@@ -16,7 +16,7 @@ from PIL import Image
 from sfumato.catalog import BUNDLED
 from sfumato.cli import main
 from sfumato.recipe import Picture, Result
-from sfumato.request import MAX_SEED, Defaults, Request, to_dict
+from sfumato.request import MAX_SEED, SEEDS, Defaults, Request, to_dict
 from sfumato.server.calls import Server, calls
 from sfumato.source import Source
 from tests.cli.fake import FakeEngine
@@ -42,6 +42,8 @@ REQUESTS = [
     Request("狐 🦊 é \u2028 \u202e", seed=1),
     Request("x", seed=0, steps=1, guidance=0.0, rescale=0.5, width=64, height=128, count=3),
     Request("x", sampler="euler_ancestral", schedule="karras", wander=True, path_seed=0),
+    Request("x", seed=3, variation_strength=0.2, variation_seed=MAX_SEED - 1),
+    Request("x", seed_width=64, seed_height=96),
     Request("x", stream="nv", model="other.safetensors", guidance=7.5),
     Request("x", width=64),
     Request("x", height=64),
@@ -155,7 +157,7 @@ def test_the_program_makes_the_same_request(
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda each: repr(each.prompt)[:20])
 def test_the_http_call_says_the_same_request(request_: Request) -> None:
     said = body_of(calls(request_, HERE).http)["request"]
-    seeds = {name: int(said[name]) for name in ("seed", "path_seed") if name in said}
+    seeds = {name: int(said[name]) for name in SEEDS if name in said}
     sources = {
         name: source.to_dict()
         for name, source in (("image", PICTURE), ("mask", MASK))

@@ -23,6 +23,9 @@ BESIDE: dict[str, dict[str, Any]] = {
     "strength": {"image": PICTURE},
     "fit": {"image": PICTURE},
     "path_seed": {"wander": True},
+    "variation_seed": {"variation_strength": 0.2},
+    "seed_width": {"seed_height": 64},
+    "seed_height": {"seed_width": 64},
     **{
         f"mask_{name}": {"image": PICTURE, "mask": MASK}
         for name in ("blur", "fill", "padding", "invert")

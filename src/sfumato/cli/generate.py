@@ -201,6 +201,8 @@ def again(order: Order, recipe: Recipe, path: Path) -> str:
     given: dict[str, object] = {**order.changes, "seed": recipe.request.seed}
     if recipe.request.wander:
         given["path_seed"] = recipe.request.path_seed
+    if recipe.request.variation_strength is not None:
+        given["variation_seed"] = recipe.request.variation_seed
     prompt, source, anyway = given.pop("prompt", None), order.source, order.anyway
     if isinstance(prompt, str) and not prompt.replace("\n", " ").isprintable():
         prompt, source, given = None, path, {}
@@ -325,6 +327,9 @@ def _save_frames(
 def _caption(request: Request) -> list[str]:
     parts = [request.prompt.strip(), f"seed {request.seed}"]
     parts += [] if request.path_seed is None else [f"path {request.path_seed}"]
+    if request.variation_strength:
+        strength = shown(request.variation_strength)
+        parts += [f"variation {request.variation_seed}, strength {strength}"]
     parts += [] if request.strength is None else [f"strength {shown(request.strength)}"]
     parts += [f"{request.sampler}, {request.schedule}", f"guidance {shown(request.guidance)}"]
     return [part for part in parts if part]
@@ -334,7 +339,8 @@ def _tell_picture(job: Job, made: tuple[Path, Picture], seconds: float, progress
     path, picture = made
     request = picture.recipe.request
     wander = "" if request.path_seed is None else f"  path {request.path_seed}"
-    facts = f"  {duration(seconds)}  seed {request.seed}{wander}"
+    varied = f"  variation {request.variation_seed}" if request.variation_strength else ""
+    facts = f"  {duration(seconds)}  seed {request.seed}{wander}{varied}"
     progress.say(f"{path}{'' if job.order.quiet else facts}")
 
 

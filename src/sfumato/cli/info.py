@@ -38,18 +38,19 @@ def info(path: Path, *, as_json: bool) -> None:
 
 def _rows(origin: Origin) -> list[tuple[str, str]]:
     request, recipe = origin.request, origin.recipe
-    size = None if request.width is None else f"{request.width} x {request.height}"
     rows: list[tuple[str, object]] = [
         ("prompt", request.prompt),
         ("negative", request.negative),
         ("seed", request.seed),
         ("path", request.path_seed),
+        ("variation", _varied(request)),
+        ("seed's size", _size(request.seed_width, request.seed_height)),
         ("steps", request.steps),
         ("sampler", request.sampler),
         ("schedule", request.schedule),
         ("guidance", _number(request.guidance)),
         ("rescale", _number(request.rescale or None)),
-        ("size", size),
+        ("size", _size(request.width, request.height)),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA"}[request.stream]),
         ("brackets", None if request.weighting == "a1111" else request.weighting),
         ("model", request.model),
@@ -73,6 +74,17 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         if value is not None and value != ""
         for i, line in enumerate(str(value).split("\n"))
     ]
+
+
+def _size(width: int | None, height: int | None) -> str | None:
+    return None if width is None else f"{width} x {height}"
+
+
+def _varied(request: Request) -> str | None:
+    """How far the starting noise is turned towards another seed's, and which."""
+    if request.variation_strength is None:
+        return None
+    return f"{request.variation_seed}, strength {_number(request.variation_strength)}"
 
 
 def _told(source: Source | None) -> str | None:

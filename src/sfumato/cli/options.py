@@ -153,6 +153,18 @@ OPTIONS = (
     Option("count", "N", "So many pictures: seed, seed + 1, ...", whole),
     Option("wander", "", "Keep the starting noise, take a fresh path from it."),
     Option("path_seed", "N", "The seed of that path.", whole),
+    Option("variation_strength", "X", "0 to 1; how far towards another seed's picture.", real),
+    Option(
+        "variation_seed", "N", "The seed of a variation; with --count one after the other.", whole
+    ),
+    Option(
+        "seed_size",
+        "WxH|N",
+        "Keep the composition that the seed has at this size.",
+        _size,
+        fields=("seed_width", "seed_height"),
+        show=_as_size,
+    ),
     Option("stream", "NAME", "Where noise comes from: cpu, nv."),
     Option(
         "weighting", "NAME", "Whose rule (brackets:1.2) in a prompt follow: a1111, comfy, plain."

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sfumato.diffusion.variation import Beginning, set_in, slerp
 from sfumato.errors import RequestError
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -49,8 +50,10 @@ class Noise:
         the wander seed's stream. Wandering with the seed itself changes nothing.
     own_steps: the later draws are those of the stream of seed + 1 from its first on, as in ComfyUI
         on a CPU; with `wander`, of the wander seed + 1.
-    Raises RequestError for a seed out of range, for an unknown stream, or where `wander` has
-    another length than `seeds`.
+    beginning: what draw 0 is made of where it is not the seed's own alone; the later draws are
+        what they would be without.
+    Raises RequestError for a seed out of range, for an unknown stream, or where `wander` or the
+    seeds of `beginning` have another length than `seeds`.
     """
 
     def __init__(
@@ -61,17 +64,25 @@ class Noise:
         stream: Literal["cpu", "nv"] = "cpu",
         wander: Sequence[int] | None = None,
         own_steps: bool = False,
+        beginning: Beginning | None = None,
     ) -> None:
+        beginning = Beginning() if beginning is None else beginning
         if stream not in STREAMS:
             raise RequestError(f"unknown noise stream {stream!r}; choose one of: cpu, nv")
-        if wander is not None and len(wander) != len(seeds):
-            raise RequestError(
-                f"{len(wander)} wander seeds for {len(seeds)} pictures; give one for each picture"
-            )
-        for seed in (*seeds, *(wander or ())):
+        for what, more in (("wander", wander), ("variation", beginning.seeds or None)):
+            if more is not None and len(more) != len(seeds):
+                raise RequestError(
+                    f"{len(more)} {what} seeds for {len(seeds)} pictures; give one for each picture"
+                )
+        for seed in (*seeds, *(wander or ()), *beginning.seeds):
             if not 0 <= seed < 2**64:
                 raise RequestError(f"seed {seed} is out of range; give 0 to {2**64 - 1}")
         self._first = [STREAMS[stream](seed, shape) for seed in seeds]
+        inner = shape if beginning.shape is None else beginning.shape
+        # Generators of their own: a draw of another shape must not move on that of the steps.
+        self._inner = [STREAMS[stream](seed, inner) for seed in seeds]
+        self._others = [STREAMS[stream](seed, inner) for seed in beginning.seeds]
+        self._beginning = beginning
         if own_steps:
             wander = [(seed + 1) % 2**64 for seed in wander or seeds]
         same = wander is None
@@ -81,8 +92,16 @@ class Noise:
     def __call__(self, k: int) -> Tensor:
         """Draw number k, 0 to 2^63 - 1: (B, C, H, W) float32 on the CPU."""
         if k == 0:
-            return torch.stack([one.draw(0) for one in self._first])
+            return torch.stack([self._begin(i) for i in range(len(self._first))])
         return torch.stack([one.draw(k - self._offset) for one in self._later])
+
+    def _begin(self, i: int) -> Tensor:
+        """Draw 0 of picture i, (C, H, W)."""
+        own = self._first[i].draw(0)
+        inner = own if self._beginning.shape is None else self._inner[i].draw(0)
+        if self._others:
+            inner = slerp(self._beginning.strength, inner, self._others[i].draw(0))
+        return inner if self._beginning.shape is None else set_in(own, inner)
 
 
 class _Stream(ABC):

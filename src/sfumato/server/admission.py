@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sfumato import request as requests
 from sfumato.errors import RequestError
-from sfumato.request import MAX_SEED, MAX_STEPS, Request
+from sfumato.request import MAX_STEPS, Request
 from sfumato.server.settings import Limits
 
 __all__ = ["Wish", "check_limits", "identity", "referred", "seeded"]
@@ -77,16 +77,7 @@ def check_limits(request: Request, limits: Limits) -> None:
 
 def seeded(request: Request) -> Request:
     """The request with its seeds drawn: after a restart it must be the same picture."""
-
-    def draw() -> int:
-        return min(secrets.randbits(SEED_BITS), MAX_SEED - (request.count - 1))
-
-    wandering = request.wander and request.path_seed is None
-    return replace(
-        request,
-        seed=draw() if request.seed is None else request.seed,
-        path_seed=draw() if wandering else request.path_seed,
-    )
+    return request.seeded(lambda: secrets.randbits(SEED_BITS))
 
 
 def referred(request: Request) -> Request:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 from sfumato.catalog import BUNDLED
-from sfumato.request import Defaults, Request
+from sfumato.request import SEEDS, Defaults, Request
 from sfumato.source import Source
 
 __all__ = ["Calls", "Server", "calls"]
 
-_SEEDS = ("seed", "path_seed")
 _SOURCES = ("image", "mask")
+# What the command line takes as one, such as 512x768.
+_SIZES: Mapping[str, str] = {"width": "height", "seed_width": "seed_height"}
 _KINDS: Mapping[str, str] = {"image": "", "mask": ', "mask"'}
 _UNPRINTED: Mapping[str, str] = {"\n": "\\n", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
 
@@ -80,7 +81,7 @@ def _given(request: Request, model: str | None) -> dict[str, object]:
 
 
 def _wired(name: str, value: object) -> object:
-    if name in _SEEDS:
+    if name in SEEDS:
         return str(value)
     return value.sha256 if isinstance(value, Source) else value
 
@@ -105,11 +106,11 @@ def _command(given: Mapping[str, object], server: Server) -> str:
 
 
 def _option(name: str, value: object, given: Mapping[str, object]) -> Iterator[str]:
-    if name in ("prompt", "height"):
+    if name in ("prompt", *_SIZES.values()):
         return
     flag = f"--{name.replace('_', '-')}"
-    if name == "width":
-        flag, value = "--size", f"{value}x{given['height']}"
+    if name in _SIZES:
+        flag, value = flag.replace("width", "size"), f"{value}x{given[_SIZES[name]]}"
     elif isinstance(value, Source):
         value = _file(name, value)
     if value is True:  # the usual is False everywhere, and so is not said

@@ -121,6 +121,24 @@ class RequestWanted(Given):
     path_seed: _Seed | None = Field(
         None, description="The seed of that path; drawn when left out.", examples=["42"]
     )
+    variation_seed: _Seed | None = Field(
+        None,
+        description="The seed of a variation; drawn when left out. Picture i has "
+        "variation_seed + i, and then all have the same seed.",
+        examples=["42"],
+    )
+    variation_strength: _Part | None = Field(
+        None,
+        description="How far the starting noise is turned towards that of variation_seed; 0 is the "
+        "picture of seed, 1 that of variation_seed.",
+        examples=[0.2],
+    )
+    seed_width: _Side | None = Field(
+        None,
+        description="With seed_height: the starting noise of a picture of this size is set into "
+        "the middle of this one's, so that the composition stays.",
+    )
+    seed_height: _Side | None = Field(None, description="With seed_width.")
     stream: str = Field(
         "cpu",
         description="Where noise comes from: torch's CPU stream, or NVIDIA's (A1111's default).",
@@ -190,6 +208,10 @@ class RequestTold(Told):
     count: int
     wander: bool
     path_seed: str | None = Field(pattern=DIGITS)
+    variation_seed: str | None = Field(pattern=DIGITS)
+    variation_strength: float | None
+    seed_width: int | None
+    seed_height: int | None
     stream: str
     weighting: str = "a1111"
     model: str | None

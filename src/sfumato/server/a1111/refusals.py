@@ -2,7 +2,7 @@
 
 Each field has the values that change nothing. Any other value is an error that names the field, so
 that nobody gets a picture that silently lacks what was asked for. Fields that only say more about a
-refused one (`hr_scale` about `enable_hr`, `subseed` about `subseed_strength`) need no row.
+refused one (`hr_scale` about `enable_hr`) need no row.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ _NEUTRAL: Mapping[str, tuple[tuple[object, ...], str]] = {
     "tiling": (_OFF, "pictures that tile"),
     "styles": (_OFF, "stored prompt styles"),
     "script_name": (_OFF, "scripts"),
-    "subseed_strength": (_OFF, "variation seeds"),
-    "seed_resize_from_h": ((*_OFF, -1), "seeds of another size"),
-    "seed_resize_from_w": ((*_OFF, -1), "seeds of another size"),
     "clip_skip": ((*_OFF, 1), "another layer of the text encoder"),
     "s_churn": (_OFF, "added noise"),
     "s_noise": ((*_OFF, 1), "a scale of the steps' noise"),

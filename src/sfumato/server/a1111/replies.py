@@ -52,6 +52,8 @@ def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
     recipe = some[0].recipe if some else None
     used = request if recipe is None else recipe.request
     seeds = [entry.seed for entry in entries]
+    varied = [None if e.recipe is None else e.recipe.request.variation_seed for e in entries]
+    subseeds = [seed if other is None else other for seed, other in zip(seeds, varied, strict=True)]
     count = len(entries)
     return {
         "prompt": request.prompt,
@@ -60,9 +62,9 @@ def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
         "all_negative_prompts": [request.negative] * count,
         "seed": request.seed,
         "all_seeds": seeds,
-        "subseed": request.seed,
-        "all_subseeds": seeds,
-        "subseed_strength": 0,
+        "subseed": subseeds[0] if subseeds else request.seed,
+        "all_subseeds": subseeds,
+        "subseed_strength": request.variation_strength or 0,
         "width": used.width,
         "height": used.height,
         "sampler_name": sampler_row(used.sampler).title if used.sampler else None,
@@ -75,8 +77,8 @@ def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
         "sd_model_hash": None if recipe is None else short(recipe.sha256),
         "sd_vae_name": None,
         "sd_vae_hash": None,
-        "seed_resize_from_w": -1,
-        "seed_resize_from_h": -1,
+        "seed_resize_from_w": -1 if request.seed_width is None else request.seed_width,
+        "seed_resize_from_h": -1 if request.seed_height is None else request.seed_height,
         "denoising_strength": request.strength,
         "extra_generation_params": {},
         "index_of_first_image": 0,

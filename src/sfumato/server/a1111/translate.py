@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError
 from sfumato.recipe import from_parameters
-from sfumato.request import Request
+from sfumato.request import SIZE_STEP, Request
 from sfumato.server.a1111.errors import RefusedError
 from sfumato.server.a1111.payloads import Image2Image, Text2Image
 from sfumato.server.a1111.refusals import check, check_settings
@@ -62,6 +62,7 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         width=sent.width if sent.width is not None else text.width,
         height=sent.height if sent.height is not None else text.height,
         count=_count(sent),
+        **_beginning(sent, text),
         stream=_stream(settings.get("randn_source"), text.stream),
         model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
     )
@@ -119,6 +120,21 @@ def _count(sent: Text2Image) -> int:
         if value < 1:
             raise RefusedError(f"{name} is {value}, but must be at least 1.")
     return _first(sent.batch_size, 1) * _first(sent.n_iter, 1)
+
+
+def _beginning(sent: Text2Image, text: Request) -> dict[str, Any]:
+    """What the starting noise is made of beside the seed's own; A1111 cuts its size to eights."""
+    strength = _first(sent.subseed_strength, text.variation_strength) or None
+    seed = text.variation_seed if sent.subseed is None else sent.subseed
+    width = _first(sent.seed_resize_from_w, text.seed_width) or 0
+    height = _first(sent.seed_resize_from_h, text.seed_height) or 0
+    resized = width > 0 and height > 0
+    return {
+        "variation_seed": None if strength is None or seed is None or seed < 0 else seed,
+        "variation_strength": strength,
+        "seed_width": width // SIZE_STEP * SIZE_STEP if resized else None,
+        "seed_height": height // SIZE_STEP * SIZE_STEP if resized else None,
+    }
 
 
 def _model(asked: object, checkpoints: Checkpoints) -> str:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from sfumato.errors import PictureError
-from sfumato.request import MAX_SEED
+from sfumato.request import MAX_SEED, SEEDS
 from sfumato.server import schemas
 from sfumato.server.errors import NoSuchPicture
 from sfumato.server.library import Search
@@ -198,6 +198,6 @@ def _webp(data: bytes, headers: dict[str, str]) -> Response:
 
 def _plain(name: str, value: object) -> Any:
     """A value of a recipe as JSON has it; a seed is text."""
-    if name in ("seed", "path_seed") and value is not None:
+    if name in SEEDS and value is not None:
         return str(value)
     return value.to_dict() if isinstance(value, Source) else value

@@ -10,7 +10,7 @@ from sfumato import request as requests
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError
 from sfumato.recipe import Recipe
-from sfumato.request import Request
+from sfumato.request import SEEDS, Request
 from sfumato.server import schemas
 from sfumato.server.errors import NoSuchInput
 from sfumato.server.jobs import Job
@@ -28,7 +28,7 @@ __all__ = [
     "requested",
 ]
 
-_SEEDS, _SOURCES = ("seed", "path_seed"), ("image", "mask")
+_SOURCES = ("image", "mask")
 
 
 def requested(services: Services, wanted: schemas.RequestWanted) -> Request:
@@ -38,7 +38,7 @@ def requested(services: Services, wanted: schemas.RequestWanted) -> Request:
     the server comes to have another one. Raises RequestError, which names the field where it can.
     """
     values: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.model_fields_set}
-    for name in _SEEDS:
+    for name in SEEDS:
         if values.get(name) is not None:
             values[name] = int(values[name])
     for name in _SOURCES:
@@ -170,5 +170,5 @@ def _picture(services: Services, entry: Entry) -> dict[str, Any]:
 
 
 def _seeds_as_text(values: Mapping[str, object]) -> dict[str, object]:
-    texts = {name: str(values[name]) for name in _SEEDS if values[name] is not None}
+    texts = {name: str(values[name]) for name in SEEDS if values[name] is not None}
     return {**values, **texts}
