@@ -27,19 +27,17 @@ def write(path: Path, stored: str) -> None:
     from safetensors.torch import save_file
 
     from sfumato.catalog import SD15
-    from sfumato.nn.clip import ClipText
-    from sfumato.nn.unet import UNet
-    from sfumato.nn.vae import Vae
-    from sfumato.spec import ClipConfig
     from sfumato.weights.layouts import tables
+    from sfumato.weights.load import NETWORKS
 
-    assert isinstance(SD15.text, ClipConfig)
     by_part = tables("original", SD15)
     with torch.device("meta"):
-        networks = (UNet(SD15.unet), Vae(SD15.vae), ClipText(SD15.text))
+        networks = {name: NETWORKS[type(c)](c) for name, c in SD15.parts.items()}
     state = {
-        table.usual(ours): torch.empty(tensor.shape, dtype=getattr(torch, stored)).uniform_(-1, 1)
-        for network, table in zip(networks, (by_part.unet, by_part.vae, by_part.text), strict=True)
+        by_part[name].usual(ours): torch.empty(tensor.shape, dtype=getattr(torch, stored)).uniform_(
+            -1, 1
+        )
+        for name, network in networks.items()
         for ours, tensor in network.state_dict().items()
     }
     if path.suffix == ".ckpt":
@@ -65,7 +63,12 @@ def load(path: Path, target: str) -> None:
     spec = model_spec(name)
     parts = load_model(weights, spec, tables(layout, spec), getattr(torch, target))
     loaded = time.process_time() - start
-    parameters = [p for part in (parts.unet, parts.vae, parts.text) for p in part.parameters()]
+    parameters = [
+        p
+        for part in (parts.denoiser, parts.vae, *parts.texts)
+        if part is not None
+        for p in part.parameters()
+    ]
     for parameter in parameters:  # a mapped weight counts only once it has been read
         parameter.view(-1).view(torch.uint8)[::4096].max()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

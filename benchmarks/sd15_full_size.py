@@ -31,7 +31,6 @@ from sfumato.diffusion.schedules import sigmas
 from sfumato.families.base import process_of
 from sfumato.families.sd import StableDiffusion
 from sfumato.images import to_images
-from sfumato.nn.clip import ClipText
 from sfumato.pipeline import generate
 from sfumato.request import Request
 from sfumato.text.clip import ClipTokenizer
@@ -80,9 +79,7 @@ def ours_from(folder: Path, device: str, dtype: torch.dtype) -> StableDiffusion:
     name, layout = recognise(weights).require()
     assert name == SD15.name
     parts = load_model(weights, SD15, tables(layout, SD15), dtype)
-    text = parts.text.to(device)
-    assert isinstance(text, ClipText)
-    return StableDiffusion(SD15, parts.unet.to(device), parts.vae.to(device), text)
+    return StableDiffusion(SD15, parts.to(torch.device(device)))
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:

@@ -12,6 +12,7 @@ from sfumato.spec import (
     ClipConfig,
     ModelSpec,
     ProcessConfig,
+    TextPart,
     UNetConfig,
     VaeConfig,
 )
@@ -23,8 +24,8 @@ MINI = ModelSpec(
     name="mini",
     title="sfumato mini",
     family="mini",
-    text=BertConfig(vocab=11196, length=32, adapter=1),
-    unet=UNetConfig(
+    texts=(TextPart(BertConfig(vocab=11196, length=32, adapter=1), "text"),),
+    denoiser=UNetConfig(
         in_channels=8,
         out_channels=8,
         channels=(96, 256),
@@ -64,12 +65,13 @@ MINI = ModelSpec(
     asset="mini/model.safetensors",
 )
 
+_UNET_1 = UNetConfig()
 SD15 = ModelSpec(
     name="sd15",
     title="Stable Diffusion 1.x",
     family="sd",
-    text=ClipConfig(),
-    unet=UNetConfig(),
+    texts=(TextPart(ClipConfig()),),
+    denoiser=_UNET_1,
     vae=VaeConfig(
         sketch=(  # the factors in common use, as InvokeAI lists them
             (0.3444, 0.1385, 0.0670),
@@ -89,19 +91,20 @@ SD15_INPAINT = replace(
     SD15,
     name="sd15-inpaint",
     title="Stable Diffusion 1.x inpainting",
-    unet=replace(SD15.unet, in_channels=9),
+    denoiser=replace(_UNET_1, in_channels=9),
 )
 
 # OpenCLIP ViT-H without its last block, which Stable Diffusion 2 does not hear.
 _OPEN_CLIP_H = ClipConfig(
     layers=23, width=1024, heads=16, hidden=4096, activation="gelu", pad=0, open_clip=True
 )
+_UNET_2 = UNetConfig(heads=None, head_width=64, context=1024, linear_projection=True)
 SD21 = ModelSpec(
     name="sd21",
     title="Stable Diffusion 2.x, 768",
     family="sd",
-    text=_OPEN_CLIP_H,
-    unet=UNetConfig(heads=None, head_width=64, context=1024, linear_projection=True),
+    texts=(TextPart(_OPEN_CLIP_H),),
+    denoiser=_UNET_2,
     vae=SD15.vae,
     process=ProcessConfig("v"),
     defaults=Defaults(
@@ -122,7 +125,7 @@ SD21_INPAINT = replace(
     name="sd21-inpaint",
     title="Stable Diffusion 2.x inpainting",
     sibling=None,
-    unet=replace(SD21.unet, in_channels=9),
+    denoiser=replace(_UNET_2, in_channels=9),
 )
 
 # OpenCLIP ViT-bigG, the second reader of SDXL and the only one of its refiner.
@@ -138,22 +141,25 @@ _OPEN_CLIP_G = ClipConfig(
     pad=0,
     open_clip=True,
 )
+_UNET_XL = UNetConfig(
+    channels=(320, 640, 1280),
+    depth=(0, 2, 10),
+    middle=10,
+    heads=None,
+    head_width=64,
+    context=2048,
+    linear_projection=True,
+    added=2816,
+)
 SDXL = ModelSpec(
     name="sdxl",
     title="Stable Diffusion XL",
     family="sdxl",
-    text=ClipConfig(take=-2, final_norm=False),
-    text2=_OPEN_CLIP_G,
-    unet=UNetConfig(
-        channels=(320, 640, 1280),
-        depth=(0, 2, 10),
-        middle=10,
-        heads=None,
-        head_width=64,
-        context=2048,
-        linear_projection=True,
-        added=2816,
+    texts=(
+        TextPart(ClipConfig(take=-2, final_norm=False)),
+        TextPart(_OPEN_CLIP_G, "text_encoder_2"),
     ),
+    denoiser=_UNET_XL,
     vae=VaeConfig(
         scale=0.13025,
         half=False,
@@ -174,10 +180,9 @@ SDXL_REFINER = replace(
     SDXL,
     name="sdxl-refiner",
     title="Stable Diffusion XL refiner",
-    text=_OPEN_CLIP_G,
-    text2=None,
-    unet=replace(
-        SDXL.unet,
+    texts=(TextPart(_OPEN_CLIP_G, "text_encoder_2"),),
+    denoiser=replace(
+        _UNET_XL,
         channels=(384, 768, 1536, 1536),
         depth=(0, 4, 4, 0),
         middle=4,

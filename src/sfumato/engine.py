@@ -6,11 +6,10 @@ The only file that names a device.
 import os
 import re
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib import resources
 from typing import Literal
 
 import torch
@@ -24,8 +23,7 @@ from sfumato.families.base import Family
 from sfumato.families.mini import Mini
 from sfumato.families.sd import StableDiffusion
 from sfumato.families.sdxl import StableDiffusionXL
-from sfumato.nn.bert import TextTower
-from sfumato.nn.clip import ClipText
+from sfumato.nn.unet import UNet
 from sfumato.request import Request
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
@@ -35,7 +33,7 @@ from sfumato.weights.entries import Weights
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest
 from sfumato.weights.layouts import tables
-from sfumato.weights.load import load_model
+from sfumato.weights.load import Parts, load_model
 
 __all__ = ["Engine", "choose_device", "room"]
 
@@ -43,6 +41,12 @@ PRECISIONS: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
+}
+# How a model of each family is used; the name is that of `ModelSpec.family`.
+FAMILIES: Mapping[str, Callable[[ModelSpec, Parts], Family]] = {
+    "mini": Mini,
+    "sd": StableDiffusion,
+    "sdxl": StableDiffusionXL,
 }
 # How torch says it where it raises a plain RuntimeError.
 OUT_OF_MEMORY = (
@@ -129,19 +133,11 @@ class Engine:
         # some decoders' values go beyond what fp16 can hold.
         exact = dtype == torch.bfloat16 or (dtype == torch.float16 and not spec.vae.half)
         vae_dtype = torch.float32 if exact else dtype
-        parts = load_model(weights, spec, tables(layout, spec), dtype, vae_dtype)
-        unet, vae = parts.unet.to(self.device), parts.vae.to(self.device)
-        text = parts.text.to(self.device)
+        parts = load_model(weights, spec, tables(layout, spec), dtype, vae_dtype).to(self.device)
         if not sure:
-            spec = _predicting(spec, predicts(unet))
-        if isinstance(text, TextTower):
-            words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
-            return Mini(spec, unet, vae, text, words.read_text("utf-8").splitlines())
-        assert isinstance(text, ClipText)
-        if spec.family == "sdxl":
-            text2 = None if parts.text2 is None else parts.text2.to(self.device)
-            return StableDiffusionXL(spec, unet, vae, text, text2)
-        return StableDiffusion(spec, unet, vae, text)
+            assert isinstance(parts.denoiser, UNet)
+            spec = _predicting(spec, predicts(parts.denoiser))
+        return FAMILIES[spec.family](spec, parts)
 
     def _require_room(self, request: Request, spec: ModelSpec) -> None:
         """Refuses a size that this device cannot hold, before it is tried."""
@@ -160,14 +156,14 @@ class Engine:
 def room(spec: ModelSpec, width: int, height: int, precision: str) -> int:
     """Bytes that a picture of this size in pixels needs at the least, beside the weights.
 
-    The widest moment of either network: a block's input, its normalised copy and its output, at
-    the finest level; for the U-Net with both prompts, and with the skip beside its input.
+    The widest moment of either network: of the decoder a block's input, its normalised copy and its
+    output, at the finest level.
     """
     bytes_each = PRECISIONS[precision].itemsize
-    vae, unet = spec.vae, spec.unet
+    vae = spec.vae
     decoder = 3 * max(vae.channels[:2]) * max(bytes_each, 4) * width * height // vae.patch**2
-    denoiser = 2 * 3 * sum(unet.channels[:2]) * bytes_each * width * height // vae.factor**2
-    return max(decoder, denoiser)
+    denoiser = spec.denoiser.widest * bytes_each * width * height // vae.factor**2
+    return int(max(decoder, denoiser))
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def generate(
         check_wander(sampler)
 
     heard = stages(model, request)
+    process = model.process(request.width or 0, request.height or 0)
     sigmas = levels(model, request)
     wander = None if request.path_seed is None else [request.path_seed]
     shape = model.latent_shape(request.width or 0, request.height or 0)
@@ -63,27 +64,26 @@ def generate(
     guided = [(stage.step, _guided(model, request, stage, told, guidance)) for stage in heard]
     denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
     if ground is not None and ground.mask is not None and told is None:
-        denoise = Inpaint(denoise, model.process, ground.latent, first, ground.mask)
+        denoise = Inpaint(denoise, process, ground.latent, first, ground.mask)
     clean = torch.zeros_like(first) if ground is None else ground.start
-    x = model.process.mix(clean, first, float(sigmas[0]))
-    return samplers.run(
-        sampler, denoise, x, sigmas, process=model.process, noise=noise, start=start
-    )
+    x = process.mix(clean, first, float(sigmas[0]))
+    return samplers.run(sampler, denoise, x, sigmas, process=process, noise=noise, start=start)
 
 
 def _guided(
     model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: float
 ) -> Denoise:
     """The denoiser of one stage, under guidance; ``told`` is `Family.told_of`."""
+    process = model.process(request.width or 0, request.height or 0)
     parts = [(c if told is None else replace(c, concat=told), w) for c, w in stage.positives]
     negative = stage.negative if told is None else replace(stage.negative, concat=told)
     rescale = request.rescale
     if stage.alone is not None:
         positive, join = parts[0][0], Conditioning.join
-        return Guided(model.network, model.process, positive, negative, join, guidance, rescale)
+        return Guided(model.network, process, positive, negative, join, guidance, rescale)
     several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
     network, join = conjoined(model.network), Conjunction[Conditioning].join
-    return Guided(network, model.process, several, origin, join, guidance, rescale)
+    return Guided(network, process, several, origin, join, guidance, rescale)
 
 
 def _beginning(model: Family, request: Request) -> Beginning:
@@ -100,7 +100,8 @@ def levels(model: Family, request: Request) -> Tensor:
     name, steps = request.schedule, request.steps
     assert name is not None
     assert steps is not None
-    return schedule(name, model.process, steps)[steps - request.run_steps :]
+    process = model.process(request.width or 0, request.height or 0)
+    return schedule(name, process, steps)[steps - request.run_steps :]
 
 
 def canvas_of(request: Request) -> Canvas | None:

@@ -1,18 +1,22 @@
 """What a model is made of: a frozen description for each part, from which its network is built."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from sfumato.request import Defaults
 
 __all__ = [
     "BertConfig",
     "ClipConfig",
+    "DenoiserConfig",
     "FluxConfig",
     "MMDiTConfig",
     "ModelSpec",
     "ProcessConfig",
     "T5Config",
+    "TextConfig",
+    "TextPart",
     "UNetConfig",
     "VaeConfig",
 ]
@@ -96,6 +100,11 @@ class MMDiTConfig:
     qk_norm: bool = False
     dual: int = 0
 
+    @property
+    def widest(self) -> float:
+        """Numbers alive at once for each element of the latent, at the least; both prompts."""
+        return 2 * 6 * self.width / self.patch**2  # a token, normalised, and its hidden layer
+
 
 @dataclass(frozen=True)
 class FluxConfig:
@@ -116,6 +125,12 @@ class FluxConfig:
     pooled: int = 768
     axes: tuple[int, int, int] = (16, 56, 56)
     guidance: bool = True
+    patch: int = 2
+
+    @property
+    def widest(self) -> float:
+        """Numbers alive at once for each element of the latent, at the least; one prompt."""
+        return 14 * self.width / self.patch**2  # a token, normalised, and both sides of a block
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,11 @@ class UNetConfig:
     added: int | None = None
     scale_shift: bool = False
     groups: int = 32
+
+    @property
+    def widest(self) -> float:
+        """Numbers alive at once for each element of the latent, at the least; both prompts."""
+        return 2 * 3 * sum(self.channels[:2])  # a block's input, its normalised copy, its output
 
 
 @dataclass(frozen=True)
@@ -188,23 +208,44 @@ class ProcessConfig:
     zero_snr: bool = False
 
 
+TextConfig: TypeAlias = ClipConfig | BertConfig | T5Config
+DenoiserConfig: TypeAlias = UNetConfig | MMDiTConfig | FluxConfig
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """One of a model's text encoders.
+
+    ``name`` is what it is called beside the model's other parts: the name of its folder where
+    diffusers saves the model. ``optional``: the model paints without it as well.
+    """
+
+    config: TextConfig
+    name: str = "text_encoder"
+    optional: bool = False
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """One model of the catalog: its parts, and what a request gets when it does not say.
 
-    ``text2`` is a second text encoder (SDXL), whose context stands beside the first one's and whose
-    pooled state conditions the denoiser. ``sibling`` is the row of the same shapes that predicts
-    otherwise: which of the two a file holds, no key of it tells.
+    ``family`` is the name under which the engine knows how it is used. ``sibling`` is the row of
+    the same shapes that predicts otherwise: which of the two a file holds, no key of it tells.
     """
 
     name: str
     title: str
-    family: Literal["sd", "sdxl", "mini"]
-    text: ClipConfig | BertConfig
-    unet: UNetConfig
+    family: str
+    texts: tuple[TextPart, ...]
+    denoiser: DenoiserConfig
     vae: VaeConfig
     process: ProcessConfig
     defaults: Defaults
     asset: str | None = None
-    text2: ClipConfig | None = None
     sibling: str | None = None
+
+    @property
+    def parts(self) -> Mapping[str, TextConfig | DenoiserConfig | VaeConfig]:
+        """What the model is made of: "denoiser", "vae", and the text encoders by their names."""
+        texts = {part.name: part.config for part in self.texts}
+        return {"denoiser": self.denoiser, "vae": self.vae, **texts}

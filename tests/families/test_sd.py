@@ -11,15 +11,16 @@ from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.request import Defaults
-from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
+from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
+from sfumato.weights.load import Parts
 
 TEXT = ClipConfig(layers=1, width=8, heads=2, hidden=16)
 SPEC = ModelSpec(
     name="small",
     title="Small",
     family="sd",
-    text=TEXT,
-    unet=UNetConfig(channels=(8, 8), depth=(1, 0), blocks=1, heads=2, context=8, groups=4),
+    texts=(TextPart(TEXT),),
+    denoiser=UNetConfig(channels=(8, 8), depth=(1, 0), blocks=1, heads=2, context=8, groups=4),
     vae=VaeConfig(channels=(8, 8), blocks=1, groups=4),
     process=ProcessConfig(),
     defaults=Defaults(20, 7.0, "euler", "normal", 64, 64),
@@ -30,7 +31,8 @@ SIZE = (64, 64)
 
 def family(spec: ModelSpec = SPEC) -> StableDiffusion:
     torch.manual_seed(0)
-    return StableDiffusion(spec, UNet(spec.unet).eval(), Vae(spec.vae).eval(), ClipText(TEXT))
+    parts = Parts(UNet(spec.denoiser).eval(), Vae(spec.vae).eval(), (ClipText(TEXT),))
+    return StableDiffusion(spec, parts)
 
 
 def test_a_short_prompt_is_one_chunk_of_77_states() -> None:
@@ -64,7 +66,7 @@ def test_of_several_prompts_all_are_as_long_as_the_longest() -> None:
 
 
 def test_an_inpainting_model_without_a_mask_is_told_that_all_is_to_be_painted() -> None:
-    model = family(replace(SPEC, unet=replace(SPEC.unet, in_channels=9)))
+    model = family(replace(SPEC, denoiser=replace(SPEC.denoiser, in_channels=9)))
     shape = model.latent_shape(32, 16)
     told = model.told_of(None, shape)
     assert told is not None
@@ -74,7 +76,7 @@ def test_an_inpainting_model_without_a_mask_is_told_that_all_is_to_be_painted() 
 
 
 def test_an_inpainting_model_is_told_the_mask_and_what_is_around_it() -> None:
-    model = family(replace(SPEC, unet=replace(SPEC.unet, in_channels=9)))
+    model = family(replace(SPEC, denoiser=replace(SPEC.denoiser, in_channels=9)))
     shape = model.latent_shape(32, 16)
     latent = torch.zeros(1, *shape)
     mask = torch.zeros(1, 1, *shape[1:], dtype=torch.bool)

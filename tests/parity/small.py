@@ -15,9 +15,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.base import process_of
 from sfumato.families.sd import StableDiffusion
-from sfumato.nn.clip import ClipText
 from sfumato.request import Defaults
-from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
+from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
@@ -28,8 +27,8 @@ SPEC = ModelSpec(
     name="small",
     title="Small",
     family="sd",
-    text=ClipConfig(layers=2, width=32, heads=2, hidden=64),
-    unet=UNetConfig(channels=(32, 64, 64), depth=(1, 1, 0), heads=4, context=32, groups=8),
+    texts=(TextPart(ClipConfig(layers=2, width=32, heads=2, hidden=64)),),
+    denoiser=UNetConfig(channels=(32, 64, 64), depth=(1, 1, 0), heads=4, context=32, groups=8),
     vae=VaeConfig(channels=(16, 16, 32, 32), blocks=1, groups=8),
     process=ProcessConfig("eps"),
     defaults=Defaults(STEPS, 7.5, "euler", "normal", SIZE, SIZE),
@@ -91,7 +90,7 @@ def make_parts(randomised: Any, in_channels: int = 4) -> dict[str, Any]:
     unet = diffusers.UNet2DConditionModel(
         sample_size=SIZE // 8,
         in_channels=in_channels,
-        block_out_channels=SPEC.unet.channels,
+        block_out_channels=SPEC.denoiser.channels,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         attention_head_dim=4,
@@ -131,5 +130,4 @@ def saved_and_loaded(pipe: Any, folder: Path, spec: ModelSpec = SPEC) -> StableD
     """Our model, from the folder that diffusers' pipeline saved."""
     pipe.save_pretrained(folder)
     parts = load_model(open_weights(folder), spec, tables("diffusers", spec), torch.float32)
-    assert isinstance(parts.text, ClipText)
-    return StableDiffusion(spec, parts.unet, parts.vae, parts.text)
+    return StableDiffusion(spec, parts)

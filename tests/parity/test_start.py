@@ -167,7 +167,7 @@ def test_an_inpainting_model_paints_as_diffusers_does(
     parts = make_parts(randomised, in_channels=9)
     pipe = diffusers.StableDiffusionInpaintPipeline(**parts)
     pipe.set_progress_bar_config(disable=True)
-    spec = replace(SPEC, unet=replace(SPEC.unet, in_channels=9))
+    spec = replace(SPEC, denoiser=replace(SPEC.denoiser, in_channels=9))
     model = saved_and_loaded(pipe, tmp_path_factory.mktemp("pipe") / "model", spec)
     wish = request(sampler, 0.8, mask=Source.mask(mask()), mask_blur=0)
     ours = in_their_coordinates(sampler, steps_of(model, wish))

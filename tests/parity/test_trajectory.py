@@ -61,7 +61,7 @@ def test_the_trajectory_is_that_of_diffusers_pipeline(
     )
     ours = [step.x for step in generate(model, request)]
 
-    levels = sigmas(schedule, model.process, STEPS)
+    levels = sigmas(schedule, model.process(SIZE, SIZE), STEPS)
     noise, top = Noise([7], model.latent_shape(SIZE, SIZE))(0), float(levels[0])
     start = PROCESS.mix(torch.zeros_like(noise), noise, top)
     pipe.scheduler.set_timesteps(STEPS)

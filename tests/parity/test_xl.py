@@ -12,10 +12,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.sdxl import StableDiffusionXL
-from sfumato.nn.clip import ClipText
 from sfumato.pipeline import generate
 from sfumato.request import Defaults, Request
-from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
+from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
@@ -32,9 +31,8 @@ BASE = ModelSpec(
     name="small-xl",
     title="Small XL",
     family="sdxl",
-    text=FIRST,
-    text2=SECOND,
-    unet=UNetConfig(
+    texts=(TextPart(FIRST), TextPart(SECOND, "text_encoder_2")),
+    denoiser=UNetConfig(
         channels=(32, 64),
         depth=(0, 2),
         middle=2,
@@ -51,9 +49,8 @@ BASE = ModelSpec(
 )
 REFINER = replace(
     BASE,
-    text=SECOND,
-    text2=None,
-    unet=replace(BASE.unet, context=48, added=40 + 5 * 256),
+    texts=(TextPart(SECOND, "text_encoder_2"),),
+    denoiser=replace(BASE.denoiser, context=48, added=40 + 5 * 256),
 )
 
 
@@ -75,16 +72,16 @@ def pipe_of(spec: ModelSpec, randomised: Any) -> Any:
     torch.manual_seed(0)
     unet = diffusers.UNet2DConditionModel(
         sample_size=8,
-        block_out_channels=spec.unet.channels,
+        block_out_channels=spec.denoiser.channels,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         transformer_layers_per_block=(1, 2),
         attention_head_dim=(2, 4),
-        cross_attention_dim=spec.unet.context,
+        cross_attention_dim=spec.denoiser.context,
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=256,
-        projection_class_embeddings_input_dim=spec.unet.added,
+        projection_class_embeddings_input_dim=spec.denoiser.added,
         norm_num_groups=8,
     )
     vae = diffusers.AutoencoderKL(
@@ -97,11 +94,12 @@ def pipe_of(spec: ModelSpec, randomised: Any) -> Any:
         force_upcast=False,
     )
     second = CLIPTextModelWithProjection(text_config(SECOND))
-    first = None if spec.text2 is None else randomised(CLIPTextModel(text_config(FIRST)), 2)
+    refines = len(spec.texts) == 1
+    first = None if refines else randomised(CLIPTextModel(text_config(FIRST)), 2)
     kind = diffusers.StableDiffusionXLPipeline
-    if spec.text2 is None:
+    if refines:
         kind = diffusers.StableDiffusionXLImg2ImgPipeline
-    more = {"requires_aesthetics_score": True} if spec.text2 is None else {}
+    more = {"requires_aesthetics_score": True} if refines else {}
     pipe = kind(
         vae=randomised(vae, 1),
         text_encoder=first,
@@ -110,7 +108,7 @@ def pipe_of(spec: ModelSpec, randomised: Any) -> Any:
         tokenizer_2=make_tokenizer("!"),
         unet=randomised(unet, 3),
         scheduler=diffusers.EulerDiscreteScheduler(**STABLE, timestep_spacing="linspace"),
-        force_zeros_for_empty_prompt=spec.text2 is not None,
+        force_zeros_for_empty_prompt=not refines,
         add_watermarker=False,
         **more,
     )
@@ -121,8 +119,7 @@ def pipe_of(spec: ModelSpec, randomised: Any) -> Any:
 def model_of(spec: ModelSpec, pipe: Any, folder: Path) -> StableDiffusionXL:
     pipe.save_pretrained(folder)
     parts = load_model(open_weights(folder), spec, tables("diffusers", spec), torch.float32)
-    assert isinstance(parts.text, ClipText)
-    return StableDiffusionXL(spec, parts.unet, parts.vae, parts.text, parts.text2)
+    return StableDiffusionXL(spec, parts)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +147,7 @@ def test_a_whole_picture_is_that_of_diffusers_pipeline(
         height=HEIGHT,
     )
     ours = [step.x for step in generate(model, request)]
-    levels = sigmas("normal", model.process, STEPS)
+    levels = sigmas("normal", model.process(WIDTH, HEIGHT), STEPS)
     noise = Noise([7], model.latent_shape(WIDTH, HEIGHT))(0)
     pipe.scheduler.set_timesteps(STEPS)
     theirs: list[torch.Tensor] = []

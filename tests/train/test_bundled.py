@@ -177,5 +177,6 @@ def test_a_bank_of_another_autoencoder_is_refused(scenes: Scenes, folder: Path) 
 def test_the_vocabulary_is_the_bundled_model_s() -> None:
     from sfumato.catalog import MINI
 
-    assert isinstance(MINI.text, BertConfig)
-    assert len(bundled.vocabulary()) == MINI.text.vocab
+    text = MINI.texts[0].config
+    assert isinstance(text, BertConfig)
+    assert len(bundled.vocabulary()) == text.vocab

@@ -51,11 +51,11 @@ def test_the_file_opens_like_any_other_and_holds_what_was_trained(folder: Path) 
     assert weights.metadata == {"model": "tiny", "licence": "Apache-2.0"}
     assert recognise(weights).require() == ("tiny", "sfumato")
     parts = load_model(weights, tiny.SPEC, tables("sfumato", tiny.SPEC), torch.float32)
-    assert isinstance(parts.text, TextTower)
+    assert isinstance(parts.texts[0], TextTower)
     for name, module in (
-        ("unet", parts.unet),
+        ("unet", parts.denoiser),
         ("vae", parts.vae),
-        ("adapter", parts.text.adapter),
+        ("adapter", parts.texts[0].adapter),
     ):
         want, _ = store.read(folder / f"{name}.safetensors")
         got = module.state_dict()
@@ -105,7 +105,7 @@ def test_in_the_middle_of_a_training_its_last_state_is_taken(folder: Path) -> No
     assert export(folder, out, {}, spec=tiny.SPEC).step == 41
     weights = open_weights(out)
     parts = load_model(weights, tiny.SPEC, tables("sfumato", tiny.SPEC), torch.float32)
-    assert torch.equal(parts.unet.norm_out.weight, torch.full((16,), 8.0))
+    assert torch.equal(parts.denoiser.norm_out.weight, torch.full((16,), 8.0))
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "adapter"])

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from sfumato.nn.bert import Bert
 from sfumato.request import Defaults
-from sfumato.spec import BertConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
+from sfumato.spec import BertConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask
 from sfumato.train.captions import Facts, Subject
@@ -44,8 +44,8 @@ SPEC = ModelSpec(
     name="tiny",
     title="a tiny model",
     family="mini",
-    text=TEXT,
-    unet=UNET,
+    texts=(TextPart(TEXT, "text"),),
+    denoiser=UNET,
     vae=VAE,
     process=ProcessConfig("flow"),
     defaults=Defaults(2, 3.0, "euler", "simple", 32, 32),

@@ -25,28 +25,21 @@ from sfumato.catalog import (
     model_spec,
 )
 from sfumato.errors import WeightsError
-from sfumato.nn.clip import ClipText
-from sfumato.nn.unet import UNet
-from sfumato.nn.vae import Vae
-from sfumato.spec import ClipConfig, ModelSpec, UNetConfig
+from sfumato.spec import ModelSpec, UNetConfig
 from sfumato.weights.detect import inspect
 from sfumato.weights.layouts import tables
+from sfumato.weights.load import NETWORKS
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def shapes_of(spec: ModelSpec, layout: str) -> Shapes:
     """A whole model's keys and shapes by a layout, nothing allocated."""
-    assert isinstance(spec.text, ClipConfig)
-    by_part = tables(layout, spec)
-    parts = [(UNet, spec.unet, by_part.unet), (Vae, spec.vae, by_part.vae)]
-    parts.append((ClipText, spec.text, by_part.text))
-    if spec.text2 is not None:
-        parts.append((ClipText, spec.text2, by_part.text2))
     found: Shapes = {}
-    for network, config, table in parts:
+    for name, table in tables(layout, spec).items():
+        config = spec.parts[name]
         with torch.device("meta"):
-            state = network(config).state_dict()
+            state = NETWORKS[type(config)](config).state_dict()
         for ours, tensor in state.items():
             place = list(table.places(ours))[-1 if ours.startswith("projection") else 0]
             (key,) = place.keys
@@ -113,10 +106,10 @@ def test_stable_diffusion_1_is_told_from_its_inpainting_kind(
     assert found.require() == (spec.name, "original")
     assert model_spec(found.require()[0]) == spec
     assert (found.precision, found.tensors) == ("float16", 1130)
-    assert found.parameters == 1_066_235_307 + 320 * 9 * (spec.unet.in_channels - 4)
+    assert found.parameters == 1_066_235_307 + 320 * 9 * (spec.denoiser.in_channels - 4)
     assert found.bytes == 2 * found.parameters
     assert found.prediction is None
-    assert any(f"(320, {spec.unet.in_channels}, 3, 3)" in line for line in found.evidence)
+    assert any(f"(320, {spec.denoiser.in_channels}, 3, 3)" in line for line in found.evidence)
 
 
 def folder(path: Path, spec: ModelSpec, scheduler: object = None) -> Path:
@@ -217,17 +210,17 @@ def test_settings_that_no_shape_shows_are_compared(
 @pytest.mark.parametrize(
     ("config", "kind"),
     [
-        (replace(SD15.unet, in_channels=8), "InstructPix2Pix on Stable Diffusion 1.x"),
-        (replace(SD21.unet, in_channels=5), "Stable Diffusion 2.x with depth"),
-        (replace(SDXL.unet, in_channels=9), "Stable Diffusion XL for inpainting"),
-        (replace(SD15.unet, context=640), "a U-Net of an unknown family"),
+        (replace(SD15.denoiser, in_channels=8), "InstructPix2Pix on Stable Diffusion 1.x"),
+        (replace(SD21.denoiser, in_channels=5), "Stable Diffusion 2.x with depth"),
+        (replace(SDXL.denoiser, in_channels=9), "Stable Diffusion XL for inpainting"),
+        (replace(SD15.denoiser, context=640), "a U-Net of an unknown family"),
     ],
 )
 @pytest.mark.parametrize("layout", ["original", "diffusers"])
 def test_other_families_are_named_and_refused(
     tmp_path: Path, config: UNetConfig, kind: str, layout: str
 ) -> None:
-    spec = replace(SD15, unet=config)
+    spec = replace(SD15, denoiser=config)
     shapes = shapes_of(spec, layout)
     if layout == "diffusers":
         shapes = {k.partition("/")[2]: v for k, v in shapes.items() if k.startswith("unet/")}

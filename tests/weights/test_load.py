@@ -15,18 +15,19 @@ from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.request import Defaults
-from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig, VaeConfig
+from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.int8 import pack_rows
 from sfumato.weights.layouts import LAYOUTS, original, own, tables
 from sfumato.weights.load import Parts, load_model, load_part
 
+TEXT = ClipConfig(vocab=60, length=12, layers=2, width=16, heads=2, hidden=32)
 SPEC = ModelSpec(
     name="small",
     title="Small",
     family="sd",
-    text=ClipConfig(vocab=60, length=12, layers=2, width=16, heads=2, hidden=32),
-    unet=UNetConfig(channels=(8, 16), depth=(1, 0), blocks=1, heads=2, context=16, groups=4),
+    texts=(TextPart(TEXT, "text"),),
+    denoiser=UNetConfig(channels=(8, 16), depth=(1, 0), blocks=1, heads=2, context=16, groups=4),
     vae=VaeConfig(channels=(8, 16), blocks=1, groups=4),
     process=ProcessConfig(),
     defaults=Defaults(20, 7.0, "euler", "normal", 512, 512),
@@ -38,17 +39,16 @@ State = dict[str, torch.Tensor]
 @pytest.fixture
 def model() -> Parts:
     torch.manual_seed(0)
-    assert isinstance(SPEC.text, ClipConfig)
-    return Parts(UNet(SPEC.unet), Vae(SPEC.vae), ClipText(SPEC.text))
+    return Parts(UNet(SPEC.denoiser), Vae(SPEC.vae), (ClipText(TEXT),))
 
 
 def state_of(model: Parts, layout: str) -> State:
     """The whole model by a layout's keys; the autoencoder's attention as the original has it."""
     by_part = tables(layout, SPEC)
-    pairs = ((model.unet, by_part.unet), (model.vae, by_part.vae), (model.text, by_part.text))
+    networks = {"denoiser": model.denoiser, "vae": model.vae, "text": model.texts[0]}
     state = {
-        table.usual(ours): tensor
-        for network, table in pairs
+        by_part[name].usual(ours): tensor
+        for name, network in networks.items()
         for ours, tensor in network.state_dict().items()
     }
     if layout == "original":
@@ -88,13 +88,13 @@ def same(a: torch.nn.Module, b: torch.nn.Module, dtype: torch.dtype) -> bool:
 def test_a_model_is_the_one_that_was_saved(
     model: Parts, tmp_path: Path, layout: str, dtype: torch.dtype, stored: torch.dtype
 ) -> None:
-    for network in (model.unet, model.vae, model.text):
+    for network in (model.denoiser, model.vae, model.texts[0]):
         network.to(stored)
     path = write(state_of(model, layout), tmp_path / "model", layout)
     loaded = load_model(open_weights(path), SPEC, tables(layout, SPEC), dtype)
-    assert same(loaded.unet, model.unet, dtype)
+    assert same(loaded.denoiser, model.denoiser, dtype)
     assert same(loaded.vae, model.vae, dtype)
-    assert same(loaded.text, model.text, dtype)
+    assert same(loaded.texts[0], model.texts[0], dtype)
 
 
 def test_a_checkpoint_of_torch_loads_like_a_safetensors_file(model: Parts, tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_a_checkpoint_of_torch_loads_like_a_safetensors_file(model: Parts, tmp_p
     torch.save({"state_dict": state, "global_step": 7}, tmp_path / "m.ckpt")
     path = tmp_path / "m.ckpt"
     loaded = load_model(open_weights(path), SPEC, tables("original", SPEC), torch.float32)
-    assert same(loaded.unet, model.unet, torch.float32)
-    assert same(loaded.text, model.text, torch.float32)
+    assert same(loaded.denoiser, model.denoiser, torch.float32)
+    assert same(loaded.texts[0], model.texts[0], torch.float32)
 
 
 def test_the_autoencoder_can_keep_another_precision(model: Parts, tmp_path: Path) -> None:
@@ -112,17 +112,17 @@ def test_the_autoencoder_can_keep_another_precision(model: Parts, tmp_path: Path
         open_weights(path), SPEC, tables("original", SPEC), torch.float16, torch.float32
     )
     assert same(loaded.vae, model.vae, torch.float32)
-    assert same(loaded.unet, model.unet, torch.float16)
+    assert same(loaded.denoiser, model.denoiser, torch.float16)
 
 
 def test_a_loaded_network_is_ready_to_use(model: Parts, tmp_path: Path) -> None:
     path = write(state_of(model, "original"), tmp_path / "m", "original")
     loaded = load_model(open_weights(path), SPEC, tables("original", SPEC), torch.float32)
-    for network in (loaded.unet, loaded.vae, loaded.text):
+    for network in (loaded.denoiser, loaded.vae, loaded.texts[0]):
         assert not network.training
         assert not any(p.requires_grad or p.is_meta for p in network.parameters())
     ids = torch.tensor([[1, 2, 59]])
-    assert torch.equal(loaded.text(ids)[0], model.text(ids)[0])
+    assert torch.equal(loaded.texts[0](ids)[0], model.texts[0](ids)[0])
 
 
 def test_what_is_known_to_come_along_is_passed_by(model: Parts, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_early_conversions_without_text_model_are_read(model: Parts, tmp_path: P
     state = {k.replace(".text_model.", "."): v for k, v in state_of(model, "original").items()}
     path = write(state, tmp_path / "m", "original")
     loaded = load_model(open_weights(path), SPEC, tables("original", SPEC), torch.float32)
-    assert same(loaded.text, model.text, torch.float32)
+    assert same(loaded.texts[0], model.texts[0], torch.float32)
 
 
 def test_the_autoencoder_s_older_names_in_diffusers_are_read(model: Parts, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_autoencoder_s_older_names_in_diffusers_are_read(model: Parts, tmp_p
 def test_loading_does_not_wake_torch_s_compiler(model: Parts, tmp_path: Path) -> None:
     # Embeddings built on the meta device would import it, 800 modules with sympy among them.
     save_file(
-        {f"text.{k}": v for k, v in model.text.state_dict().items()}, tmp_path / "m.safetensors"
+        {f"text.{k}": v for k, v in model.texts[0].state_dict().items()}, tmp_path / "m.safetensors"
     )
     program = """
 import pathlib, sys, torch
@@ -230,7 +230,7 @@ def test_one_part_loads_from_a_whole_model_s_file(model: Parts, tmp_path: Path) 
 
 def test_one_part_of_another_config_is_refused(model: Parts, tmp_path: Path) -> None:
     path = write(state_of(model, "original"), tmp_path / "m", "original")
-    wide = replace(SPEC.unet, in_channels=9)
+    wide = replace(SPEC.denoiser, in_channels=9)
     with pytest.raises(WeightsError, match="does not fit"):
         load_part(UNet, wide, open_weights(path), original.unet(wide), torch.float32)
 
@@ -244,16 +244,15 @@ def packed(state: State, key: str) -> State:
 
 
 def test_int8_rows_are_unpacked_on_loading(model: Parts, tmp_path: Path) -> None:
-    assert isinstance(SPEC.text, ClipConfig)
     state = packed(
-        {f"text.{k}": v for k, v in model.text.state_dict().items()}, "text.token.weight"
+        {f"text.{k}": v for k, v in model.texts[0].state_dict().items()}, "text.token.weight"
     )
     save_file(state, tmp_path / "m.safetensors")
     weights = open_weights(tmp_path / "m.safetensors")
-    text = load_part(ClipText, SPEC.text, weights, own.part("text"), torch.float32)
-    assert torch.equal(text.norm.weight, model.text.norm.weight)
-    largest = model.text.state_dict()["token.weight"].abs().amax(dim=1, keepdim=True)
-    error = (text.token.weight - model.text.state_dict()["token.weight"]).abs()
+    text = load_part(ClipText, TEXT, weights, own.part("text"), torch.float32)
+    assert torch.equal(text.norm.weight, model.texts[0].norm.weight)
+    largest = model.texts[0].state_dict()["token.weight"].abs().amax(dim=1, keepdim=True)
+    error = (text.token.weight - model.texts[0].state_dict()["token.weight"]).abs()
     assert error.max() > 0
     assert (error <= largest * 0.006).all()
 
@@ -269,9 +268,8 @@ def test_int8_rows_are_unpacked_on_loading(model: Parts, tmp_path: Path) -> None
 def test_int8_rows_without_a_scale_for_each_are_refused(
     model: Parts, tmp_path: Path, scale: torch.Tensor | None, words: str
 ) -> None:
-    assert isinstance(SPEC.text, ClipConfig)
     state = packed(
-        {f"text.{k}": v for k, v in model.text.state_dict().items()}, "text.token.weight"
+        {f"text.{k}": v for k, v in model.texts[0].state_dict().items()}, "text.token.weight"
     )
     del state["text.token.weight.scale"]
     if scale is not None:
@@ -279,5 +277,5 @@ def test_int8_rows_without_a_scale_for_each_are_refused(
     save_file(state, tmp_path / "m.safetensors")
     weights = open_weights(tmp_path / "m.safetensors")
     with pytest.raises(WeightsError) as caught:
-        load_part(ClipText, SPEC.text, weights, own.part("text"), torch.float32)
+        load_part(ClipText, TEXT, weights, own.part("text"), torch.float32)
     assert words in str(caught.value)

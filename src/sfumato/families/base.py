@@ -12,15 +12,18 @@ from torch import Tensor
 
 from sfumato.diffusion.process import Eps, Flow, Process, V
 from sfumato.nn.unet import UNet
-from sfumato.nn.vae import Vae
 from sfumato.spec import ModelSpec, ProcessConfig
+from sfumato.weights.load import Parts
 
-__all__ = ["USUAL", "Conditioning", "Family", "Ground", "Reading", "process_of"]
+__all__ = ["USUAL", "Conditioning", "Family", "Ground", "Reading", "UNetFamily", "process_of"]
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the U-Net hears beside the noisy latent: `UNet.forward`'s own fields, and `concat`."""
+    """What the network hears beside the noisy latent: the fields of its `forward`, and `concat`.
+
+    Each network knows some of them; what it does not know stays None.
+    """
 
     context: Tensor  # (B, L, D)
     mask: Tensor | None = None  # (B, 1, 1, L)
@@ -85,11 +88,15 @@ USUAL = Reading()
 
 
 class Family(ABC):
-    """A loaded model: its networks, on one device, behind the few doors that the pipeline uses."""
+    """A loaded model: its networks, on one device, behind the few doors that the pipeline uses.
 
-    def __init__(self, spec: ModelSpec, unet: UNet, vae: Vae) -> None:
-        self.spec, self.unet, self.vae = spec, unet, vae
-        self.process = process_of(spec.process)
+    A new one is a class of this kind and a row in `engine.FAMILIES`.
+    """
+
+    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+        self.spec, self.denoiser, self.vae = spec, parts.denoiser, parts.vae
+        self._process = process_of(spec.process)
+        self._first = next(parts.denoiser.parameters())  # on whose device and in whose type all is
 
     @abstractmethod
     def encode(
@@ -105,10 +112,18 @@ class Family(ABC):
         Raises PromptError where a prompt cannot be read whole.
         """
 
+    @abstractmethod
+    def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser's output for x (B, C + Z, H, W), in its own precision, at time (B,)."""
+
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return self.unet.conv_in.weight.device
+        return self._first.device
+
+    def process(self, width: int, height: int) -> Process:
+        """The process of pictures of this size in pixels, which for some models depends on it."""
+        return self._process
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(C, H, W) of one picture's latent, for its size in pixels."""
@@ -116,23 +131,14 @@ class Family(ABC):
         return self.spec.vae.latent_channels, height // factor, width // factor
 
     def network(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
-        """The U-Net's output for x (B, C, H, W) at time (B,), in the network's own precision.
+        """The denoiser's output for x (B, C, H, W) at time (B,), in the denoiser's own precision.
 
         Laid in memory as torch lays a new tensor, whatever a kernel made of it: how a tensor lies
         chooses the next kernel and so the last bits, and a stored step does not know how it lay.
         """
-        c = conditioning
-        x = x if c.concat is None else torch.cat([x, c.concat], dim=1)
-        output = self.unet(
-            x.to(self.unet.conv_in.weight.dtype),
-            time,
-            c.context,
-            mask=c.mask,
-            added=c.added,
-            residuals=c.residuals,
-            extra=c.extra,
-        )
-        return output.contiguous()
+        concat = conditioning.concat
+        x = x if concat is None else torch.cat([x, concat], dim=1)
+        return self.output(x.to(self._first.dtype), time, conditioning).contiguous()
 
     def told_of(self, ground: Ground | None, shape: tuple[int, int, int]) -> Tensor | None:
         """What an inpainting model is told: mask and masked picture, (1, 1 + C, H, W).
@@ -143,7 +149,7 @@ class Family(ABC):
         other.
         """
         channels, height, width = shape
-        if self.spec.unet.in_channels == channels:
+        if self.spec.denoiser.in_channels == channels:
             return None
         mask = torch.ones(1, 1, height, width, device=self.device)
         masked = torch.zeros(1, 3, *(side * self.spec.vae.factor for side in (height, width)))
@@ -176,6 +182,27 @@ class Family(ABC):
     def decode(self, latent: Tensor) -> Tensor:
         """Pictures (B, 3, height, width) in about [-1, 1] of latents (B, C, H, W)."""
         return self.vae.decode(latent.to(self.vae.decoder.conv_in.weight.dtype)).float()
+
+
+class UNetFamily(Family):
+    """What the families around a U-Net have in common."""
+
+    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+        super().__init__(spec, parts)
+        assert isinstance(parts.denoiser, UNet)
+        self.unet = parts.denoiser
+
+    def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+        c = conditioning
+        return self.unet(
+            x,
+            time,
+            c.context,
+            mask=c.mask,
+            added=c.added,
+            residuals=c.residuals,
+            extra=c.extra,
+        )
 
 
 def process_of(config: ProcessConfig) -> Process:

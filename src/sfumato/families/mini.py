@@ -2,33 +2,36 @@
 
 import unicodedata
 from collections.abc import Sequence
+from importlib import resources
 
 import torch
 from torch import Tensor
 
 from sfumato.errors import PromptError
-from sfumato.families.base import USUAL, Conditioning, Family, Reading
+from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.emphasis import emphasised, read_weights
 from sfumato.nn.bert import TextTower
-from sfumato.nn.unet import UNet
-from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.prompt import Fragment
 from sfumato.text.wordpiece import WordPieceTokenizer
+from sfumato.weights.load import Parts
 
 __all__ = ["Mini"]
 
 
-class Mini(Family):
+class Mini(UNetFamily):
     """A reader of short prompts; what does not fit, or cannot be read, is named and refused."""
 
-    def __init__(
-        self, spec: ModelSpec, unet: UNet, vae: Vae, text: TextTower, vocabulary: Sequence[str]
-    ) -> None:
-        super().__init__(spec, unet, vae)
-        assert isinstance(spec.text, BertConfig)
+    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+        super().__init__(spec, parts)
+        (part,), (text,) = spec.texts, parts.texts
+        assert isinstance(part.config, BertConfig)
+        assert isinstance(text, TextTower)
         self.text = text
-        self.tokenizer = WordPieceTokenizer(vocabulary, spec.text.length)
+        words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
+        self.tokenizer = WordPieceTokenizer(
+            words.read_text("utf-8").splitlines(), part.config.length
+        )
 
     def encode(
         self,

@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 
-from sfumato.families.base import USUAL, Conditioning, Family, Reading
+from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.clip_reader import ClipReader
 from sfumato.families.emphasis import read_weights
 from sfumato.nn.clip import ClipText
-from sfumato.nn.unet import UNet
-from sfumato.nn.vae import Vae
 from sfumato.spec import ModelSpec
+from sfumato.weights.load import Parts
 
 __all__ = ["StableDiffusion"]
 
 
-class StableDiffusion(Family):
+class StableDiffusion(UNetFamily):
     """One text encoder, its context alone."""
 
-    def __init__(self, spec: ModelSpec, unet: UNet, vae: Vae, text: ClipText) -> None:
-        super().__init__(spec, unet, vae)
+    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+        super().__init__(spec, parts)
+        (text,) = parts.texts
+        assert isinstance(text, ClipText)
         self.reader = ClipReader(text)
 
     def encode(

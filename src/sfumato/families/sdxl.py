@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sfumato.families.base import USUAL, Conditioning, Family, Reading
+from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.clip_reader import ClipReader, Text
 from sfumato.families.emphasis import read_weights
 from sfumato.nn.clip import ClipText
 from sfumato.nn.layers import time_embedding
-from sfumato.nn.unet import UNet
-from sfumato.nn.vae import Vae
 from sfumato.spec import ModelSpec
+from sfumato.weights.load import Parts
 
 __all__ = ["StableDiffusionXL"]
 
@@ -25,15 +24,13 @@ FREQUENCIES = 256  # width of each number's sines and cosines
 LIKED, DISLIKED = 6.0, 2.5
 
 
-class StableDiffusionXL(Family):
+class StableDiffusionXL(UNetFamily):
     """The base, which reads with both encoders, or the refiner, which has the second alone."""
 
-    def __init__(
-        self, spec: ModelSpec, unet: UNet, vae: Vae, text: ClipText, text2: ClipText | None
-    ) -> None:
-        super().__init__(spec, unet, vae)
-        self.readers = [ClipReader(each) for each in (text, text2) if each is not None]
-        self.refines = text2 is None
+    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+        super().__init__(spec, parts)
+        self.readers = [ClipReader(text) for text in parts.texts if isinstance(text, ClipText)]
+        self.refines = len(self.readers) == 1
 
     def encode(
         self,

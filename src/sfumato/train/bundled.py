@@ -121,7 +121,7 @@ def train_denoiser(
     Ends in ``unet.safetensors`` and ``adapter.safetensors``, averaged. Raises what `loop.fit`
     raises, and WeightsError where the autoencoder or the published text encoder is missing.
     """
-    text, c = spec.text, recipe.denoiser
+    text, c = spec.texts[0].config, recipe.denoiser
     assert isinstance(text, BertConfig)
     vae = Vae(spec.vae).eval().requires_grad_(False)
     vae.load_state_dict(store.read(folder / "vae.safetensors")[0])

@@ -16,7 +16,7 @@ from sfumato.families.base import process_of
 from sfumato.nn.bert import Adapter
 from sfumato.nn.unet import ResBlock, SpatialTransformer, UNet
 from sfumato.nn.vae import Vae
-from sfumato.spec import BertConfig, ModelSpec
+from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts, Subject, caption, plain
 from sfumato.train.loop import Modules, TrainingError
@@ -89,11 +89,13 @@ class DenoiserTask:
         *,
         compiled: bool = False,
     ) -> None:
-        assert isinstance(spec.text, BertConfig)
+        text, unet = spec.texts[0].config, spec.denoiser
+        assert isinstance(text, BertConfig)
+        assert isinstance(unet, UNetConfig)
         self.config, self.process = config, process_of(spec.process)
         self.reader, self.device = reader, reader.device
         self.subjects, self.banks = subjects, banks
-        self.unet, self.adapter = UNet(spec.unet), Adapter(spec.text)
+        self.unet, self.adapter = UNet(unet), Adapter(text)
         start(self.unet, config.seed)
         start(self.adapter, config.seed + 1)
         _start_as_zero(self.unet)

@@ -15,7 +15,7 @@ from torch import Tensor
 from sfumato.catalog import MINI
 from sfumato.errors import WeightsError
 from sfumato.nn.unet import UNet
-from sfumato.spec import BertConfig, ModelSpec
+from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train import store
 from sfumato.train.bundled import average, encoder
 from sfumato.weights.files import open_weights
@@ -55,14 +55,16 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     """
     state = folder / "denoiser" / "state.safetensors"
     step = average(folder) if state.exists() else None
-    assert isinstance(spec.text, BertConfig)
+    text, config = spec.texts[0].config, spec.denoiser
+    assert isinstance(text, BertConfig)
+    assert isinstance(config, UNetConfig)
     parts: dict[str, Tensor] = {}
     for lead, name in (("unet.", "unet"), ("vae.", "vae"), ("text.adapter.", "adapter")):
         found, _ = store.read(folder / f"{name}.safetensors")
         parts |= {f"{lead}{n}": t for n, t in found.items()}
-    parts |= {f"text.bert.{n}": t for n, t in encoder(spec.text)[0].state_dict().items()}
+    parts |= {f"text.bert.{n}": t for n, t in encoder(text)[0].state_dict().items()}
     size = store.write(pack(parts), out, {"model": spec.name, **card})
-    unet = UNet(spec.unet)
+    unet = UNet(config)
     unet.load_state_dict(
         {n.removeprefix("unet."): t for n, t in parts.items() if n.startswith("unet.")}
     )
@@ -91,8 +93,8 @@ def pack(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @torch.no_grad()
 def _errors(exact: UNet, path: Path, spec: ModelSpec) -> tuple[float, float]:
     """Loads the file as the engine does; root mean square and largest deviation of its U-Net."""
-    stored = load_model(open_weights(path), spec, tables("sfumato", spec), torch.float32).unet
-    rng, c = np.random.default_rng(0), spec.unet
+    parts = load_model(open_weights(path), spec, tables("sfumato", spec), torch.float32)
+    stored, rng, c = parts.denoiser, np.random.default_rng(0), exact.config
 
     def draw(*shape: int) -> Tensor:
         return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))

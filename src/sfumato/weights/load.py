@@ -16,9 +16,21 @@ from torch.overrides import TorchFunctionMode
 from sfumato.errors import WeightsError
 from sfumato.nn.bert import TextTower
 from sfumato.nn.clip import ClipText
+from sfumato.nn.flux import Flux
+from sfumato.nn.mmdit import MMDiT
+from sfumato.nn.t5 import T5Encoder
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
-from sfumato.spec import BertConfig, ModelSpec
+from sfumato.spec import (
+    BertConfig,
+    ClipConfig,
+    FluxConfig,
+    MMDiTConfig,
+    ModelSpec,
+    T5Config,
+    UNetConfig,
+    VaeConfig,
+)
 from sfumato.weights.entries import Weights
 from sfumato.weights.int8 import SCALE, unpack_rows
 from sfumato.weights.layouts import Tables
@@ -33,14 +45,33 @@ Network = TypeVar("Network", bound=nn.Module)
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"})
 
 
+# The network of each kind of description.
+NETWORKS: Mapping[type, Callable[[Any], nn.Module]] = {
+    UNetConfig: UNet,
+    MMDiTConfig: MMDiT,
+    FluxConfig: Flux,
+    VaeConfig: Vae,
+    ClipConfig: ClipText,
+    T5Config: T5Encoder,
+    BertConfig: TextTower,
+}
+
+
 @dataclass(frozen=True)
 class Parts:
-    """A whole model's networks, on the CPU, in evaluation mode, asking for no gradients."""
+    """A whole model's networks, in evaluation mode, asking for no gradients.
 
-    unet: UNet
+    ``texts`` stand in the order of `ModelSpec.texts`, None in place of one that was left out.
+    """
+
+    denoiser: nn.Module
     vae: Vae
-    text: ClipText | TextTower
-    text2: ClipText | None = None
+    texts: tuple[nn.Module | None, ...]
+
+    def to(self, device: torch.device) -> "Parts":
+        """The same on another device."""
+        texts = tuple(None if text is None else text.to(device) for text in self.texts)
+        return Parts(self.denoiser.to(device), self.vae.to(device), texts)
 
 
 def load_model(
@@ -50,35 +81,23 @@ def load_model(
     dtype: torch.dtype,
     vae_dtype: torch.dtype | None = None,
 ) -> Parts:
-    """All parts of `spec` from an opened file or folder, which names them as `tables` say.
+    """All parts of `spec` from an opened file or folder, which names them as `tables` say, on the
+    CPU.
 
     `vae_dtype` is the precision of the autoencoder where it differs. Raises WeightsError, before
     any tensor is read, where the file and the spec do not fit each other to the last tensor.
     """
-    unet = _blank(UNet, spec.unet)
-    vae = _blank(Vae, spec.vae)
-    if isinstance(spec.text, BertConfig):
-        text = _blank(TextTower, spec.text)
-    else:
-        text = _blank(ClipText, spec.text)
-    parts: list[tuple[nn.Module, Table]] = [
-        (unet, tables.unet),
-        (vae, tables.vae),
-        (text, tables.text),
-    ]
-    text2 = None if spec.text2 is None else _blank(ClipText, spec.text2)
-    if text2 is not None:
-        assert tables.text2 is not None
-        parts.append((text2, tables.text2))
-    places = [_places(network, weights, table) for network, table in parts]
-    _require_nothing_left(weights, places, [table for _, table in parts], weights.entries)
+    networks = {name: _blank(NETWORKS[type(c)], c) for name, c in spec.parts.items()}
+    places = {name: _places(network, weights, tables[name]) for name, network in networks.items()}
+    _require_nothing_left(weights, places.values(), tables.values(), weights.entries)
     reader = Reader()
-    _fill(unet, weights, places[0], reader, dtype)
-    _fill(vae, weights, places[1], reader, dtype if vae_dtype is None else vae_dtype)
-    _fill(text, weights, places[2], reader, dtype)
-    if text2 is not None:
-        _fill(text2, weights, places[3], reader, dtype)
-    return Parts(unet, vae, text, text2)
+    for name, network in networks.items():
+        own = vae_dtype if name == "vae" and vae_dtype is not None else dtype
+        _fill(network, weights, places[name], reader, own)
+    vae = networks["vae"]
+    assert isinstance(vae, Vae)
+    texts = tuple(networks[part.name] for part in spec.texts)
+    return Parts(networks["denoiser"], vae, texts)
 
 
 def load_part(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
 from sfumato.errors import WeightsError
-from sfumato.spec import ClipConfig, ModelSpec
+from sfumato.spec import ClipConfig, ModelSpec, UNetConfig
 from sfumato.weights.entries import Weights
 
 __all__ = ["prediction", "require_usual", "zero_snr"]
@@ -28,16 +28,21 @@ USUAL_SCHEDULER: Mapping[str, object] = {
 
 def _usual(spec: ModelSpec) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Each small file of a folder, and what it has to say where it says it."""
-    yield SCHEDULER, USUAL_SCHEDULER
-    heads: object = spec.unet.heads
-    if spec.unet.head_width is not None:
-        heads = [channels // spec.unet.head_width for channels in spec.unet.channels]
-    yield "unet/config.json", {"attention_head_dim": heads, "num_attention_heads": None}
-    yield "vae/config.json", {"scaling_factor": spec.vae.scale, "shift_factor": None}
-    for name, text in (("text_encoder", spec.text), ("text_encoder_2", spec.text2)):
-        if isinstance(text, ClipConfig):
+    if spec.process.kind != "flow":
+        yield SCHEDULER, USUAL_SCHEDULER
+    if isinstance(unet := spec.denoiser, UNetConfig):
+        heads: object = unet.heads
+        if unet.head_width is not None:
+            heads = [channels // unet.head_width for channels in unet.channels]
+        yield "unet/config.json", {"attention_head_dim": heads, "num_attention_heads": None}
+    yield (
+        "vae/config.json",
+        {"scaling_factor": spec.vae.scale, "shift_factor": spec.vae.shift or None},
+    )
+    for part in spec.texts:
+        if isinstance(text := part.config, ClipConfig):
             usual = {"hidden_act": text.activation, "num_attention_heads": text.heads}
-            yield f"{name}/config.json", usual
+            yield f"{part.name}/config.json", usual
 
 
 def _settings(weights: Weights, name: str) -> Mapping[str, object]:

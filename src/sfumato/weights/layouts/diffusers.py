@@ -2,9 +2,20 @@
 
 from collections.abc import Iterator
 
-from sfumato.spec import ClipConfig, UNetConfig, VaeConfig
+from sfumato.spec import (
+    BertConfig,
+    ClipConfig,
+    DenoiserConfig,
+    FluxConfig,
+    ModelSpec,
+    T5Config,
+    TextPart,
+    UNetConfig,
+    VaeConfig,
+)
 from sfumato.weights.layouts.original import CLIP, TRANSFORMER
 from sfumato.weights.layouts.table import Plain, Row, Table, under
+from sfumato.weights.layouts.transformers import flux_diffusers, mmdit_diffusers, t5
 
 RES_BLOCK: tuple[Row, ...] = (
     ("norm1", "norm1"),
@@ -110,4 +121,24 @@ def text(config: ClipConfig, prefix: str = "text_encoder/") -> Table:
         rows,
         (f"{prefix}text_model.", prefix),
         extras=(f"{prefix}*position_ids", *unused),
+    )
+
+
+def tables(spec: ModelSpec) -> dict[str, Table]:
+    """The tables of a model's parts, each in a folder of its own."""
+    texts = {part.name: _text(part) for part in spec.texts}
+    return {"denoiser": _denoiser(spec.denoiser), "vae": vae(spec.vae), **texts}
+
+
+def _denoiser(config: DenoiserConfig) -> Table:
+    if isinstance(config, UNetConfig):
+        return unet(config)
+    return flux_diffusers(config) if isinstance(config, FluxConfig) else mmdit_diffusers(config)
+
+
+def _text(part: TextPart) -> Table:
+    assert not isinstance(part.config, BertConfig), "published layouts know no BERT"
+    place = f"{part.name}/"
+    return (
+        t5(part.config, (place,)) if isinstance(part.config, T5Config) else text(part.config, place)
     )

@@ -1,16 +1,33 @@
-"""The layout in which Stable Diffusion was first published: one file, three prefixes.
+"""The layout in which Stable Diffusion was first published: one file, a prefix for each part.
 
-Source: the modules of CompVis/latent-diffusion, whose state dict it is.
+Source: the modules of CompVis/latent-diffusion, whose state dict it is; where the files of later
+families keep their text encoders, Stability-AI/generative-models and sd3.5.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from sfumato.spec import BertConfig, ClipConfig, ModelSpec, UNetConfig, VaeConfig
+from sfumato.spec import (
+    BertConfig,
+    ClipConfig,
+    DenoiserConfig,
+    FluxConfig,
+    ModelSpec,
+    T5Config,
+    TextConfig,
+    UNetConfig,
+    VaeConfig,
+)
 from sfumato.weights.layouts.table import Row, Table, under
-from sfumato.weights.layouts.transformers import open_clip
+from sfumato.weights.layouts.transformers import flux, mmdit, open_clip, t5
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
-TEXTS = "conditioner.embedders."  # SDXL's, by their number
+# Where each family's files keep their text encoders, in the order of `ModelSpec.texts`.
+TEXTS: Mapping[str, tuple[str, ...]] = {
+    "sd": (TEXT,),
+    "sdxl": ("conditioner.embedders.0.", "conditioner.embedders.1."),
+    "sd3": ("text_encoders.clip_l.", "text_encoders.clip_g.", "text_encoders.t5xxl."),
+    "flux": ("text_encoders.clip_l.", "text_encoders.t5xxl."),
+}
 
 # Training's remains: noise schedules, averaged weights, losses, and counters.
 EXTRAS = (
@@ -182,17 +199,6 @@ def _vae_rows(config: VaeConfig) -> Iterator[Row]:
         yield f"decoder.up.{i}.sample.conv", f"decoder.up.{n}.upsample.conv"
 
 
-def texts(spec: ModelSpec) -> tuple[Table, Table | None]:
-    """The text encoders: of Stable Diffusion 1 and 2, or of SDXL and its refiner."""
-    assert not isinstance(spec.text, BertConfig)
-    if spec.unet.added is None:
-        place = f"{TEXT}model." if spec.text.open_clip else f"{TEXT}transformer."
-    else:
-        place = f"{TEXTS}0.model." if spec.text.open_clip else f"{TEXTS}0.transformer."
-    second = None if spec.text2 is None else text(spec.text2, f"{TEXTS}1.model.")
-    return text(spec.text, place), second
-
-
 def text(config: ClipConfig, place: str = f"{TEXT}transformer.") -> Table:
     """OpenAI's CLIP as transformers names it (the first conversions left `text_model.` out), or
     OpenCLIP as it names itself.
@@ -201,3 +207,25 @@ def text(config: ClipConfig, place: str = f"{TEXT}transformer.") -> Table:
         return open_clip(config, place, EXTRAS)
     rows = dict(under("", "", CLIP, config.layers))
     return Table(rows, (f"{place}text_model.", place), extras=EXTRAS)
+
+
+def tables(spec: ModelSpec) -> dict[str, Table]:
+    """The tables of a model's parts."""
+    texts = {
+        part.name: _text(part.config, place)
+        for part, place in zip(spec.texts, TEXTS[spec.family], strict=False)
+    }
+    return {"denoiser": _denoiser(spec.denoiser), "vae": vae(spec.vae), **texts}
+
+
+def _denoiser(config: DenoiserConfig) -> Table:
+    if isinstance(config, UNetConfig):
+        return unet(config)
+    return flux(config) if isinstance(config, FluxConfig) else mmdit(config)
+
+
+def _text(config: TextConfig, place: str) -> Table:
+    assert not isinstance(config, BertConfig), "published layouts know no BERT"
+    if isinstance(config, T5Config):
+        return t5(config, (f"{place}transformer.",))
+    return text(config, f"{place}model." if config.open_clip else f"{place}transformer.")
