@@ -88,6 +88,11 @@ class Recipe:
         except (ValueError, RecursionError) as error:
             raise PictureError(f"its sfumato recipe is not valid JSON ({error}).") from error
         values = _mapping(data, "recipe")
+        if "sheet" in values:
+            raise PictureError(
+                "it is a sheet of several pictures; each of them, in the folder beside it, has its "
+                "own recipe."
+            )
         written = values.pop("format", None)
         if written != FORMAT:
             raise PictureError(

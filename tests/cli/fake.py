@@ -48,6 +48,7 @@ class FakeRun:
 
     def result(self) -> Result:
         request = self.request
+        self.engine.finished += 1
         recipe = Recipe(
             request=request,
             family="fake",
@@ -71,6 +72,7 @@ class FakeEngine:
     sha256: str = SHA256
     made: list[tuple[str, str]] = field(default_factory=list)
     submitted: list[Request] = field(default_factory=list)
+    finished: int = 0
 
     def make(self, device: str, precision: str) -> "FakeEngine":
         if device not in ("auto", "cpu"):

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from typer.main import get_command
 
+from sfumato.cli.choosing import sheet
 from sfumato.cli.library import app as library
+from sfumato.cli.machine import real_engine
 from sfumato.cli.options import HOW, MODEL, Given, takes_wish
 from sfumato.cli.serve import serve
 from sfumato.errors import RequestError
@@ -20,7 +22,7 @@ from sfumato.errors import RequestError
 if TYPE_CHECKING:
     from typer.core import TyperGroup
 
-    from sfumato.cli.generate import EngineLike, MakeEngine
+    from sfumato.cli.generate import MakeEngine
 
 _FILES = "Files and output"
 
@@ -34,6 +36,7 @@ def command() -> TyperGroup:
     app.callback()(sfumato)
     app.command()(generate)
     app.command()(info)
+    app.command()(sheet)
     model_app = typer.Typer()
     model_app.callback(invoke_without_command=True)(list_models)
     model_app.command()(inspect)
@@ -142,15 +145,7 @@ def generate(
         anyway=anyway,
         quiet=quiet,
     )
-    run(order, cast("MakeEngine | None", context.obj) or _make_engine)
-
-
-def _make_engine(device: str, precision: str) -> EngineLike:
-    from sfumato.cli.folders import hashes_file
-    from sfumato.engine import Engine
-    from sfumato.shelves import Shelves
-
-    return Engine(device=device, precision=precision, shelves=Shelves(hashes=hashes_file()))
+    run(order, cast("MakeEngine | None", context.obj) or real_engine)
 
 
 def info(

@@ -107,7 +107,7 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     """
     origin = None if order.source is None else read(order.source)
     if origin is not None:
-        _check_origin(order, origin)
+        check_origin(order, origin)
     request = wish(order, origin)
     _tell_letters(order, request)
     files = plan(request.count, order.out, order.filmstrip, order.animation)
@@ -115,7 +115,7 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     before = _original(order, origin)  # now, because the run may replace it
     finished: list[tuple[Path, Picture]] = []
     try:
-        with _terminable():
+        with terminable():
             _render(Job(order, origin, request, files), make_engine, finished)
     except KeyboardInterrupt as stop:
         kept = ", ".join(str(path) for path, _ in finished)
@@ -229,7 +229,7 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
     with Progress(count, quiet=job.order.quiet) as progress:
         progress.wait("loading the model")
         begun = time.perf_counter()
-        engine = make_engine(*_machine(job))
+        engine = make_engine(*machine(job.order, job.origin))
         for i in range(count):
             run = engine.submit(request.single(i))
             if i == 0:
@@ -252,19 +252,18 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
             begun = now
 
 
-def _machine(job: Job) -> tuple[str, str]:
+def machine(order: Order, origin: Origin | None) -> tuple[str, str]:
     """Device and precision: as typed, else those of the picture to be made again."""
-    recipe = None if job.origin is None else job.origin.recipe
+    recipe = None if origin is None else origin.recipe
     device = "auto" if recipe is None else recipe.device.split(":")[0]
     precision = "auto" if recipe is None else recipe.precision
-    order = job.order
     return (
         device if order.device is None else order.device,
         precision if order.precision is None else order.precision,
     )
 
 
-def _check_origin(order: Order, origin: Origin) -> None:
+def check_origin(order: Order, origin: Origin) -> None:
     """Refuse to promise what cannot be kept, unless the user wants it anyway."""
     name = "" if order.source is None else order.source.name
     recipe = origin.recipe
@@ -376,7 +375,7 @@ def _tell_sameness(order: Order, origin: Origin, made: Picture, image: Image | N
 
 
 @contextmanager
-def _terminable() -> Generator[None]:
+def terminable() -> Generator[None]:
     """Let SIGTERM stop the run as Ctrl-C does; only the main thread may say so."""
     if threading.current_thread() is not threading.main_thread():
         yield

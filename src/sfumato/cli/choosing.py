@@ -1,0 +1,130 @@
+"""The commands that artists choose with, and their options; each hands over at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from sfumato.cli.machine import real_engine
+from sfumato.cli.options import HOW, MODEL, Given, takes_wish
+from sfumato.errors import RequestError
+
+if TYPE_CHECKING:
+    from sfumato.cli.generate import MakeEngine, Order
+
+_AXES, _FILES = "The sheet", "Files and output"
+_Prompt = Annotated[
+    str | None, typer.Argument(help='What to show. May be empty: "".', show_default=False)
+]
+_Source = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="PICTURE",
+        help="Begin with this picture's recipe; other options change it.",
+        rich_help_panel=HOW,
+    ),
+]
+_Anyway = Annotated[
+    bool,
+    typer.Option(
+        "--anyway", help="With --from: even if it cannot be the same.", rich_help_panel=HOW
+    ),
+]
+_Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL),
+]
+_Precision = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="auto, fp32, fp16, bf16.", rich_help_panel=MODEL),
+]
+_Folder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where it goes; what is there already is not made again.",
+        rich_help_panel=_FILES,
+    ),
+]
+_Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print file names only.", rich_help_panel=_FILES)
+]
+
+
+@takes_wish
+def sheet(
+    given: Given,
+    context: typer.Context,
+    prompt: _Prompt = None,
+    *,
+    x: Annotated[
+        str | None,
+        typer.Option(
+            "--x",
+            metavar="FIELD=VALUES",
+            help="From column to column: steps=4,8,16 or seed=1..3 or prompt:red=red,green.",
+            rich_help_panel=_AXES,
+        ),
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option("--y", metavar="FIELD=VALUES", help="From row to row.", rich_help_panel=_AXES),
+    ] = None,
+    z: Annotated[
+        str | None,
+        typer.Option(
+            "--z", metavar="FIELD=VALUES", help="From sheet to sheet.", rich_help_panel=_AXES
+        ),
+    ] = None,
+    source: _Source = None,
+    anyway: _Anyway = False,
+    device: _Device = None,
+    precision: _Precision = None,
+    out: _Folder = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Make a sheet of pictures in which one to three things change."""
+    order = _order("sheet", given, prompt, source, anyway, (device, precision), (out, quiet))
+    if x is None:
+        raise RequestError("sheet needs --x FIELD=VALUES, such as --x steps=4,8,16.")
+    if z is not None and y is None:
+        raise RequestError("--z needs --y; with two axes take --x and --y.")
+    from sfumato.cli.sheet import sheet as run
+
+    axes = [axis for axis in (x, y, z) if axis is not None]
+    run(order, axes, cast("MakeEngine | None", context.obj) or real_engine)
+
+
+def _order(
+    command: str,
+    given: Given,
+    prompt: str | None,
+    source: Path | None,
+    anyway: bool,
+    machine: tuple[str | None, str | None],
+    output: tuple[str | None, bool],
+) -> Order:
+    """What was typed for a command that paints."""
+    if prompt is None and source is None:
+        raise RequestError(
+            f'{command} needs a prompt, such as: sfumato {command} "a red fox, 3d"\n'
+            "(or --from PICTURE; an empty prompt is written as two quotes)."
+        )
+    if anyway and source is None:
+        raise RequestError("--anyway has no effect without --from PICTURE; leave it out.")
+    from sfumato.cli.generate import Order
+
+    return Order(
+        changes={**({} if prompt is None else {"prompt": prompt}), **given.changes},
+        image=given.image,
+        mask=given.mask,
+        device=machine[0],
+        precision=machine[1],
+        out=output[0],
+        source=source,
+        anyway=anyway,
+        quiet=output[1],
+    )

@@ -1,0 +1,153 @@
+"""`sfumato sheet` makes each cell once, goes on where it stopped, and says first what it does."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sfumato.images import read_texts
+from sfumato.recipe import read
+from tests.cli.conftest import Sfumato
+from tests.cli.fake import FakeEngine
+from tests.cli.test_generate import files
+
+AXES = ("--x", "steps=2,3", "--y", "guidance=1,2")
+FOLDER = "out/fox-steps-guidance"
+CELLS = [f"{FOLDER}/steps-{s}_guidance-{g}.png" for s in (2, 3) for g in (1, 2)]
+
+
+def painted(engine: FakeEngine) -> int:
+    """How many pictures were begun; what was only tried is not counted."""
+    return engine.finished
+
+
+def test_a_sheet_has_a_picture_for_each_cell_and_tells_what_it_is_made_of(
+    sfumato: Sfumato, tmp_path: Path
+):
+    answer = sfumato("sheet", "fox", "--seed", "7", *AXES)
+    assert answer.status == 0, answer.err
+    assert files(tmp_path) == sorted([*CELLS, f"{FOLDER}/sheet.json", f"{FOLDER}/sheet.png"])
+    assert {read(tmp_path / cell).request.steps for cell in CELLS} == {2, 3}
+    told = json.loads(read_texts(tmp_path / FOLDER / "sheet.png").sfumato)["sheet"]
+    assert told["request"]["seed"] == 7
+    assert [axis["values"] for axis in told["axes"]] == [["2", "3"], ["1", "2"]]
+    assert answer.out.splitlines()[-1] == f"{FOLDER}/sheet.png  2 x 2"
+
+
+def test_the_number_of_pictures_is_said_first_and_the_time_before_the_first(sfumato: Sfumato):
+    answer = sfumato("sheet", "fox", *AXES)
+    assert re.fullmatch(rf"4 pictures, 2 x 2, seed \d+, in {FOLDER}", answer.err.splitlines()[0])
+    assert answer.out.splitlines()[0].startswith("4 to make, about ")
+
+
+def test_what_is_there_is_not_made_again(sfumato: Sfumato, engine: FakeEngine, tmp_path: Path):
+    sfumato("sheet", "fox", *AXES)  # with a drawn seed
+    before = {cell: (tmp_path / cell).read_bytes() for cell in CELLS}
+    assert painted(engine) == 4
+    (tmp_path / CELLS[1]).unlink()
+    answer = sfumato("sheet", "fox", *AXES)
+    assert "4 pictures, 2 x 2, 3 of them there already" in answer.err
+    assert painted(engine) == 5
+    assert {cell: (tmp_path / cell).read_bytes() for cell in CELLS} == before
+    made = len(engine.made)
+    sfumato("sheet", "fox", *AXES)
+    assert len(engine.made) == made  # nothing to make: no model is loaded
+
+
+def test_a_torn_picture_is_made_again(sfumato: Sfumato, engine: FakeEngine, tmp_path: Path):
+    sfumato("sheet", "fox", "--seed", "7", *AXES)
+    whole = (tmp_path / CELLS[0]).read_bytes()
+    (tmp_path / CELLS[0]).write_bytes(whole[: len(whole) - 30])
+    answer = sfumato("sheet", "fox", "--seed", "7", *AXES)
+    assert answer.status == 0, answer.err
+    assert (tmp_path / CELLS[0]).read_bytes() == whole
+
+
+def test_a_stopped_sheet_goes_on(sfumato: Sfumato, engine: FakeEngine):
+    def stop(picture: int, step: int) -> None:
+        if engine.finished == 2:
+            raise KeyboardInterrupt
+
+    engine.on_step = stop
+    answer = sfumato("sheet", "fox", "--seed", "7", *AXES)
+    assert answer.status == 130
+    assert "stopped; 2 of 4 are kept; the same command goes on" in answer.err
+    engine.on_step = lambda picture, step: None
+    assert "2 of them there already" in sfumato("sheet", "fox", "--seed", "7", *AXES).err
+    assert painted(engine) == 4
+
+
+def test_a_longer_axis_keeps_what_belongs_and_says_so(sfumato: Sfumato, engine: FakeEngine):
+    words = ["sheet", "fox", "--seed", "7", "--out", "here"]
+    sfumato(*words, "--x", "steps=2,3")
+    answer = sfumato(*words, "--x", "steps=2,3,4")
+    assert "another order lay here" in answer.err
+    assert painted(engine) == 3
+
+
+def test_another_request_is_not_mixed_in(sfumato: Sfumato):
+    words = ["--seed", "7", "--x", "steps=2,3"]
+    sfumato("sheet", "fox", *words, "--out", "here")
+    message = sfumato("sheet", "fox", "--negative", "x", *words, "--out", "here").refused()
+    assert "here holds a sheet with another negative" in message
+    sfumato("sheet", "fox", *words)
+    sfumato("sheet", "fox", "--negative", "x", *words)
+    assert Path("out/fox-steps-2/sheet.png").exists()
+
+
+def test_another_model_of_the_same_name_is_not_mixed_in(sfumato: Sfumato, engine: FakeEngine):
+    words = ["sheet", "fox", "--seed", "7", "--out", "here"]
+    sfumato(*words, "--x", "steps=2")
+    engine.sha256 = "cd" * 32
+    answer = sfumato(*words, "--x", "steps=2,3")
+    assert answer.status == 2
+    assert "was made with a model of sha256 ababababab" in answer.err
+
+
+def test_z_makes_several_sheets(sfumato: Sfumato, tmp_path: Path):
+    answer = sfumato("sheet", "fox", *AXES, "--z", "seed=1..3", "--out", "here", "-q")
+    assert answer.status == 0, answer.err
+    sheets = [f"here/sheet-{i}.png" for i in (1, 2, 3)]
+    assert answer.out.splitlines()[-3:] == sheets
+    assert len(files(tmp_path)) == 12 + 3 + 1
+    assert len({Image.open(tmp_path / one).tobytes() for one in sheets}) == 3
+
+
+def test_a_picture_of_somebody_else_is_not_replaced(sfumato: Sfumato, tmp_path: Path):
+    (tmp_path / "here").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "here/steps-2.png")
+    message = sfumato("sheet", "fox", "--x", "steps=2,3", "--out", "here").refused()
+    assert "here/steps-2.png exists and was not made by sfumato" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "sheet needs a prompt"),
+        (["fox"], "sheet needs --x FIELD=VALUES"),
+        (["fox", "--x", "steps=2", "--z", "seed=1"], "--z needs --y"),
+        (["fox", "--x", "stps=2"], "did you mean steps?"),
+        (["fox", "--x", "steps=0,2"], "the cell of steps=0 cannot be: steps is 0"),
+        (["fox", "--x", "image=none.png"], "there is no picture none.png"),
+        (["fox", "--x", "steps=2", "--out", ""], "--out is empty"),
+        (["fox", "--x", "steps=2", "--count", "2"], "a cell is one picture"),
+        (["fox", "--x", "steps=2", "--anyway"], "--anyway has no effect without --from"),
+        (["fox", "--x", "prompt=cat," + "word " * 60], "these words fall off"),
+    ],
+)
+def test_a_bad_sheet_is_refused_before_anything_is_painted(
+    sfumato: Sfumato, engine: FakeEngine, words: list[str], expected: str
+):
+    answer = sfumato("sheet", *words)
+    assert answer.status == 2
+    assert expected in answer.err
+    assert painted(engine) == 0
+
+
+def test_a_sheet_can_begin_with_a_picture(sfumato: Sfumato):
+    sfumato("generate", "fox", "--seed", "8", "--steps", "3", "--out", "a.png")
+    assert sfumato("sheet", "--from", "a.png", "--x", "guidance=1,2", "--out", "here").status == 0
+    request = read("here/guidance-1.png").request
+    assert (request.prompt, request.seed, request.steps, request.guidance) == ("fox", 8, 3, 1.0)
