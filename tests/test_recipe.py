@@ -29,6 +29,7 @@ REQUEST = Request(
     schedule="karras",
     width=512,
     height=768,
+    embeddings=(),
     model="v1-5.safetensors",
 )
 RECIPE = Recipe(

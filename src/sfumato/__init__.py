@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sfumato.embedding import Embedding
 from sfumato.errors import SfumatoError
 from sfumato.request import Request
 from sfumato.source import Source
@@ -18,7 +19,7 @@ from sfumato.source import Source
 if TYPE_CHECKING:
     from sfumato.engine import Engine
 
-__all__ = ["Request", "SfumatoError", "Source", "load"]
+__all__ = ["Embedding", "Request", "SfumatoError", "Source", "load"]
 
 
 def load(model: str | None = None, device: str = "auto", precision: str = "auto") -> Engine:

@@ -28,6 +28,7 @@ from sfumato.request import Request
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
+from sfumato.vocabulary import Taker, Vocabulary
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
 from sfumato.weights.files import open_weights
@@ -92,17 +93,19 @@ class Engine:
         PromptError or WeightsError for what cannot be done.
         """
         model = self._load(self.model if request.model is None else request.model)
+        words = self._vocabulary().heard(request, Taker(model.name, model.family.embeds))
         resolved = request.resolve(
             model.family.spec.defaults,
             model=model.name,
             draw_seed=lambda: secrets.randbits(SEED_BITS),
             sampler_name=lambda name: sampler_row(name).name,
             schedule_name=lambda name: schedule_row(name).name,
+            embeddings=tuple(word.embedding for word in words),
         )
         self._require_room(resolved, model.family.spec)
         size = f"{resolved.width}x{resolved.height}"
         enough = partial(_enough_memory, self.device, f"a picture of {size}", "a smaller --size")
-        return Run(resolved, model, enough, state)
+        return Run(resolved, model, enough, state, tuple(word.learnt for word in words))
 
     def develop(self, request: Request, estimate: bytes) -> Image.Image:
         """The picture of a stored `Progress.estimate` of this request, at full size.
@@ -112,6 +115,11 @@ class Engine:
         """
         model = self._load(self.model if request.model is None else request.model)
         return developed(model.family, request, estimate)
+
+    def _vocabulary(self) -> Vocabulary:
+        """The embeddings on the shelves, by the names that prompts have for them."""
+        files = ((item.name, item.path) for item in self.shelves.items("embedding"))
+        return Vocabulary(files, self.shelves.hashes)
 
     def _load(self, asked: str) -> Loaded:
         if self._resident is not None and self._resident[0] == asked:

@@ -12,6 +12,7 @@ from sfumato.errors import PromptError
 from sfumato.families.base import Conditioning, Family, Reading
 from sfumato.request import Request
 from sfumato.text.prompt import Prompt, parse
+from sfumato.weights.learnt import Learnt
 
 __all__ = ["Stage", "stages"]
 
@@ -38,8 +39,8 @@ class Stage:
         return None
 
 
-def stages(model: Family, request: Request) -> list[Stage]:
-    """What the model hears, from the first step of the run on.
+def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> list[Stage]:
+    """What the model hears, from the first step of the run on; ``learnt`` are its embeddings.
 
     Steps in a prompt are those of the whole schedule, of which a run from a picture makes the last.
     Raises PromptError for what is not done here, and for what the model cannot read.
@@ -47,7 +48,7 @@ def stages(model: Family, request: Request) -> list[Stage]:
     steps = request.steps
     assert steps is not None
     size = (request.width or 0, request.height or 0)
-    reading = Reading(request.weighting)
+    reading = Reading(request.weighting, learnt)
     if request.weighting == "plain":
         heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
     else:

@@ -25,19 +25,26 @@ from sfumato.families.base import Conditioning, Family, Ground
 from sfumato.hearing import Stage, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
+from sfumato.weights.learnt import Learnt
 
 __all__ = ["canvas_of", "finish", "generate", "levels"]
 
 
 @torch.no_grad()
 def generate(
-    model: Family, request: Request, canvas: Canvas | None = None, *, start: Step | None = None
+    model: Family,
+    request: Request,
+    canvas: Canvas | None = None,
+    learnt: tuple[Learnt, ...] = (),
+    *,
+    start: Step | None = None,
 ) -> Iterator[Step]:
     """The steps of one picture, each yielded as soon as it is made.
 
-    ``request`` is resolved and for one picture; ``canvas`` is its `canvas_of`; ``start`` is a
-    stored step to go on from. The last step's ``x`` is the finished latent: `finish` makes the
-    picture of it. Raises PromptError and RequestError at once.
+    ``request`` is resolved and for one picture; ``canvas`` is its `canvas_of`, ``learnt`` are
+    the files of its embeddings; ``start`` is a stored step to go on from. The last step's ``x`` is
+    the finished latent: `finish` makes the picture of it. Raises PromptError and RequestError at
+    once.
     """
     sampler, guidance, seed = request.sampler, request.guidance, request.seed
     if sampler is None or guidance is None or seed is None:
@@ -47,7 +54,7 @@ def generate(
     if request.wander:
         check_wander(sampler)
 
-    heard = stages(model, request)
+    heard = stages(model, request, learnt)
     process = model.process(request.width or 0, request.height or 0)
     sigmas = levels(model, request)
     wander = None if request.path_seed is None else [request.path_seed]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, cast
 
+from sfumato.embedding import embeddings_from_text, embeddings_to_text
 from sfumato.errors import PictureError, RequestError
 from sfumato.images import Texts, read_texts, save
 from sfumato.request import SIZE_STEP, Request, from_dict, to_dict
@@ -108,7 +109,9 @@ class Recipe:
         seconds = cast(float, values["seconds"])
         if not math.isfinite(seconds) or seconds < 0:
             raise PictureError(f"its sfumato recipe has seconds {seconds!r}.")
-        wish.setdefault("weighting", "plain")  # as pictures were made before there were weights
+        # As pictures were made before there were weights, and embeddings.
+        wish.setdefault("weighting", "plain")
+        wish.setdefault("embeddings", [])
         try:
             request = from_dict(wish)
             return cls(request=request, **values)  # pyright: ignore[reportArgumentType]
@@ -134,6 +137,8 @@ class Recipe:
         pairs["RNG"] = _RNG[request.stream]
         if request.weighting == "plain":
             pairs["Emphasis"] = "None"  # A1111's word for brackets that are only letters
+        if request.embeddings:
+            pairs["TI hashes"] = embeddings_to_text(request.embeddings)
         if request.mask is not None:
             pairs |= _of_the_mask(request)
         pairs["Version"] = f"sfumato {self.sfumato}"
@@ -222,6 +227,7 @@ def from_parameters(text: str) -> Origin:
     size = left.pop("Size", None)
     width, height = (None, None) if size is None else _shape("Size", size)
     try:
+        learnt = left.pop("TI hashes", "")
         steps, seed, guidance = left.pop("Steps"), left.pop("Seed", None), left.pop("CFG scale", "")
         request = Request(
             prompt=prompt,
@@ -234,6 +240,7 @@ def from_parameters(text: str) -> Origin:
             width=width,
             height=height,
             stream="cpu" if left.pop("RNG", "GPU").upper() == "CPU" else "nv",
+            embeddings=embeddings_from_text(learnt) if learnt else None,
             model=_file_name(left.pop("Model", "")) or None,
             **_seed_settings(left),  # pyright: ignore[reportArgumentType] - checked by Request
         )

@@ -12,6 +12,12 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 
 from sfumato.checks import Check, came, flag, named, one_of, real, side, text, whole
+from sfumato.embedding import (
+    Embedding,
+    embeddings,
+    embeddings_from_json,
+    embeddings_to_json,
+)
 from sfumato.errors import PictureError, RequestError
 from sfumato.source import Source
 
@@ -53,6 +59,7 @@ CHECKS: Mapping[str, Check] = {
     "seed_height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "stream": one_of(STREAMS),
     "weighting": one_of(WEIGHTINGS),
+    "embeddings": embeddings,
     "model": named,
     "strength": real(0, 1),
     "fit": one_of(FITS),
@@ -112,6 +119,8 @@ class Request:
     - `stream`: where noise comes from; "cpu" is torch's CPU stream, "nv" that of NVIDIA cards.
     - `weighting`: by whose rule the brackets of a prompt weigh its words: AUTOMATIC1111's, or
       ComfyUI's; "plain" takes them for letters.
+    - `embeddings`: the learnt words that are heard where a prompt names them; () for none. None
+      for each that is named and lies in a folder of embeddings.
     - `image`: a picture to start from; `strength` says how much of it is made anew, from 0 (none,
       and therefore refused) to 1. Of the steps that share, rounded down, is really made.
     - `fit`: a picture of another shape is cut at two sides ("crop"), drawn out ("stretch"), or gets
@@ -141,6 +150,7 @@ class Request:
     seed_height: int | None = None
     stream: str = "cpu"
     weighting: str = "a1111"
+    embeddings: tuple[Embedding, ...] | None = None
     model: str | None = None
     image: Source | None = None
     strength: float | None = None
@@ -245,6 +255,7 @@ class Request:
         draw_seed: Callable[[], int],
         sampler_name: Callable[[str], str],
         schedule_name: Callable[[str], str],
+        embeddings: tuple[Embedding, ...] | None = None,
     ) -> Request:
         """The same wish with nothing left open.
 
@@ -252,6 +263,7 @@ class Request:
         each seed that `seeded` draws. `sampler_name` and `schedule_name` turn any accepted spelling
         into the canonical one and raise `RequestError` with the nearest names for one they do not
         know: `diffusion.table` has them, which lies above this file and is therefore handed in.
+        `embeddings` are those that the prompts name.
         """
         width, height = self._size(defaults)
         steps = defaults.steps if self.steps is None else self.steps
@@ -264,6 +276,7 @@ class Request:
             schedule=schedule_name(defaults.schedule if self.schedule is None else self.schedule),
             width=width,
             height=height,
+            embeddings=embeddings if embeddings is not None else self.embeddings or (),
             model=model,
             strength=usual if self.strength is None else self.strength,
         )
@@ -316,6 +329,7 @@ def to_dict(request: Request) -> dict[str, object]:
     for name in ("image", "mask"):
         source = values[name]
         values[name] = source.to_dict() if isinstance(source, Source) else None
+    values["embeddings"] = embeddings_to_json(request.embeddings)
     return values
 
 
@@ -338,6 +352,8 @@ def from_dict(values: Mapping[str, object]) -> Request:
             given["mask"] = Source.from_dict(given["mask"], "L")
     except PictureError as error:
         raise RequestError(str(error)) from error
+    if "embeddings" in given:
+        given["embeddings"] = embeddings_from_json(given["embeddings"])
     return Request(**given)  # pyright: ignore[reportArgumentType] - checked by Request
 
 

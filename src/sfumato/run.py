@@ -25,6 +25,7 @@ from sfumato.images import Canvas, to_images
 from sfumato.pipeline import canvas_of, finish, generate, levels
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
 from sfumato.request import Request, to_dict
+from sfumato.weights.learnt import Learnt
 
 __all__ = ["Loaded", "Progress", "Run", "developed"]
 
@@ -78,7 +79,8 @@ class Run:
 
     ``request`` is resolved: its seed drawn and its defaults filled in. Pictures are made one after
     the other, so that each is to the bit what its seed gives alone. ``enough`` stands around the
-    work and tells memory that runs out; ``state`` is a `Progress.state` to go on from.
+    work and tells memory that runs out; ``state`` is a `Progress.state` to go on from; ``learnt``
+    are the files of the embeddings that the request hears.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Run:
         model: Loaded,
         enough: Callable[[], AbstractContextManager[None]],
         state: bytes | None = None,
+        learnt: tuple[Learnt, ...] = (),
     ) -> None:
         self.request, self.sha256 = request, model.sha256
+        self._learnt = learnt
         self._model, self._precision, self._enough = model, model.precision, enough
         self._pictures: list[Picture] = []
         self._seconds = 0.0
@@ -96,7 +100,8 @@ class Run:
         # The first picture is prepared now: what cannot be done is refused before any step.
         self._canvas = canvas_of(request)
         with self._enough():
-            first = generate(model.family, request.single(0), self._canvas, start=self._start)
+            one = request.single(0)
+            first = generate(model.family, one, self._canvas, learnt, start=self._start)
         self._steps = self._guarded(first)
 
     def __iter__(self) -> Iterator[Progress]:
@@ -124,7 +129,7 @@ class Run:
         for i in range(self.request.count):
             begun, one = time.perf_counter(), self.request.single(i)
             bond, last = self._bond(one), self._start
-            for last in first if i == 0 else generate(family, one, canvas):
+            for last in first if i == 0 else generate(family, one, canvas, self._learnt):
                 done = last.index + 1
                 if done < steps:
                     yield Progress(done, steps, float(sigmas[done]), last, family, canvas, bond)

@@ -57,7 +57,7 @@ def test_info_for_programs_is_json(sfumato: Sfumato):
     found = json.loads(answer.out)
     recipe = read("a.png").recipe
     assert recipe is not None
-    assert found["recipe"] == asdict(recipe)
+    assert found["recipe"] == json.loads(json.dumps(asdict(recipe)))
     assert found["request"]["prompt"] == "狐 \x1b[2J"
     assert found["parameters"] == recipe.parameters()
 

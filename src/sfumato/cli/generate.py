@@ -139,6 +139,8 @@ def wish(order: Order, origin: Origin | None) -> Request:
         "image": _source("image", "picture", order, start.image),
         "mask": _source("mask", "mask", order, start.mask),
     }
+    if order.anyway or not changes.keys().isdisjoint({"prompt", "negative"}):
+        changes.setdefault("embeddings", None)  # other words may name others
     if "wander" in changes:  # a fresh path from the same noise, or none
         changes.setdefault("path_seed", None)
     request = replace(start, **changes)  # pyright: ignore[reportArgumentType] - Request checks

@@ -53,6 +53,7 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("size", _size(request.width, request.height)),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA"}[request.stream]),
         ("brackets", None if request.weighting == "a1111" else request.weighting),
+        ("embeddings", _words(request)),
         ("model", request.model),
         ("start", _told(request.image)),
         ("strength", _number(request.strength)),
@@ -85,6 +86,11 @@ def _varied(request: Request) -> str | None:
     if request.variation_strength is None:
         return None
     return f"{request.variation_seed}, strength {_number(request.variation_strength)}"
+
+
+def _words(request: Request) -> str:
+    """The learnt words that were heard, a line each."""
+    return "\n".join(f"{each.name}, sha256 {each.sha256}" for each in request.embeddings or ())
 
 
 def _told(source: Source | None) -> str | None:

@@ -15,6 +15,7 @@ from typing import Annotated, cast
 import typer
 
 from sfumato.cli.complete import models, samplers, schedules
+from sfumato.embedding import Embedding, embeddings_from_text, embeddings_to_text
 from sfumato.errors import RequestError
 
 __all__ = ["OPTIONS", "Given", "Option", "given", "parse_size", "takes_wish"]
@@ -141,6 +142,14 @@ def _as_size(size: object) -> str:
     return f"{width}x{height}"
 
 
+def _embeddings(_: str, typed: str) -> tuple[Embedding, ...]:
+    return () if typed == "none" else embeddings_from_text(typed)
+
+
+def _as_names(given: object) -> str:
+    return embeddings_to_text(cast("tuple[Embedding, ...]", given)) or "none"
+
+
 OPTIONS = (
     Option("negative", "TEXT", "What not to show."),
     Option("seed", "N", "0 to 2^64-1; the same seed, the same picture.", whole),
@@ -168,6 +177,13 @@ OPTIONS = (
     Option("stream", "NAME", "Where noise comes from: cpu, nv."),
     Option(
         "weighting", "NAME", "Whose rule (brackets:1.2) in a prompt follow: a1111, comfy, plain."
+    ),
+    Option(
+        "embeddings",
+        "NAMES",
+        "Of the embeddings that a prompt names, hear these alone; none: read them as words.",
+        _embeddings,
+        show=_as_names,
     ),
     Option("image", "FILE", "Begin with this picture, not noise.", file, START),
     Option("strength", "X", "0 to 1; how much of it is made anew. 0.75 if not said.", real, START),

@@ -4,7 +4,7 @@ B batch, C latent channels, H W latent height and width, L text tokens, D width 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -14,6 +14,7 @@ from sfumato.diffusion.process import Eps, Flow, Process, V
 from sfumato.nn.unet import UNet
 from sfumato.spec import ModelSpec, ProcessConfig
 from sfumato.weights.load import Parts
+from sfumato.weights.learnt import Learnt
 
 __all__ = ["USUAL", "Conditioning", "Family", "Ground", "Reading", "UNetFamily", "process_of"]
 
@@ -79,9 +80,14 @@ class Ground:
 
 @dataclass(frozen=True)
 class Reading:
-    """How prompts are read; ``weighting`` is one of `request.WEIGHTINGS`."""
+    """How prompts are read.
+
+    ``weighting`` is one of `request.WEIGHTINGS`. ``learnt`` are the embeddings that are heard where
+    their names stand; each fits `Family.embeds`.
+    """
 
     weighting: str = "a1111"
+    learnt: tuple[Learnt, ...] = ()
 
 
 USUAL = Reading()
@@ -115,6 +121,14 @@ class Family(ABC):
     @abstractmethod
     def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's output for x (B, C + Z, H, W), in its own precision, at time (B,)."""
+
+    @property
+    def embeds(self) -> Mapping[str, int]:
+        """The width of the words that each text encoder takes from an embedding's file.
+
+        By the name that such a file gives the encoder; empty where the model takes none.
+        """
+        return {}
 
     @property
     def device(self) -> torch.device:

@@ -1,6 +1,6 @@
 """Stable Diffusion 1 and 2: CLIP reads the prompt, in chunks of 75 tokens where it is long."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.clip_reader import ClipReader
@@ -30,7 +30,11 @@ class StableDiffusion(UNetFamily):
     ) -> tuple[list[Conditioning], Conditioning]:
         """All prompts, the shorter ones followed by empty chunks."""
         texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
-        count = max(map(self.reader.count, texts))
-        read = [self.reader.read(text, count, reading.weighting)[0] for text in texts]
+        count = max(self.reader.count(text, reading.learnt) for text in texts)
+        read = [self.reader.read(text, count, reading)[0] for text in texts]
         *positives, other = map(Conditioning, read)
         return positives, other
+
+    @property
+    def embeds(self) -> Mapping[str, int]:
+        return {self.reader.part: self.reader.encoder.config.width}

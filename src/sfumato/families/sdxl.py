@@ -4,7 +4,7 @@ L text tokens, N chunks of 77, D width. Source: Podell et al. 2023 (arXiv:2307.0
 what stands where in the vector is that of the published weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -29,8 +29,10 @@ class StableDiffusionXL(UNetFamily):
 
     def __init__(self, spec: ModelSpec, parts: Parts) -> None:
         super().__init__(spec, parts)
-        self.readers = [ClipReader(text) for text in parts.texts if isinstance(text, ClipText)]
-        self.refines = len(self.readers) == 1
+        encoders = [text for text in parts.texts if isinstance(text, ClipText)]
+        self.refines = len(encoders) == 1
+        names = ("clip_g",) if self.refines else ("clip_l", "clip_g")
+        self.readers = list(map(ClipReader, encoders, names))
 
     def encode(
         self,
@@ -45,8 +47,8 @@ class StableDiffusionXL(UNetFamily):
         heard as zeros (as in AUTOMATIC1111 and diffusers).
         """
         texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
-        count = max(map(self.readers[0].count, texts))
-        *read, (other, unpooled) = (self._read(text, count, reading.weighting) for text in texts)
+        count = max(self.readers[0].count(text, reading.learnt) for text in texts)
+        *read, (other, unpooled) = (self._read(text, count, reading) for text in texts)
         if not negative.strip() and not self.refines:
             other, unpooled = torch.zeros_like(other), torch.zeros_like(unpooled)
         liked, disliked = self._told(size, LIKED), self._told(size, DISLIKED)
@@ -55,9 +57,13 @@ class StableDiffusionXL(UNetFamily):
             Conditioning(other, added=torch.cat([unpooled, disliked], dim=1)),
         )
 
-    def _read(self, text: Text, count: int, weighting: str) -> tuple[Tensor, Tensor]:
+    @property
+    def embeds(self) -> Mapping[str, int]:
+        return {reader.part: reader.encoder.config.width for reader in self.readers}
+
+    def _read(self, text: Text, count: int, reading: Reading) -> tuple[Tensor, Tensor]:
         """The states of both readers side by side (1, 77 N, D), the last one's pooled (1, P)."""
-        read = [reader.read(text, count, weighting) for reader in self.readers]
+        read = [reader.read(text, count, reading) for reader in self.readers]
         return torch.cat([context for context, _ in read], dim=2), read[-1][1].float()
 
     def _told(self, size: tuple[int, int], liked: float) -> Tensor:

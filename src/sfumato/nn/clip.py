@@ -34,13 +34,13 @@ class ClipText(nn.Module):
             else nn.Linear(config.width, config.projection, bias=False)
         )
 
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, ids: Tensor, learnt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`ids` (B, L) to the context (B, L, D) and the pooled state (B, P), or (B, D) without one.
 
         The pooled state is that of the first end mark, the vocabulary's last number, after the
-        last layer and the norm.
+        last layer and the norm. Numbers behind that one are the rows of ``learnt`` (V, D).
         """
-        x = self.token(ids) + self.position.weight[: ids.shape[1]]  # (B, L, D)
+        x = self._words(ids, learnt) + self.position.weight[: ids.shape[1]]  # (B, L, D)
         taken = self.config.layers + 1 + self.config.take  # of the states 0 ... layers
         context = x
         for i, block in enumerate(self.blocks, start=1):
@@ -52,6 +52,14 @@ class ClipText(nn.Module):
         end = (ids == self.config.vocab - 1).int().argmax(dim=-1)  # (B,)
         pooled = self.norm(x[torch.arange(len(x), device=x.device), end])  # (B, D)
         return context, pooled if self.projection is None else self.projection(pooled)
+
+    def _words(self, ids: Tensor, learnt: Tensor | None) -> Tensor:
+        """What each number stands for, (B, L, D): Gal et al. 2022 (arXiv:2208.01618), fig. 2."""
+        if learnt is None:
+            return self.token(ids)
+        behind = ids - self.config.vocab  # (B, L)
+        own = self.token(ids.clamp(max=self.config.vocab - 1))
+        return torch.where(behind[..., None] < 0, own, learnt[behind.clamp(min=0)].to(own.dtype))
 
 
 class Block(nn.Module):

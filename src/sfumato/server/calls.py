@@ -10,8 +10,10 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import cast
 
 from sfumato.catalog import BUNDLED
+from sfumato.embedding import Embedding, embeddings_to_json, embeddings_to_text
 from sfumato.request import SEEDS, Defaults, Request
 from sfumato.source import Source
 
@@ -77,12 +79,16 @@ def _given(request: Request, model: str | None) -> dict[str, object]:
     """The fields that must be said, the prompt first; ``model`` if it is not the usual one."""
     given = {"prompt": request.prompt, **_said(request)}
     given.pop("model", None)
+    if given.get("embeddings") == ():  # nothing that the prompts name, which so goes without saying
+        del given["embeddings"]
     return given if model is None else {**given, "model": model}
 
 
 def _wired(name: str, value: object) -> object:
     if name in SEEDS:
         return str(value)
+    if name == "embeddings":
+        return embeddings_to_json(cast("tuple[Embedding, ...]", value))
     return value.sha256 if isinstance(value, Source) else value
 
 
@@ -113,6 +119,8 @@ def _option(name: str, value: object, given: Mapping[str, object]) -> Iterator[s
         flag, value = flag.replace("width", "size"), f"{value}x{given[_SIZES[name]]}"
     elif isinstance(value, Source):
         value = _file(name, value)
+    elif name == "embeddings":
+        value = embeddings_to_text(cast("tuple[Embedding, ...]", value))
     if value is True:  # the usual is False everywhere, and so is not said
         yield flag
         return
@@ -194,6 +202,10 @@ def _python(given: Mapping[str, object]) -> str:
 
 def _literal(value: object) -> str:
     """A value as Python reads it; plain text in double quotes, which JSON writes as Python does."""
+    if isinstance(value, tuple):
+        rows = cast("tuple[Embedding, ...]", value)
+        each = (f"sfumato.Embedding({_literal(e.name)}, {_literal(e.sha256)})," for e in rows)
+        return f"({' '.join(each)})"
     plain = isinstance(value, str) and value.isprintable()
     return json.dumps(value, ensure_ascii=False) if plain else repr(value)
 

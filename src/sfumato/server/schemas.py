@@ -82,6 +82,17 @@ class InputReference(Given):
     height: int | None = Field(None, ge=1, description="In pixels; told in answers, not needed.")
 
 
+class EmbeddingWanted(Given):
+    """A learnt word (textual inversion), by its name and, if it must be that one, its hash."""
+
+    name: str = Field(min_length=1)
+    sha256: str = Field(
+        "",
+        pattern="^([0-9a-f]{8,64})?$",
+        description="Its beginning, of 8 digits or more, is enough.",
+    )
+
+
 class RequestWanted(Given):
     """A wish for one or more pictures. What is left out, or null, is as the model likes it."""
 
@@ -149,6 +160,12 @@ class RequestWanted(Given):
         description="By whose rule the brackets of a prompt weigh its words; plain: by none.",
         json_schema_extra={"enum": ["a1111", "comfy", "plain"]},
     )
+    embeddings: list[EmbeddingWanted] | None = Field(
+        None,
+        description="Of the embeddings that a prompt names, hear these alone. Left out, or null: "
+        "each that lies in a folder of embeddings.",
+        examples=[[]],
+    )
     model: str | None = Field(
         None, description="A name of GET /api/models; else the server's own.", examples=["mini"]
     )
@@ -192,6 +209,13 @@ class InputTold(Told):
     height: int
 
 
+class EmbeddingTold(Told):
+    """A learnt word that was heard, and the sha256 of its file."""
+
+    name: str
+    sha256: str
+
+
 class RequestTold(Told):
     """A request as the server holds it. What is null is left to the model."""
 
@@ -214,6 +238,7 @@ class RequestTold(Told):
     seed_height: int | None
     stream: str
     weighting: str = "a1111"
+    embeddings: list[EmbeddingTold] | None = None
     model: str | None
     image: InputTold | None
     strength: float | None

@@ -6,13 +6,17 @@ Radford et al. 2021 (CLIP); numbers equal those of Hugging Face's `CLIPTokenizer
 """
 
 import gzip
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
+from itertools import accumulate
+from types import MappingProxyType
 
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
+from sfumato.errors import PromptError
+from sfumato.text.learnt import mentions
 from sfumato.text.prompt import Fragment
 from sfumato.text.tokens import Tokens, require_text
 
@@ -25,6 +29,7 @@ WORDS = (
 # How far back from a full chunk a comma may lie for the break to move there: the number that
 # web-ui's users know.
 COMMA_REACH = 20
+NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,46 +78,97 @@ class ClipTokenizer:
             self._frame(piece, length) for piece in _pieces(self.read(prompt).ids, length - 2)
         )
 
-    def weighted(self, groups: Sequence[Sequence[Fragment]], length: int = 77) -> tuple[Chunk, ...]:
+    def weighted(
+        self,
+        groups: Sequence[Sequence[Fragment]],
+        length: int = 77,
+        learnt: Mapping[str, int] = NONE,
+    ) -> tuple[Chunk, ...]:
         """Fragments of text as chunks of `length` numbers; each group begins a new one.
 
         Fragments are read one by one, so that a weight never tears a token; marks and padding
-        weigh 1.
+        weigh 1. ``learnt`` holds the embeddings that are heard, and how many vectors each has:
+        their numbers go on behind the vocabulary's, in this order, and one that does not fit into
+        the rest of a chunk begins the next, as in web-ui. Raises PromptError for one that is longer
+        than a chunk.
         """
         chunks: list[Chunk] = []
         for group in groups:
-            ids: list[int] = []
-            weights: list[float] = []
+            row = _Row()
             for fragment in group:
-                read = self.read(fragment.text).ids
-                ids += read
-                weights += [fragment.weight] * len(read)
+                self._read_into(row, fragment, learnt)
             start = 0
-            for piece in _pieces(tuple(ids), length - 2):
+            for piece in _pieces(row.ids, length - 2, row.torn):
                 stop = start + len(piece)
                 rest = [1.0] * (length - 1 - len(piece))
-                chunks.append(Chunk(self._frame(piece, length), (1.0, *weights[start:stop], *rest)))
+                weights = (1.0, *row.weights[start:stop], *rest)
+                chunks.append(Chunk(self._frame(piece, length), weights))
                 start = stop
         return tuple(chunks)
+
+    def _read_into(self, row: "_Row", fragment: Fragment, learnt: Mapping[str, int]) -> None:
+        """Put a fragment's tokens, and the vectors of the embeddings in it, behind a row."""
+        numbers = dict(zip(learnt, accumulate(learnt.values(), initial=END + 1), strict=False))
+        text, last = fragment.text, 0
+        for mention in mentions(text, learnt) if learnt else ():
+            if mention.name is None:
+                continue
+            row.add(self.read(text[last : mention.first]).ids, fragment.weight)
+            begin = numbers[mention.name]
+            row.add(range(begin, begin + learnt[mention.name]), fragment.weight, whole=True)
+            last = mention.last
+        row.add(self.read(text[last:]).ids, fragment.weight)
 
     def _frame(self, ids: tuple[int, ...], length: int) -> tuple[int, ...]:
         return (BEGIN, *ids, END, *[self.pad] * (length - 2 - len(ids)))
 
 
-def _pieces(ids: tuple[int, ...], room: int) -> list[tuple[int, ...]]:
-    """Cut a row of tokens into rows of at most `room`; an empty prompt is one empty row."""
+@dataclass
+class _Row:
+    """Tokens and their weights; ``torn`` holds the places at which no chunk may end."""
+
+    ids: list[int] = field(default_factory=list[int])
+    weights: list[float] = field(default_factory=list[float])
+    torn: set[int] = field(default_factory=set[int])
+
+    def add(self, ids: Sequence[int], weight: float, *, whole: bool = False) -> None:
+        if whole:
+            self.torn.update(range(len(self.ids) + 1, len(self.ids) + len(ids)))
+        self.ids += ids
+        self.weights += [weight] * len(ids)
+
+
+def _pieces(ids: Sequence[int], room: int, torn: Collection[int] = ()) -> list[tuple[int, ...]]:
+    """Cut a row of tokens into rows of at most `room`; an empty prompt is one empty row.
+
+    Never at a place that is in ``torn``.
+    """
     pieces: list[tuple[int, ...]] = []
     start = 0
     while len(ids) - start > room:
-        stop = start + room
-        for comma in range(stop - 1, max(start, stop - COMMA_REACH) - 1, -1):
-            if ids[comma] == COMMA:
-                stop = comma + 1
-                break
-        pieces.append(ids[start:stop])
+        stop = _stop(ids, start, room, torn)
+        pieces.append(tuple(ids[start:stop]))
         start = stop
-    pieces.append(ids[start:])
+    pieces.append(tuple(ids[start:]))
     return pieces
+
+
+def _stop(ids: Sequence[int], start: int, room: int, torn: Collection[int]) -> int:
+    """Where the row that begins at ``start`` ends: behind a comma near its end, if there is one."""
+    stop = start + room
+    if stop in torn:
+        while stop in torn:
+            stop -= 1
+        if stop <= start:
+            raise PromptError(
+                f"An embedding in the prompt has more than {room} vectors, which is more than a "
+                "model reads at once. Leave it out."
+            )
+        return stop
+    for comma in range(stop - 1, max(start, stop - COMMA_REACH) - 1, -1):
+        if ids[comma] == COMMA:
+            return comma + 1
+    return stop
 
 
 def _build() -> Tokenizer:

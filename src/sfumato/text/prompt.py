@@ -8,6 +8,7 @@ It is AUTOMATIC1111's, which most prompts in circulation are written in:
     one AND other:0.5            two prompts at once, each with its own guidance
     BREAK                        begin a new chunk of tokens
     <lora:name:0.8>              a network to attach; never read as words
+    <embedding:name>             words that were learnt: see `text.learnt`
 
 A backslash before a bracket, or before another backslash, makes it a plain character.
 
@@ -52,7 +53,7 @@ _CLOSE_WEIGHTED = re.compile(rf":\s*({_NUMBER})\s*\)")
 
 @dataclass(frozen=True)
 class Network:
-    """`<kind:name:argument:…>`: a LoRA or the like, by the name of its file."""
+    """`<kind:name:argument:…>`: a LoRA or the like, by the name of its file; or an embedding."""
 
     kind: str
     arguments: tuple[str, ...]
@@ -60,6 +61,11 @@ class Network:
     @property
     def name(self) -> str:
         return self.arguments[0]
+
+    @property
+    def heard(self) -> bool:
+        """Whether it is read among the words, as an embedding is, rather than attached."""
+        return self.kind == "embedding"
 
     def __str__(self) -> str:
         return f"<{self.kind}:{':'.join(self.arguments)}>"
@@ -142,8 +148,15 @@ class Prompt:
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """Every network that is named, in order."""
-        return tuple(network for branch in self.branches for network in _networks(branch.nodes))
+        """Every network to attach, in order."""
+        found = (node for branch in self.branches for node in _leaves(branch.nodes))
+        return tuple(node for node in found if isinstance(node, Network) and not node.heard)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every piece of text that is heard at one step or another, its brackets left out."""
+        found = (node for branch in self.branches for node in _leaves(branch.nodes))
+        return tuple(str(node) for node in found if isinstance(node, str) or node.heard)
 
     def at(self, step: int, steps: int) -> tuple[tuple[str, float], ...]:
         """What is heard at a step, counted from 1 to `steps`: each branch's text and weight.
@@ -336,7 +349,7 @@ def _one_at(node: Node, step: int, steps: int) -> str:
         case str():
             return node
         case Network():
-            return ""
+            return str(node) if node.heard else ""
         case Group():
             return node.around(_at(node.nodes, step, steps))
         case Swap():
@@ -346,19 +359,18 @@ def _one_at(node: Node, step: int, steps: int) -> str:
             return _at(node.options[(step - 1) % len(node.options)], step, steps)
 
 
-def _networks(nodes: Sequence[Node]) -> list[Network]:
-    found: list[Network] = []
+def _leaves(nodes: Sequence[Node]) -> list[str | Network]:
+    """The pieces of text, and the networks, in order."""
+    found: list[str | Network] = []
     for node in nodes:
         match node:
-            case str():
-                pass
-            case Network():
+            case str() | Network():
                 found.append(node)
             case Group():
-                found += _networks(node.nodes)
+                found += _leaves(node.nodes)
             case Swap():
-                found += _networks((*(node.before or ()), *node.after))
+                found += _leaves((*(node.before or ()), *node.after))
             case Cycle():
                 for option in node.options:
-                    found += _networks(option)
+                    found += _leaves(option)
     return found

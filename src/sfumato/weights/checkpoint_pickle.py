@@ -49,7 +49,6 @@ BYSTANDERS = frozenset(
         "numpy.dtype",
         "numpy.ndarray",
         "torch.device",
-        "torch.nn.modules.container.ParameterDict",
     }
 )
 BYSTANDER_ROOMS = ("pytorch_lightning.callbacks.", "lightning.pytorch.callbacks.")
@@ -239,6 +238,8 @@ class _Bench(pickle.Unpickler):
             return OrderedDict
         if name in {"builtins.set", "__builtin__.set"}:
             return set
+        if name == "torch.nn.modules.container.ParameterDict":
+            return _Parameters
         if name not in BYSTANDERS and not name.startswith(BYSTANDER_ROOMS):
             # Go on, harmlessly, so that the message can tell all the names.
             self.refused.append(name)
@@ -250,6 +251,21 @@ class _Bench(pickle.Unpickler):
                 return _Storage(key, kind)
             case _:
                 raise pickle.UnpicklingError("a storage is described in a way unknown here")
+
+
+class _Parameters:
+    """Stands for torch's ParameterDict, in which older embeddings lie; ``state`` is what it held.
+
+    It has a place for that alone, and a pickle's BUILD can put nothing else into it.
+    """
+
+    __slots__ = ("state",)
+
+    def __init__(self, *_: object) -> None:
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
 
 
 def _bystander() -> type:
@@ -315,8 +331,15 @@ def _check_operations(program: bytes) -> None:
 
 
 def _tensors(path: Path, found: object) -> dict[str, _Block]:
-    """The state dict: the object itself, or what it holds under "state_dict"."""
+    """The state dict: the object itself, or what it holds under "state_dict".
+
+    Of an embedding (textual inversion) it is what lies under "string_to_param".
+    """
     table = _table(found)
+    if (learnt := table.get("string_to_param")) is not None:
+        if isinstance(learnt, _Parameters):
+            learnt = _table(getattr(learnt, "state", None)).get("_parameters")
+        table = {f"string_to_param.{key}": value for key, value in _table(learnt).items()}
     for _ in range(3):
         inner = table.get("state_dict")
         if not isinstance(inner, dict):

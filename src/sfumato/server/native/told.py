@@ -8,6 +8,7 @@ from typing import Any
 
 from sfumato import request as requests
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
+from sfumato.embedding import embeddings_from_json
 from sfumato.errors import RequestError
 from sfumato.recipe import Recipe
 from sfumato.request import SEEDS, Request
@@ -44,6 +45,9 @@ def requested(services: Services, wanted: schemas.RequestWanted) -> Request:
     for name in _SOURCES:
         if values.get(name) is not None:
             values[name] = _source(services, name, values[name])
+    if wanted.embeddings is not None:
+        rows = [each.model_dump() for each in wanted.embeddings]
+        values["embeddings"] = embeddings_from_json(rows)
     finders: Mapping[str, Callable[[str], str]] = {
         "model": services.shelf.find,
         "sampler": lambda name: sampler_row(name).name,

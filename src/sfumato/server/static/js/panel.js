@@ -88,7 +88,8 @@ function words(app, name, label, hint, rows) {
     spellcheck: "false",
     autocapitalize: "off",
     "aria-describedby": `f-${name}-hint f-${name}-error`,
-    oninput: () => app.wish.set({ [name]: box.value }),
+    // Other words may name other embeddings than those of a picture that was brought here.
+    oninput: () => app.wish.set({ [name]: box.value, embeddings: null }),
   });
   const show = () => box.value !== app.wish.value[name] && (box.value = app.wish.value[name]);
   app.wish.subscribe(show);

@@ -19,6 +19,7 @@ export const BLANK = Object.freeze({
   path_seed: null,
   stream: "cpu",
   weighting: "a1111",
+  embeddings: null,
   model: null,
   image: null,
   strength: null,

@@ -24,6 +24,7 @@ export interface Wish {
   path_seed: string | null;
   stream: string;
   weighting: string;
+  embeddings: { name: string; sha256: string }[] | null;
   model: string | null;
   image: Input | null;
   strength: number | null;

@@ -93,6 +93,7 @@ export const NAMES = Object.freeze({
   path_seed: "Path",
   stream: "Noise stream",
   weighting: "Brackets",
+  embeddings: "Embeddings",
   model: "Model",
   image: "Starting picture",
   strength: "Strength",
@@ -119,6 +120,7 @@ export function told(wish) {
       value !== null &&
       value !== "" &&
       value !== false &&
+      !(Array.isArray(value) && value.length === 0) &&
       !(name in PLAIN && PLAIN[name] === value) &&
       (wish.image || !["fit", "strength"].includes(name)) &&
       (wish.mask || !name.startsWith("mask")),
@@ -132,6 +134,8 @@ export function told(wish) {
  */
 export function shown(value) {
   if (value === null || value === undefined || value === "") return "—";
+  if (Array.isArray(value) && value.every((one) => "name" in one))
+    return value.map((one) => one.name).join(", ");
   if (typeof value === "object" && "sha256" in value) return String(value.sha256).slice(0, 10);
   if (typeof value === "object") return JSON.stringify(value);
   if (value === true) return "yes";
