@@ -13,8 +13,8 @@ from torch import Tensor
 from sfumato.diffusion.process import Eps, Flow, Process, V
 from sfumato.nn.unet import UNet
 from sfumato.spec import ModelSpec, ProcessConfig
-from sfumato.weights.load import Parts
 from sfumato.weights.learnt import Learnt
+from sfumato.weights.load import Parts
 
 __all__ = ["USUAL", "Conditioning", "Family", "Ground", "Reading", "UNetFamily", "process_of"]
 
