@@ -14,10 +14,12 @@ from sfumato.spec import (
     ProcessConfig,
     TextPart,
     UNetConfig,
+    UpscalerConfig,
+    UpscalerSpec,
     VaeConfig,
 )
 
-__all__ = ["BUNDLED", "CATALOG", "model_spec"]
+__all__ = ["BUNDLED", "CATALOG", "ILLUSTRATION", "model_spec"]
 
 # Our own model: illustrations at 128 x 128, small enough to ship. docs/model/ tells its making.
 MINI = ModelSpec(
@@ -198,6 +200,14 @@ CATALOG: Mapping[str, ModelSpec] = MappingProxyType(
     }
 )
 BUNDLED = MINI.name
+
+# For drawings: flat colours and clear edges. train/upscaler.py tells where it comes from.
+ILLUSTRATION = UpscalerSpec(
+    name="realesr-animevideov3",
+    title="R-ESRGAN AnimeVideo",
+    config=UpscalerConfig(channels=64, layers=16, scale=4),
+    asset="upscaler/realesr-animevideov3.safetensors",
+)
 
 
 def model_spec(name: str) -> ModelSpec:

@@ -18,6 +18,8 @@ __all__ = [
     "TextConfig",
     "TextPart",
     "UNetConfig",
+    "UpscalerConfig",
+    "UpscalerSpec",
     "VaeConfig",
 ]
 
@@ -194,6 +196,33 @@ class VaeConfig:
     def factor(self) -> int:
         """Pixels along the side of one latent element."""
         return self.patch * 2 ** (len(self.channels) - 1)
+
+
+@dataclass(frozen=True)
+class UpscalerConfig:
+    """The compact upscaling network of Real-ESRGAN (Wang et al. 2021).
+
+    ``layers`` convolutions of ``channels`` between the first one and the last.
+    """
+
+    channels: int = 64
+    layers: int = 16
+    scale: int = 4
+
+    @property
+    def reach(self) -> int:
+        """From how many pixels away (of the small picture) a pixel is influenced at the most."""
+        return self.layers + 2
+
+
+@dataclass(frozen=True)
+class UpscalerSpec:
+    """An upscaler that comes with sfumato; ``title`` is what other programs call it."""
+
+    name: str
+    title: str
+    config: UpscalerConfig
+    asset: str
 
 
 @dataclass(frozen=True)
