@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from sfumato.errors import RequestError
-from sfumato.request import Defaults
+from sfumato.request import UPSCALER, Defaults
 from sfumato.spec import (
     BertConfig,
     ClipConfig,
@@ -203,7 +203,7 @@ BUNDLED = MINI.name
 
 # For drawings: flat colours and clear edges. train/upscaler.py tells where it comes from.
 ILLUSTRATION = UpscalerSpec(
-    name="realesr-animevideov3",
+    name=UPSCALER,
     title="R-ESRGAN AnimeVideo",
     config=UpscalerConfig(channels=64, layers=16, scale=4),
     asset="upscaler/realesr-animevideov3.safetensors",

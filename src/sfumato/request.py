@@ -32,6 +32,9 @@ STREAMS = ("cpu", "nv")
 # By whose rule the brackets of a prompt weigh; plain: they are only letters.
 WEIGHTINGS = ("a1111", "comfy", "plain")
 STRENGTH = 0.75  # of a picture to start from, where nobody says
+# How many times larger a finished picture may be made, and what does it where nobody says.
+UPSCALES = (2, 4)
+UPSCALER = "realesr-animevideov3"
 MAX_BLUR, MAX_PADDING = 256, 1024
 # How a picture meets another shape, and what lies under a mask before it is painted.
 FITS = ("crop", "stretch", "pad")

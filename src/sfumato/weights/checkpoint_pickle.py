@@ -51,6 +51,9 @@ BYSTANDERS = frozenset(
         "torch.device",
     }
 )
+# Under what name the weights lie beside other things; the last two are Real-ESRGAN's, whose
+# averaged weights are the better ones.
+WRAPPERS = ("state_dict", "params_ema", "params")
 BYSTANDER_ROOMS = ("pytorch_lightning.callbacks.", "lightning.pytorch.callbacks.")
 
 # What zipfile and the pickle's reader raise on damaged input.
@@ -331,7 +334,7 @@ def _check_operations(program: bytes) -> None:
 
 
 def _tensors(path: Path, found: object) -> dict[str, _Block]:
-    """The state dict: the object itself, or what it holds under "state_dict".
+    """The state dict: the object itself, or what it holds under one of WRAPPERS.
 
     Of an embedding (textual inversion) it is what lies under "string_to_param".
     """
@@ -341,10 +344,10 @@ def _tensors(path: Path, found: object) -> dict[str, _Block]:
             learnt = _table(getattr(learnt, "state", None)).get("_parameters")
         table = {f"string_to_param.{key}": value for key, value in _table(learnt).items()}
     for _ in range(3):
-        inner = table.get("state_dict")
-        if not isinstance(inner, dict):
+        inner = next((table[name] for name in WRAPPERS if isinstance(table.get(name), dict)), None)
+        if inner is None:
             break
-        table = _table(cast(object, inner))
+        table = _table(inner)
     blocks = {k: v for k, v in table.items() if isinstance(k, str) and isinstance(v, _Block)}
     if not blocks:
         what = ", ".join(str(key) for key in list(table)[:5]) or type(found).__name__
