@@ -93,7 +93,7 @@ class Engine:
         PromptError or WeightsError for what cannot be done.
         """
         model = self._load(self.model if request.model is None else request.model)
-        words = self._vocabulary().heard(request, Taker(model.name, model.family.embeds))
+        words = self._vocabulary().heard(request, Taker(model.name, model.family.spec.embeds))
         resolved = request.resolve(
             model.family.spec.defaults,
             model=model.name,

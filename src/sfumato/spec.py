@@ -254,6 +254,10 @@ class TextPart:
     optional: bool = False
 
 
+# What an embedding's file calls the encoders of a model that has several.
+_LEARNT: Mapping[str, str] = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """One model of the catalog: its parts, and what a request gets when it does not say.
@@ -272,6 +276,19 @@ class ModelSpec:
     defaults: Defaults
     asset: str | None = None
     sibling: str | None = None
+
+    @property
+    def embeds(self) -> Mapping[str, int]:
+        """The width of the words that an embedding's file must have for each CLIP encoder.
+
+        By the name that such a file gives the encoder: none for the only one of a model.
+        """
+        alone = [part.name for part in self.texts] == ["text_encoder"]
+        return {
+            "" if alone else _LEARNT[part.name]: part.config.width
+            for part in self.texts
+            if isinstance(part.config, ClipConfig)
+        }
 
     @property
     def parts(self) -> Mapping[str, TextConfig | DenoiserConfig | VaeConfig]:

@@ -30,7 +30,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Taker:
-    """A model that hears embeddings: its name for messages, and its `Family.embeds`."""
+    """A model that hears embeddings: its name for messages, and its `ModelSpec.embeds`."""
 
     name: str
     embeds: Mapping[str, int]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sfumato.errors import PromptError
-from sfumato.families.emphasis import emphasised, read_weights
+from sfumato.families.emphasis import emphasised
 from sfumato.text.clip import BEGIN, END, ClipTokenizer
-from sfumato.text.prompt import Fragment
+from sfumato.text.prompt import Fragment, read_weights
 
 STATES = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0)) + 0.3
 EMPTY = torch.randn(4, 8, generator=torch.Generator().manual_seed(1))

@@ -71,7 +71,7 @@ def test_of_stable_diffusion_xl(randomised: Any, tmp_path: Path, relative: Any) 
         parts["clip_g"], token="inkwash", text_encoder=pipe.text_encoder_2, tokenizer=second
     )
     learnt = open_learnt(path)
-    assert learnt.fits(model.embeds)
+    assert learnt.fits(model.spec.embeds)
     (positive,), _ = model.encode([PROMPT], NEGATIVE, SIZE, Reading("a1111", (learnt,)))
     with torch.no_grad():
         expected, _, pooled, _ = pipe.encode_prompt(PROMPT, negative_prompt=NEGATIVE)

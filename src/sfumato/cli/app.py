@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from sfumato.cli.choosing import sheet
+from sfumato.cli.complete import models
 from sfumato.cli.library import app as library
 from sfumato.cli.machine import real_engine
 from sfumato.cli.options import HOW, MODEL, Given, takes_wish
@@ -37,6 +38,7 @@ def command() -> TyperGroup:
     app.command()(generate)
     app.command()(info)
     app.command()(sheet)
+    app.command()(tokens)
     model_app = typer.Typer()
     model_app.callback(invoke_without_command=True)(list_models)
     model_app.command()(inspect)
@@ -156,6 +158,32 @@ def info(
     from sfumato.cli.info import info as run
 
     run(picture, as_json=as_json)
+
+
+def tokens(
+    prompt: Annotated[str, typer.Argument(help="The prompt.", show_default=False)],
+    negative: Annotated[str, typer.Option(metavar="TEXT", help="The negative prompt.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A name (sfumato models), a file or a folder; only its header is read.",
+            autocompletion=models,
+        ),
+    ] = "mini",
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="For what changes on the way.", show_default=False),
+    ] = None,
+    weighting: Annotated[str, typer.Option(metavar="NAME", help="a1111, comfy, plain.")] = "a1111",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show how a model reads a prompt: chunks, tokens, weights, and what falls off."""
+    from sfumato.cli.tokens import tokens as run
+    from sfumato.request import Request
+
+    request = Request(prompt, negative, steps=steps, weighting=weighting)
+    run(request, model, as_json=as_json)
 
 
 def list_models(context: typer.Context) -> None:

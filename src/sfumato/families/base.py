@@ -4,7 +4,7 @@ B batch, C latent channels, H W latent height and width, L text tokens, D width 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -83,7 +83,7 @@ class Reading:
     """How prompts are read.
 
     ``weighting`` is one of `request.WEIGHTINGS`. ``learnt`` are the embeddings that are heard where
-    their names stand; each fits `Family.embeds`.
+    their names stand; each fits `ModelSpec.embeds`.
     """
 
     weighting: str = "a1111"
@@ -121,14 +121,6 @@ class Family(ABC):
     @abstractmethod
     def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's output for x (B, C + Z, H, W), in its own precision, at time (B,)."""
-
-    @property
-    def embeds(self) -> Mapping[str, int]:
-        """The width of the words that each text encoder takes from an embedding's file.
-
-        By the name that such a file gives the encoder; empty where the model takes none.
-        """
-        return {}
 
     @property
     def device(self) -> torch.device:

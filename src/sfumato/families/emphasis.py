@@ -3,34 +3,14 @@
 N chunks, L tokens, D width of a token.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from sfumato.errors import PromptError
 from sfumato.request import WEIGHTINGS
-from sfumato.text.prompt import Fragment, fragments
 
-__all__ = ["emphasised", "read_weights"]
-
-
-def read_weights(text: str, weighting: str) -> tuple[tuple[Fragment, ...], ...]:
-    """A text in groups of fragments: weighed, or as it stands where brackets are only letters.
-
-    Raises PromptError where brackets in brackets weigh more than a number can say.
-    """
-    if weighting == "plain":
-        return ((Fragment(text),),)
-    groups = fragments(text)
-    for piece in (piece for group in groups for piece in group):
-        if not math.isfinite(piece.weight):
-            raise PromptError(
-                f'The brackets around "{piece.text.strip():.40}" weigh it without end. '
-                "Take some of them away."
-            )
-    return groups
+__all__ = ["emphasised"]
 
 
 def emphasised(

@@ -1,6 +1,5 @@
 """The bundled model's family: BERT's token states, and one vector for the whole prompt."""
 
-import unicodedata
 from collections.abc import Sequence
 from importlib import resources
 
@@ -9,10 +8,10 @@ from torch import Tensor
 
 from sfumato.errors import PromptError
 from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
-from sfumato.families.emphasis import emphasised, read_weights
+from sfumato.families.emphasis import emphasised
 from sfumato.nn.bert import TextTower
 from sfumato.spec import BertConfig, ModelSpec
-from sfumato.text.prompt import Fragment
+from sfumato.text.prompt import read_weights
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.weights.load import Parts
 
@@ -50,8 +49,7 @@ class Mini(UNetFamily):
         )
 
     def _require_known(self, prompt: str, what: str) -> None:
-        # Marks alone change little ("a fox — at dusk…"); a word that is not read changes the wish.
-        lost = [word for word in self.tokenizer.unknown(prompt) if not _is_mark(word)]
+        lost = self.tokenizer.unreadable(prompt)
         if lost:
             raise PromptError(
                 f"The {what} holds what this model cannot read: {', '.join(lost)}.\n"
@@ -61,15 +59,11 @@ class Mini(UNetFamily):
     @torch.no_grad()
     def _read(self, prompt: str, what: str, weighting: str) -> Conditioning:
         """The prompt's states, weighed. The model reads one chunk, so that BREAK is a comma."""
-        groups = [list(group) for group in read_weights(prompt, weighting)]
-        pieces = [piece for group in groups for piece in (Fragment(", "), *group)][1:]
-        text = "".join(piece.text for piece in pieces)
-        self._require_known(text, what)
-        states, mask, pooled = self._states(text, what)
-        each = [piece.weight for piece in pieces for _ in piece.text]  # of every character
-        starts = self.tokenizer.read(text).starts
-        rest = [1.0] * (self.tokenizer.length - 1 - len(starts))
-        weights = (1.0, *(each[start] for start in starts), *rest)
+        tokens, each = self.tokenizer.weighted(read_weights(prompt, weighting))
+        self._require_known(tokens.prompt, what)
+        states, mask, pooled = self._states(tokens.prompt, what)
+        rest = [1.0] * (self.tokenizer.length - 1 - len(each))
+        weights = (1.0, *each, *rest)
         context = emphasised(states, [weights], weighting, lambda: self._states("", what)[0][0])
         return Conditioning(context, mask[:, None, None], pooled)
 
@@ -79,7 +73,3 @@ class Mini(UNetFamily):
         mask = ids != self.tokenizer.pad
         context, pooled = self.text(ids, mask)
         return context, mask, pooled
-
-
-def _is_mark(word: str) -> bool:
-    return all(unicodedata.category(letter).startswith("P") for letter in word)

@@ -1,12 +1,12 @@
 """Stable Diffusion 1 and 2: CLIP reads the prompt, in chunks of 75 tokens where it is long."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.clip_reader import ClipReader
-from sfumato.families.emphasis import read_weights
 from sfumato.nn.clip import ClipText
 from sfumato.spec import ModelSpec
+from sfumato.text.prompt import read_weights
 from sfumato.weights.load import Parts
 
 __all__ = ["StableDiffusion"]
@@ -19,7 +19,7 @@ class StableDiffusion(UNetFamily):
         super().__init__(spec, parts)
         (text,) = parts.texts
         assert isinstance(text, ClipText)
-        self.reader = ClipReader(text)
+        self.reader = ClipReader(text, *spec.embeds)
 
     def encode(
         self,
@@ -34,7 +34,3 @@ class StableDiffusion(UNetFamily):
         read = [self.reader.read(text, count, reading)[0] for text in texts]
         *positives, other = map(Conditioning, read)
         return positives, other
-
-    @property
-    def embeds(self) -> Mapping[str, int]:
-        return {self.reader.part: self.reader.encoder.config.width}

@@ -4,17 +4,17 @@ L text tokens, N chunks of 77, D width. Source: Podell et al. 2023 (arXiv:2307.0
 what stands where in the vector is that of the published weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.clip_reader import ClipReader, Text
-from sfumato.families.emphasis import read_weights
 from sfumato.nn.clip import ClipText
 from sfumato.nn.layers import time_embedding
 from sfumato.spec import ModelSpec
+from sfumato.text.prompt import read_weights
 from sfumato.weights.load import Parts
 
 __all__ = ["StableDiffusionXL"]
@@ -31,8 +31,7 @@ class StableDiffusionXL(UNetFamily):
         super().__init__(spec, parts)
         encoders = [text for text in parts.texts if isinstance(text, ClipText)]
         self.refines = len(encoders) == 1
-        names = ("clip_g",) if self.refines else ("clip_l", "clip_g")
-        self.readers = list(map(ClipReader, encoders, names))
+        self.readers = list(map(ClipReader, encoders, spec.embeds))
 
     def encode(
         self,
@@ -56,10 +55,6 @@ class StableDiffusionXL(UNetFamily):
             [Conditioning(c, added=torch.cat([pooled, liked], dim=1)) for c, pooled in read],
             Conditioning(other, added=torch.cat([unpooled, disliked], dim=1)),
         )
-
-    @property
-    def embeds(self) -> Mapping[str, int]:
-        return {reader.part: reader.encoder.config.width for reader in self.readers}
 
     def _read(self, text: Text, count: int, reading: Reading) -> tuple[Tensor, Tensor]:
         """The states of both readers side by side (1, 77 N, D), the last one's pooled (1, P)."""

@@ -29,15 +29,21 @@ WORDS = (
 # How far back from a full chunk a comma may lie for the break to move there: the number that
 # web-ui's users know.
 COMMA_REACH = 20
+_PRINTS = (*range(33, 127), *range(161, 173), *range(174, 256))
+_BYTES = (*_PRINTS, *(byte for byte in range(256) if byte not in _PRINTS))
 NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What the encoder reads at once: token numbers, framed and padded, and each one's weight."""
+    """What the encoder reads at once: token numbers, framed and padded, and each one's weight.
+
+    ``count`` of them, behind the first, are the prompt's.
+    """
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
+    count: int
 
 
 class ClipTokenizer:
@@ -102,7 +108,7 @@ class ClipTokenizer:
                 stop = start + len(piece)
                 rest = [1.0] * (length - 1 - len(piece))
                 weights = (1.0, *row.weights[start:stop], *rest)
-                chunks.append(Chunk(self._frame(piece, length), weights))
+                chunks.append(Chunk(self._frame(piece, length), weights, len(piece)))
                 start = stop
         return tuple(chunks)
 
@@ -118,6 +124,14 @@ class ClipTokenizer:
             row.add(range(begin, begin + learnt[mention.name]), fragment.weight, whole=True)
             last = mention.last
         row.add(self.read(text[last:]).ids, fragment.weight)
+
+    def word(self, number: int) -> tuple[str, bool]:
+        """What a number stands for, as text, and whether a word ends with it."""
+        letters = str(self._tokenizer.id_to_token(number))
+        bare = letters.removesuffix("</w>")
+        if bare in MARKS:
+            return bare, True
+        return _as_text(bare), letters.endswith("</w>")
 
     def _frame(self, ids: tuple[int, ...], length: int) -> tuple[int, ...]:
         return (BEGIN, *ids, END, *[self.pad] * (length - 2 - len(ids)))
@@ -205,8 +219,12 @@ def _build() -> Tokenizer:
     return tokenizer
 
 
+def _as_text(letters: str) -> str:
+    """The text of a piece; a part of a character is written out."""
+    bytes_of = {letter: byte for byte, letter in zip(_BYTES, _byte_letters(), strict=True)}
+    return bytes(bytes_of[letter] for letter in letters).decode(errors="backslashreplace")
+
+
 def _byte_letters() -> list[str]:
     """A printable letter for each byte, in CLIP's order: those that print first, then the rest."""
-    prints = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in prints]
-    return [chr(byte) for byte in prints] + [chr(256 + i) for i in range(len(others))]
+    return [chr(byte) for byte in _PRINTS] + [chr(256 + i) for i in range(256 - len(_PRINTS))]

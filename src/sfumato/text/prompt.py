@@ -18,6 +18,7 @@ as there. `parse` loses nothing: `str(parse(text)) == text`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
+
+from sfumato.errors import PromptError
 
 __all__ = [
     "Branch",
@@ -36,6 +39,7 @@ __all__ = [
     "Swap",
     "fragments",
     "parse",
+    "read_weights",
 ]
 
 ROUND, SQUARE = 1.1, 1 / 1.1
@@ -205,6 +209,23 @@ def fragments(text: str) -> tuple[tuple[Fragment, ...], ...]:
                 groups.append([])
             _append(groups[-1], part, weight)
     return tuple(tuple(group) for group in groups)
+
+
+def read_weights(text: str, weighting: str) -> tuple[tuple[Fragment, ...], ...]:
+    """A text in groups of fragments: weighed, or as it stands where brackets are only letters.
+
+    Raises PromptError where brackets in brackets weigh more than a number can say.
+    """
+    if weighting == "plain":
+        return ((Fragment(text),),)
+    groups = fragments(text)
+    for piece in (piece for group in groups for piece in group):
+        if not math.isfinite(piece.weight):
+            raise PromptError(
+                f'The brackets around "{piece.text.strip():.40}" weigh it without end. '
+                "Take some of them away."
+            )
+    return groups
 
 
 def _append(group: list[Fragment], text: str, weight: float) -> None:

@@ -1,5 +1,6 @@
 """BERT's tokenizer: words in pieces, lower case, accents stripped, from a list of pieces."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
 from sfumato.errors import WeightsError
+from sfumato.text.prompt import Fragment
 from sfumato.text.tokens import Tokens, require_text
 
 UNKNOWN, BEGIN, END, PAD = "[UNK]", "[CLS]", "[SEP]", "[PAD]"
@@ -57,6 +59,24 @@ class WordPieceTokenizer:
         spare = self.length - 2 - len(tokens.ids)
         return (self._begin, *tokens.ids, self._end, *[self.pad] * spare)
 
+    def weighted(self, groups: Sequence[Sequence[Fragment]]) -> tuple[Tokens, tuple[float, ...]]:
+        """All pieces of a weighed prompt, and each one's weight. A comma stands between groups."""
+        row = [piece for group in groups for piece in (Fragment(", "), *group)][1:]
+        tokens = self.read("".join(piece.text for piece in row))
+        each = [piece.weight for piece in row for _ in piece.text]  # of every character
+        return tokens, tuple(each[start] for start in tokens.starts)
+
+    def word(self, number: int) -> str:
+        """The piece of a number; one that goes on a word begins with ##."""
+        return str(self._tokenizer.id_to_token(number))
+
+    def unreadable(self, prompt: str) -> tuple[str, ...]:
+        """The words for which there are no pieces at all, but for mere marks.
+
+        Marks alone change little ("a fox — at dusk…"); a word that is not read changes the wish.
+        """
+        return tuple(word for word in self.unknown(prompt) if not _is_mark(word))
+
     def unknown(self, prompt: str) -> tuple[str, ...]:
         """The words of a prompt for which the vocabulary has no pieces at all, in order."""
         found = self._tokenizer.encode(prompt, add_special_tokens=False)
@@ -65,3 +85,7 @@ class WordPieceTokenizer:
             for number, (start, stop) in zip(found.ids, found.offsets, strict=True)
             if number == self._unknown
         )
+
+
+def _is_mark(word: str) -> bool:
+    return all(unicodedata.category(letter).startswith("P") for letter in word)

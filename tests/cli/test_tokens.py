@@ -1,0 +1,66 @@
+"""`sfumato tokens` as a user has it."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Sfumato
+
+
+def test_it_shows_chunks_tokens_and_weights(sfumato: Sfumato):
+    answer = sfumato(
+        "tokens", "a (photorealistic:1.3) [fox] AND rain:0.5", "--negative", "dull", "--model=sd15"
+    )
+    assert answer.status == 0
+    assert answer.out.splitlines() == [
+        "sd15: Stable Diffusion 1.x",
+        "prompt",
+        "  4 of 75 tokens",
+        "    a photo×1.3|realistic×1.3 fox×0.9091",
+        "prompt, weight 0.5",
+        "  1 of 75 tokens",
+        "    rain",
+        "negative",
+        "  1 of 75 tokens",
+        "    dull",
+    ]
+
+
+def test_a_long_prompt_is_in_chunks_and_in_lines_of_the_terminal(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "50")
+    out = sfumato("tokens", "a red fox, " * 40, "--model", "sdxl").out.splitlines()
+    assert "  chunk 1 of 3: 72 of 75 tokens" in out
+    assert max(map(len, out)) <= 50
+
+
+def test_what_falls_off_is_named(sfumato: Sfumato):
+    out = sfumato("tokens", "fox " * 31 + "狐").out
+    assert "falls off: fox 狐" in out
+    assert "cannot be read: 狐" in out
+
+
+def test_programs_get_json(sfumato: Sfumato):
+    found = json.loads(sfumato("tokens", "a (fox:1.2)", "--model", "sd15", "--json").out)
+    assert found["model"] == "sd15"
+    prompt = found["heard"][0]
+    assert (prompt["what"], prompt["count"]) == ("prompt", 2)
+    assert prompt["chunks"][0]["tokens"][1] == {
+        "text": "fox", "id": 3240, "weight": 1.2, "ends": True, "learnt": False
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (("a", "--model", "nobody"), "nobody"),
+        (("a", "--model", "none.safetensors"), "none.safetensors"),
+        (("a", "--weighting", "loud"), "weighting is 'loud'"),
+        (("a", "--steps", "0"), "steps is 0"),
+        (("(" * 9000 + "a",), "weigh it without end"),
+        (("embedding:ghost",), "embedding 'ghost'"),
+    ],
+)
+def test_bad_words_are_refused(sfumato: Sfumato, words: tuple[str, ...], match: str):
+    assert match in sfumato("tokens", *words).refused()
