@@ -13,6 +13,7 @@ RECIPE = Recipe(
         schedule="karras",
         width=64,
         height=64,
+        embeddings=(),
         model="v1-5.safetensors",
     ),
     family="sd",

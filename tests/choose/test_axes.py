@@ -58,8 +58,8 @@ def test_words_that_are_not_in_the_prompt_are_refused():
         parse_axis("prompt:blue=red").onto({"prompt": "a red fox"}, 0)
 
 
-def test_every_field_but_the_count_can_be_an_axis():
-    for field in set(Request.__dataclass_fields__) - {"count"}:
+def test_every_field_of_one_value_can_be_an_axis():
+    for field in set(Request.__dataclass_fields__) - {"count", "embeddings"}:
         value = "yes" if field in ("wander", "mask_invert") else "1"
         assert parse_axis(f"{field}={value}", lambda *_: None).field == field
 
@@ -80,6 +80,7 @@ def test_a_picture_to_start_from_is_read_by_whoever_may_read_files():
         ("stps=4", "'stps', which a request does not have; did you mean steps?"),
         ("zzz=4", "'zzz', which a request does not have; known: "),
         ("count=2", "count cannot be an axis"),
+        ("embeddings=1", "embeddings cannot be an axis, for it is not one value"),
         ("steps=", "steps has an empty value"),
         ("steps=4,,8", "steps has an empty value"),
         ("steps=many", "steps is 'many', but must be a whole number"),

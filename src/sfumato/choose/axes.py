@@ -120,6 +120,9 @@ def _check_field(field: str, files: bool) -> None:
     kinds = {f.name: str(f.type) for f in fields(Request)}
     if field == "count":
         raise RequestError("count cannot be an axis, for a cell is one picture; take seed=1..3.")
+    kind = None if field in PAIRS else kinds.get(field, "").removesuffix(" | None")
+    if field not in _FILES and kind not in (None, "", "int", "float", "str", "bool"):
+        raise RequestError(f"{field} cannot be an axis, for it is not one value.")
     if field in _FILES and not files:
         raise RequestError(f"{field} cannot be an axis here; its pictures would have to be sent.")
     if field not in kinds and field not in PAIRS:

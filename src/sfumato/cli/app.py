@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from typer.main import get_command
 
-from sfumato.cli.choosing import sheet
+from sfumato.cli.choosing import sheet, verify, why
 from sfumato.cli.complete import models
 from sfumato.cli.library import app as library
 from sfumato.cli.machine import real_engine
@@ -39,6 +39,8 @@ def command() -> TyperGroup:
     app.command()(info)
     app.command()(sheet)
     app.command()(tokens)
+    app.command()(verify)
+    app.command()(why)
     model_app = typer.Typer()
     model_app.callback(invoke_without_command=True)(list_models)
     model_app.command()(inspect)

@@ -98,6 +98,57 @@ def sheet(
     run(order, axes, cast("MakeEngine | None", context.obj) or real_engine)
 
 
+def verify(
+    context: typer.Context,
+    pictures: Annotated[
+        list[Path], typer.Argument(help="Pictures that sfumato made.", show_default=False)
+    ],
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="A picture that one of them started from.", show_default=False
+        ),
+    ] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A mask of one of them.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name (sfumato models), a file or a folder; else that of the recipe.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    device: _Device = None,
+    precision: _Precision = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print verdicts only.")] = False,
+) -> None:
+    """Make pictures again from their recipes and compare: 0 equal, 1 apart, 2 could not."""
+    from sfumato.cli.verify import Check
+    from sfumato.cli.verify import verify as run
+
+    check = Check(
+        pictures, image or (), mask or (), model, device, precision, as_json, quiet or as_json
+    )
+    status = run(check, cast("MakeEngine | None", context.obj) or real_engine)
+    if status:
+        raise typer.Exit(status)
+
+
+def why(
+    a: Annotated[Path, typer.Argument(help="One picture.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="The other.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say in what two pictures' recipes differ."""
+    from sfumato.cli.why import why as run
+
+    run(a, b, as_json=as_json)
+
+
 def _order(
     command: str,
     given: Given,
