@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from typer.main import get_command
 
-from sfumato.cli.choosing import sheet, verify, why
+from sfumato.cli.choosing import sheet, steps, verify, why
 from sfumato.cli.complete import models
 from sfumato.cli.library import app as library
 from sfumato.cli.machine import real_engine
@@ -38,6 +38,7 @@ def command() -> TyperGroup:
     app.command()(generate)
     app.command()(info)
     app.command()(sheet)
+    app.command()(steps)
     app.command()(tokens)
     app.command()(verify)
     app.command()(why)

@@ -98,6 +98,45 @@ def sheet(
     run(order, axes, cast("MakeEngine | None", context.obj) or real_engine)
 
 
+@takes_wish
+def steps(
+    given: Given,
+    context: typer.Context,
+    prompt: _Prompt = None,
+    *,
+    ladder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="The numbers of steps to try; else 4,6,8,12,16,24,32,48.",
+            rich_help_panel="The ladder",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Look at so many seeds, one after the other.",
+            rich_help_panel="The ladder",
+        ),
+    ] = 1,
+    source: _Source = None,
+    anyway: _Anyway = False,
+    device: _Device = None,
+    precision: _Precision = None,
+    out: _Folder = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Find out how many steps are worth their time."""
+    order = _order("steps", given, prompt, source, anyway, (device, precision), (out, quiet))
+    from sfumato.choose.ladder import RUNGS
+    from sfumato.cli.ladder import rungs
+    from sfumato.cli.ladder import steps as run
+
+    tried = list(RUNGS) if ladder is None else rungs(ladder)
+    run(order, tried, seeds, cast("MakeEngine | None", context.obj) or real_engine)
+
+
 def verify(
     context: typer.Context,
     pictures: Annotated[

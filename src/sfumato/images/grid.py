@@ -18,6 +18,7 @@ from sfumato.images.paper import (
     MARGIN,
     PAPER,
     RADIUS,
+    broken,
     cut,
     drawable,
     fitted,
@@ -120,16 +121,7 @@ def _label(text: str, name: str, number: int, font: FreeTypeFont, width: int) ->
     text = " ".join(text.split()) or "(none)"
     if not drawable(text[:200], font):
         text = f"{name.split(':')[0]} {number + 1}"
-    lines = [""]
-    for word in text[:200].split(" "):
-        longer = f"{lines[-1]} {word}".strip()
-        if length(longer, font) <= width or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    if len(lines) > _MOST_LINES:
-        lines[_MOST_LINES - 1] += " …"
-    return [cut(one, font, width) for one in lines[:_MOST_LINES]]
+    return broken(text[:200], font, width, _MOST_LINES)
 
 
 def _lines(

@@ -89,6 +89,20 @@ def wrapped(parts: Sequence[str], font: FreeTypeFont, width: float) -> list[str]
     return [cut(line, font, width) for line in lines if line]
 
 
+def broken(text: str, font: FreeTypeFont, width: float, most: int) -> list[str]:
+    """The text in lines no wider than ``width``, broken between words; the last of ``most`` cut."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if length(longer, font) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if len(lines) > most:
+        lines[most - 1] += " …"
+    return [cut(one, font, width) for one in lines[:most]]
+
+
 def drawable(text: str, font: FreeTypeFont) -> bool:
     """Whether the font has every letter of a text; the built-in one has little beyond ASCII."""
     unknown = _drawn("\uffff", font)

@@ -1,0 +1,76 @@
+"""`sfumato steps`: how many steps are worth their time, by a ladder of pictures and its curve."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sfumato.choose.ladder import NEAR, SAME, Ladder, climb, draw_ladder, plan_ladder
+from sfumato.choose.sheet import Sheet
+from sfumato.cli.generate import MakeEngine, Order, check_origin, wish
+from sfumato.cli.paths import slug
+from sfumato.cli.screen import columns, duration, say
+from sfumato.cli.sheet import fill, prepare
+from sfumato.errors import RequestError
+from sfumato.images import Texts, save
+from sfumato.recipe import FORMAT, Picture, read
+from sfumato.request import Request
+
+__all__ = ["rungs", "steps"]
+
+_SEED_BITS = 32
+
+
+def rungs(typed: str) -> list[int]:
+    """The numbers of steps of "4,8,16". Raises RequestError."""
+    try:
+        return [int(one) for one in typed.split(",")]
+    except ValueError as error:
+        raise RequestError(f"--ladder is {typed!r:.60}, but must be like 4,8,16,32.") from error
+
+
+def steps(order: Order, tried: Sequence[int], seeds: int, make_engine: MakeEngine) -> None:
+    """Climb the ladder, draw it, and say which number of steps is worth its time."""
+    origin = None if order.source is None else read(order.source)
+    if origin is not None:
+        check_origin(order, origin)
+    request = wish(order, origin)
+    if "steps" not in order.changes:  # those of the picture in --from are what is in question
+        request = replace(request, steps=None)
+
+    def planned(one: Request) -> Sheet:
+        return plan_ladder(one, tried, seeds, lambda: secrets.randbits(_SEED_BITS))
+
+    work = prepare(order, origin, request, planned, f"{slug(request.prompt)}-ladder")
+    fill(work, make_engine, f"{len(tried)} numbers of steps, {seeds} seeds")
+    pictures = {cell: Picture(image, work.recipes[cell]) for cell, image in work.pictures.items()}
+    ladder = climb(work.sheet, pictures)
+    told = {"format": FORMAT, "sheet": {**work.sheet.to_dict(), "ladder": ladder.to_dict()}}
+    place = work.folder / "ladder.png"
+    save(draw_ladder(work.sheet, pictures, ladder), place, Texts(sfumato=json.dumps(told)))
+    if order.quiet:
+        say(str(place))
+        return
+    say()
+    columns(
+        [_row(ladder, i) for i in range(len(ladder.rungs))],
+        head=("steps", "a picture", "change", ""),
+    )
+    say()
+    say(f"{ladder.headline}: {ladder.reason}")
+    say(f"{place}")
+
+
+def _row(ladder: Ladder, i: int) -> tuple[str, str, str, str]:
+    rung = ladder.rungs[i]
+    if i == len(ladder.rungs) - 1:
+        return str(rung.steps), duration(rung.seconds), "-", "what the others are compared with"
+    means = "other details, or shapes"
+    if rung.change <= SAME:
+        means = "the same to the eye"
+    elif rung.change <= NEAR:
+        means = "other tones and edges"
+    mark = "  <" if rung.steps == ladder.recommended else ""
+    return str(rung.steps), duration(rung.seconds), f"{rung.change:.4f}", f"{means}{mark}"
