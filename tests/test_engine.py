@@ -122,7 +122,7 @@ def test_a_run_that_broke_off_does_not_pass_for_finished(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = engine.submit(FOX)
-    monkeypatch.setattr("sfumato.run.finish", lambda model, canvas, latent: [][0])
+    monkeypatch.setattr("sfumato.run.finish", lambda *_: [][0])
     with pytest.raises(IndexError):
         run.result()
     with pytest.raises(SfumatoError, match="broke off after 0 of 1"):

@@ -15,6 +15,7 @@ from sd_parsers import ParserManager
 
 from sfumato.errors import PictureError
 from sfumato.images import encode
+from sfumato.numerics import DIFFERENCES, LIKE
 from sfumato.recipe import Picture, Recipe, diff, from_parameters, read, split_parameters
 from sfumato.request import MAX_SEED, Request
 from sfumato.source import Source
@@ -31,6 +32,7 @@ REQUEST = Request(
     height=768,
     embeddings=(),
     model="v1-5.safetensors",
+    **LIKE["sfumato"].under("dpmpp_2m"),
 )
 RECIPE = Recipe(
     request=REQUEST,
@@ -262,7 +264,7 @@ def test_a_picture_of_a1111_is_read_as_far_as_its_text_goes(tmp_path: Path):
         schedule="Karras",
         width=512,
         height=640,
-        stream="nv",  # A1111's default is noise from the GPU, and then it does not say so
+        like="a1111",  # whose default is noise from the GPU, and then it does not say so
         model="anime",
     )
     assert origin.unread == {"Clip skip": "2", "Lora hashes": "a: 1, b: 2"}
@@ -380,4 +382,44 @@ def test_brackets_that_were_letters_are_told_in_a1111s_words():
     plain = replace(recipe, request=replace(recipe.request, weighting="plain"))
     assert "Emphasis" not in recipe.parameters()
     assert ", Emphasis: None, Version" in plain.parameters()
-    assert from_parameters(plain.parameters()).unread == {"Emphasis": "None"}
+    again = from_parameters(plain.parameters())
+    assert (again.request.weighting, again.unread) == ("plain", {})
+
+
+def test_numerics_that_a1111_has_words_for_travel_in_its_text():
+    for changes, word in (
+        ({"stream": "nv"}, "RNG: NV"),
+        ({"first_noise": "variance"}, "SGM noise multiplier: True"),
+        ({"discard_penultimate": True}, "Discard penultimate sigma: True"),
+        ({"like": "comfy"}, "Like: comfy"),
+    ):
+        text = replace(RECIPE, request=replace(REQUEST, **changes)).parameters()
+        assert f", {word}, " in text
+        again = from_parameters(text)
+        assert all(getattr(again.request, name) == value for name, value in changes.items())
+        assert again.unread == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "tool"),
+    [
+        ("v1.10.1", "a1111"),
+        ("f2.0.1v1.10.1-previous-669-gdfdcbab6", "a1111"),
+        ("ComfyUI", "comfy"),
+        ("sfumato 0.1.0", "sfumato"),
+        (None, "a1111"),
+    ],
+)
+def test_a_text_means_the_numerics_of_the_tool_that_wrote_it(version: str | None, tool: str):
+    end = "" if version is None else f", Version: {version}"
+    request = from_parameters(f"fox\nSteps: 4, Sampler: Euler, Seed: 1{end}").request
+    assert (request.like, request.stream, request.rounding) == (tool, None, None)
+
+
+def test_a_recipe_from_before_there_were_numerics_means_what_was_done_then():
+    data = json.loads(RECIPE.to_json())
+    for name in ("like", *(each.field for each in DIFFERENCES)):
+        data["request"].pop(name)
+    data["request"]["stream"] = "nv"  # this field was always there
+    then = Recipe.from_json(json.dumps(data)).request
+    assert then == replace(REQUEST, stream="nv", weighting="plain")

@@ -77,7 +77,16 @@ def resolve(request: Request, *, draw: int = 5) -> Request:
         ("seed_height", 64),
         ("seed_width", 63),
         ("stream", "gpu"),
-        ("stream", None),
+        ("like", "invoke"),
+        ("like", None),
+        ("step_noise", "new"),
+        ("sde_noise", "tree"),
+        ("first_noise", "big"),
+        ("whole_times", 1),
+        ("discard_penultimate", "yes"),
+        ("strength_steps", "most"),
+        ("weighting", "A1111"),
+        ("rounding", "up"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isascii() else type(value).__name__,
 )
@@ -143,6 +152,45 @@ def test_resolving_fills_what_is_open_from_the_defaults():
 def test_resolving_keeps_zero_seed_and_zero_guidance():
     request = resolve(Request(seed=0, guidance=0, steps=1))
     assert (request.seed, request.guidance, request.steps) == (0, 0.0, 1)
+
+
+def test_resolving_fills_the_numerics_as_the_tool_has_them_under_the_sampler():
+    request = resolve(Request(like="comfy", sampler="unipc", rounding="round"))
+    assert (request.like, request.rounding) == ("comfy", "round")
+    assert (request.stream, request.step_noise, request.sde_noise) == ("cpu", "own", "brownian")
+    assert (request.first_noise, request.strength_steps) == ("variance", "all")
+    assert (request.whole_times, request.discard_penultimate) == (True, True)
+    assert resolve(Request(like="comfy", sampler="euler")).discard_penultimate is False
+    assert resolve(Request(like="comfy", whole_times=False)).whole_times is False
+
+
+def test_what_followed_from_a_changed_field_is_open_again():
+    once = resolve(Request(like="comfy", sampler="unipc", stream="nv"))
+    other = once.changed({"like": "diffusers"})
+    assert other.stream is None
+    assert resolve(other) == resolve(Request(like="diffusers", sampler="unipc"))
+    other = resolve(once.changed({"sampler": "euler"}))
+    assert (other.stream, other.whole_times, other.discard_penultimate) == ("nv", True, False)
+    kept = dataclasses.replace(once, discard_penultimate=False).changed({"sampler": "euler"})
+    assert kept.discard_penultimate is False
+    assert once.changed({"like": "a1111", "stream": "cpu"}).stream == "cpu"
+    wandering = resolve(Request(wander=True))
+    assert wandering.changed({"wander": True}).path_seed is None
+    assert wandering.changed({"wander": True, "path_seed": 3}).path_seed == 3
+
+
+def test_a_step_more_than_the_most_cannot_be_planned():
+    assert Request(discard_penultimate=True, steps=999).discard_penultimate
+    with pytest.raises(RequestError, match="discard_penultimate plans one step more than the 1000"):
+        Request(discard_penultimate=True, steps=1000)
+    with pytest.raises(RequestError, match="discard_penultimate plans one step more"):
+        resolve(Request(like="comfy", sampler="unipc", steps=1000))
+
+
+def test_a_schedule_of_which_the_steps_would_be_the_last_must_not_be_too_long():
+    assert Request(image=PHOTO, strength=0.02, steps=20, like="comfy").schedule_steps == 1000
+    with pytest.raises(RequestError, match="20 steps would be the last of 1052; 1000 is the most"):
+        Request(image=PHOTO, strength=0.019, steps=20, like="comfy")
 
 
 def test_resolving_normalises_given_names():

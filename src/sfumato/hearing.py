@@ -45,11 +45,10 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
     Steps in a prompt are those of the whole schedule, of which a run from a picture makes the last.
     Raises PromptError for what is not done here, and for what the model cannot read.
     """
-    steps = request.steps
-    assert steps is not None
+    steps, weighting = request.schedule_steps, request.brackets
     size = (request.width or 0, request.height or 0)
-    reading = Reading(request.weighting, learnt)
-    if request.weighting == "plain":
+    reading = Reading(weighting, learnt)
+    if weighting == "plain":
         heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
     else:
         prompt, negative = parse(request.prompt), parse(request.negative)

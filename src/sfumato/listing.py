@@ -73,9 +73,9 @@ def listed(spec: ModelSpec, request: Request, learnt: Mapping[str, int]) -> list
     prompts: Mapping[What, str] = {"prompt": request.prompt, "negative": request.negative}
     readers = _readers(spec, learnt)
     return [
-        Heard(what, step, text, weight, names, *read(read_weights(text, request.weighting)))
+        Heard(what, step, text, weight, names, *read(read_weights(text, request.brackets)))
         for what, prompt in prompts.items()
-        for step, text, weight in _stages(prompt, request.weighting, steps)
+        for step, text, weight in _stages(prompt, request.brackets, steps)
         for names, read in readers.items()
     ]
 

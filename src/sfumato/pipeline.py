@@ -5,29 +5,26 @@ B batch (one picture), C latent channels, H W latent height and width.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from sfumato.course import draws_of, first_latent, levels, process_of
 from sfumato.diffusion import samplers
 from sfumato.diffusion.conjunction import Conjunction, conjoined
 from sfumato.diffusion.guidance import Guided
 from sfumato.diffusion.inpaint import Inpaint
-from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.samplers import Denoise, Step
-from sfumato.diffusion.schedules import sigmas as schedule
 from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
-from sfumato.diffusion.variation import Beginning
 from sfumato.families.base import Conditioning, Family, Ground
 from sfumato.hearing import Stage, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
 from sfumato.weights.learnt import Learnt
 
-__all__ = ["canvas_of", "finish", "generate", "levels"]
+__all__ = ["canvas_of", "finish", "generate"]
 
 
 @torch.no_grad()
@@ -46,8 +43,8 @@ def generate(
     the finished latent: `finish` makes the picture of it. Raises PromptError and RequestError at
     once.
     """
-    sampler, guidance, seed = request.sampler, request.guidance, request.seed
-    if sampler is None or guidance is None or seed is None:
+    sampler, guidance = request.sampler, request.guidance
+    if sampler is None or guidance is None:
         raise AssertionError("a request is resolved before it is run")
     assert request.count == 1, "a run makes its pictures one after the other"
     assert (canvas is None) == (request.image is None), "the canvas is that of the request"
@@ -55,60 +52,38 @@ def generate(
         check_wander(sampler)
 
     heard = stages(model, request, learnt)
-    process = model.process(request.width or 0, request.height or 0)
-    sigmas = levels(model, request)
-    wander = None if request.path_seed is None else [request.path_seed]
-    shape = model.latent_shape(request.width or 0, request.height or 0)
-    stream = cast(Literal["cpu", "nv"], request.stream)  # Noise refuses any other
-    draws = Noise([seed], shape, stream=stream, wander=wander, beginning=_beginning(model, request))
+    process, sigmas = process_of(model, request), levels(model, request)
+    draws = draws_of(model, request)
 
     def noise(k: int) -> Tensor:
         return draws(k).to(model.device)
 
     first = noise(0)
     ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
-    told = model.told_of(ground, shape)
+    told = model.told_of(ground, draws.shape)
     guided = [(stage.step, _guided(model, request, stage, told, guidance)) for stage in heard]
     denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
     if ground is not None and ground.mask is not None and told is None:
         denoise = Inpaint(denoise, process, ground.latent, first, ground.mask)
-    clean = torch.zeros_like(first) if ground is None else ground.start
-    x = process.mix(clean, first, float(sigmas[0]))
-    return samplers.run(sampler, denoise, x, sigmas, process=process, noise=noise, start=start)
+    clean = None if ground is None else ground.start
+    x = first_latent(process, request, clean, first, float(sigmas[0]))
+    run = samplers.choose(sampler, brownian=request.sde_noise == "brownian")
+    return run(denoise, x, sigmas, process=process, noise=noise, start=start)
 
 
 def _guided(
     model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: float
 ) -> Denoise:
     """The denoiser of one stage, under guidance; ``told`` is `Family.told_of`."""
-    process = model.process(request.width or 0, request.height or 0)
     parts = [(c if told is None else replace(c, concat=told), w) for c, w in stage.positives]
     negative = stage.negative if told is None else replace(stage.negative, concat=told)
-    rescale = request.rescale
+    process, rescale = process_of(model, request), request.rescale
     if stage.alone is not None:
         positive, join = parts[0][0], Conditioning.join
         return Guided(model.network, process, positive, negative, join, guidance, rescale)
     several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
     network, join = conjoined(model.network), Conjunction[Conditioning].join
     return Guided(network, process, several, origin, join, guidance, rescale)
-
-
-def _beginning(model: Family, request: Request) -> Beginning:
-    """What the first noise is made of beside the seed's own."""
-    width, height = request.seed_width, request.seed_height
-    shape = None if width is None or height is None else model.latent_shape(width, height)
-    if request.variation_strength is None or request.variation_seed is None:
-        return Beginning(shape=shape)
-    return Beginning([request.variation_seed], request.variation_strength, shape)
-
-
-def levels(model: Family, request: Request) -> Tensor:
-    """The noise levels of a run, (run_steps + 1,): all, or the last ones from a picture on."""
-    name, steps = request.schedule, request.steps
-    assert name is not None
-    assert steps is not None
-    process = model.process(request.width or 0, request.height or 0)
-    return schedule(name, process, steps)[steps - request.run_steps :]
 
 
 def canvas_of(request: Request) -> Canvas | None:
@@ -131,9 +106,14 @@ def canvas_of(request: Request) -> Canvas | None:
     return lay(request.image.image(), size, request.fit, masking)
 
 
-def finish(model: Family, canvas: Canvas | None, latent: Tensor) -> Image.Image:
-    """The picture of a latent (1, C, H, W), laid back on what it was painted upon."""
-    (image,) = to_images(model.decode(latent))
+def finish(
+    model: Family, canvas: Canvas | None, latent: Tensor, rounding: str | None = None
+) -> Image.Image:
+    """The picture of a latent (1, C, H, W), laid back on what it was painted upon.
+
+    ``rounding`` is `Request.rounding`.
+    """
+    (image,) = to_images(model.decode(latent), rounding or "round")
     return image if canvas is None else canvas.back(image)
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sfumato.embedding import embeddings_from_text, embeddings_to_text
 from sfumato.errors import PictureError, RequestError
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 
 # Raise by one whenever the same recipe comes to give other pixels on the same machine.
 NUMERICS = 1
+# How pictures were made before a request had these fields: what a recipe without them means.
+BEFORE: Mapping[str, object] = {
+    "step_noise": "continued",
+    "sde_noise": "steps",
+    "first_noise": "sigma",
+    "whole_times": False,
+    "discard_penultimate": False,
+    "strength_steps": "share",
+    "weighting": "plain",
+    "rounding": "round",
+    "embeddings": [],
+}
 # The layout of our JSON; raise by one when a field is renamed or changes its meaning.
 FORMAT = 1
 
@@ -34,6 +46,12 @@ _CONTENT: Mapping[str, str] = {
     "nothing": "latent nothing",
 }
 _RNG: Mapping[str, str] = {"cpu": "CPU", "nv": "NV"}
+# What A1111 tells of its settings, by key and value.
+_NUMERICS: Mapping[str, Mapping[str, Mapping[str, str | bool]]] = {
+    "Emphasis": {"None": {"weighting": "plain"}, "Original": {"weighting": "a1111"}},
+    "SGM noise multiplier": {"True": {"first_noise": "variance"}},
+    "Discard penultimate sigma": {"True": {"discard_penultimate": True}},
+}
 # A1111 before 1.9 wrote the schedule behind the sampler: "DPM++ 2M Karras".
 _SCHEDULE_SUFFIXES = (" Karras", " Exponential")
 # A1111's own pattern, with a bound on the key: without it a long line takes quadratic time.
@@ -109,9 +127,7 @@ class Recipe:
         seconds = cast(float, values["seconds"])
         if not math.isfinite(seconds) or seconds < 0:
             raise PictureError(f"its sfumato recipe has seconds {seconds!r}.")
-        # As pictures were made before there were weights, and embeddings.
-        wish.setdefault("weighting", "plain")
-        wish.setdefault("embeddings", [])
+        wish = {**BEFORE, **wish}
         try:
             request = from_dict(wish)
             return cls(request=request, **values)  # pyright: ignore[reportArgumentType]
@@ -134,9 +150,7 @@ class Recipe:
         pairs |= _of_the_seed(request)
         if request.strength is not None:
             pairs["Denoising strength"] = _short(request.strength)
-        pairs["RNG"] = _RNG[request.stream]
-        if request.weighting == "plain":
-            pairs["Emphasis"] = "None"  # A1111's word for brackets that are only letters
+        pairs |= _of_the_numerics(request)
         if request.embeddings:
             pairs["TI hashes"] = embeddings_to_text(request.embeddings)
         if request.mask is not None:
@@ -210,7 +224,8 @@ def from_parameters(text: str) -> Origin:
     """Read the text that A1111, or anything that writes like it, put into a picture.
 
     Sampler and schedule keep the names found there; `Request.resolve` looks them up. "Automatic"
-    becomes None, the model's own. Without an `RNG` the noise came from an NVIDIA card.
+    becomes None, the model's own. What the text does not tell of the numerics (`sfumato.numerics`)
+    is as in the tool that wrote it: sfumato or ComfyUI by its `Version`, A1111 otherwise.
     Raises `PictureError` when a value is not what its key promises.
     """
     prompt, negative, settings = split_parameters(text)
@@ -239,14 +254,28 @@ def from_parameters(text: str) -> Origin:
             schedule=schedule or None,
             width=width,
             height=height,
-            stream="cpu" if left.pop("RNG", "GPU").upper() == "CPU" else "nv",
+            **_numerics(left, settings.get("Version", "")),
             embeddings=embeddings_from_text(learnt) if learnt else None,
             model=_file_name(left.pop("Model", "")) or None,
-            **_seed_settings(left),  # pyright: ignore[reportArgumentType] - checked by Request
+            **_seed_settings(left),
         )
     except (RequestError, ValueError) as error:
         raise PictureError(f"its recipe cannot be followed: {error}") from error
     return Origin(request, None, text, left)
+
+
+def _numerics(left: dict[str, str], version: str) -> dict[str, Any]:
+    """The numerics that a text tells or, by who wrote it, means; taken out of ``left``."""
+    wrote = version.casefold()
+    usual = next((name for name in ("sfumato", "comfy") if name in wrote), "a1111")
+    said: dict[str, Any] = {"like": left.pop("Like", usual)}
+    source = left.pop("RNG", None)
+    if source is not None:
+        said["stream"] = "cpu" if source.upper() == "CPU" else "nv"
+    for key, known in _NUMERICS.items():
+        if left.get(key) in known:
+            said |= known[left.pop(key)]
+    return said
 
 
 def split_parameters(text: str) -> tuple[str, str, dict[str, str]]:
@@ -306,7 +335,7 @@ def _of_the_seed(request: Request) -> dict[str, str]:
     return pairs
 
 
-def _seed_settings(left: dict[str, str]) -> dict[str, object]:
+def _seed_settings(left: dict[str, str]) -> dict[str, Any]:
     """The fields of a starting noise that is not the seed's own alone, taken out of `left`."""
     found: dict[str, object] = {}
     strength, seed = left.pop("Variation seed strength", None), left.pop("Variation seed", None)
@@ -327,6 +356,20 @@ def _shape(key: str, value: str) -> tuple[int, int]:
     if shape is None:
         raise PictureError(f"its recipe says '{key}: {value}', which is not width x height.")
     return int(shape[1]), int(shape[2])
+
+
+def _of_the_numerics(request: Request) -> dict[str, str]:
+    """What A1111 writes of its settings, and which tool was followed if it was another's."""
+    pairs = {"RNG": _RNG[request.stream or "cpu"]}
+    if request.weighting == "plain":
+        pairs["Emphasis"] = "None"  # A1111's word for brackets that are only letters
+    if request.first_noise == "variance":
+        pairs["SGM noise multiplier"] = "True"
+    if request.discard_penultimate:
+        pairs["Discard penultimate sigma"] = "True"
+    if request.like != "sfumato":
+        pairs["Like"] = request.like
+    return pairs
 
 
 def _of_the_mask(request: Request) -> dict[str, str]:

@@ -19,6 +19,7 @@ from sfumato.embedding import (
     embeddings_to_json,
 )
 from sfumato.errors import PictureError, RequestError
+from sfumato.numerics import CHOICES, DIFFERENCES, LIKE, like, planned
 from sfumato.source import Source
 
 MAX_SEED = 2**64 - 1
@@ -28,9 +29,6 @@ MAX_GUIDANCE = 100.0
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 # All fields that hold a seed; which of them count on through a run is `Request.counting`.
 SEEDS = ("seed", "path_seed", "variation_seed")
-STREAMS = ("cpu", "nv")
-# By whose rule the brackets of a prompt weigh; plain: they are only letters.
-WEIGHTINGS = ("a1111", "comfy", "plain")
 STRENGTH = 0.75  # of a picture to start from, where nobody says
 # How many times larger a finished picture may be made, and what does it where nobody says.
 UPSCALES = (2, 4)
@@ -60,8 +58,16 @@ CHECKS: Mapping[str, Check] = {
     "variation_strength": real(0, 1),
     "seed_width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "seed_height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
-    "stream": one_of(STREAMS),
-    "weighting": one_of(WEIGHTINGS),
+    "like": one_of(tuple(LIKE)),
+    "stream": one_of(CHOICES["stream"]),
+    "step_noise": one_of(CHOICES["step_noise"]),
+    "sde_noise": one_of(CHOICES["sde_noise"]),
+    "first_noise": one_of(CHOICES["first_noise"]),
+    "whole_times": flag,
+    "discard_penultimate": flag,
+    "strength_steps": one_of(CHOICES["strength_steps"]),
+    "weighting": one_of(CHOICES["weighting"]),
+    "rounding": one_of(CHOICES["rounding"]),
     "embeddings": embeddings,
     "model": named,
     "strength": real(0, 1),
@@ -119,9 +125,17 @@ class Request:
       picture i has `variation_seed + i`, and `seed` stays. At 0 it is the picture of `seed`.
     - `seed_width`, `seed_height`: pixels, both or none; the starting noise of a picture of this
       size is set into the middle of this one's, so that the composition stays ("resize seed from").
+    - `like`: the tool whose numerics fill those of the next fields that are None: see
+      `sfumato.numerics`, also for their meaning.
     - `stream`: where noise comes from; "cpu" is torch's CPU stream, "nv" that of NVIDIA cards.
+      `step_noise`: whether the steps' noise goes on in it ("continued") or has a stream of its
+      "own". `sde_noise`: whether SDE samplers draw for each of the "steps", or follow one
+      "brownian" path. `first_noise`: how the first noise is scaled.
+    - `whole_times`: the network hears whole times only. `discard_penultimate`: one step more is
+      planned, and the lowest level above 0 left out.
+    - `strength_steps`: of the steps, `strength` makes a "share", one "extra", or "all".
     - `weighting`: by whose rule the brackets of a prompt weigh its words: AUTOMATIC1111's, or
-      ComfyUI's; "plain" takes them for letters.
+      ComfyUI's; "plain" takes them for letters. `rounding`: how pixels become 8 bits.
     - `embeddings`: the learnt words that are heard where a prompt names them; () for none. None
       for each that is named and lies in a folder of embeddings.
     - `image`: a picture to start from; `strength` says how much of it is made anew, from 0 (none,
@@ -151,8 +165,16 @@ class Request:
     variation_strength: float | None = None
     seed_width: int | None = None
     seed_height: int | None = None
-    stream: str = "cpu"
-    weighting: str = "a1111"
+    like: str = "sfumato"
+    stream: str | None = None
+    step_noise: str | None = None
+    sde_noise: str | None = None
+    first_noise: str | None = None
+    whole_times: bool | None = None
+    discard_penultimate: bool | None = None
+    strength_steps: str | None = None
+    weighting: str | None = None
+    rounding: str | None = None
     embeddings: tuple[Embedding, ...] | None = None
     model: str | None = None
     image: Source | None = None
@@ -185,14 +207,30 @@ class Request:
             source = getattr(self, name)
             if source is not None and not (isinstance(source, Source) and source.mode == mode):
                 raise RequestError(f"{name} is {came(source)}, but must be a Source ({mode}).")
+        if self.discard_penultimate and self.steps == MAX_STEPS:
+            raise RequestError(
+                f"discard_penultimate plans one step more than the {self.steps} of steps, which "
+                f"are the most; take {MAX_STEPS - 1}, or leave it out."
+            )
         if self.strength == 0:
             raise RequestError("strength is 0, which would change nothing; give more than 0.")
         self._check_shapes()
-        if self.steps is not None and self.strength is not None and self.run_steps == 0:
-            least = math.ceil(10_000 / self.steps) / 10_000  # rounded up: 0.3333 of 3 is none
+        if self.steps is not None and self.strength is not None:
+            self._check_strength(self.steps, self.strength)
+
+    def _check_strength(self, steps: int, strength: float) -> None:
+        """That a start from a picture makes steps, and plans no more than can be."""
+        if self.run_steps == 0:
+            least = math.ceil(10_000 / steps) / 10_000  # rounded up: 0.3333 of 3 is none
             raise RequestError(
-                f"strength is {self.strength:g}, which makes none of {self.steps} steps; "
+                f"strength is {strength:g}, which makes none of {steps} steps; "
                 f"give {least:g} at the least, or more steps."
+            )
+        if self.schedule_steps > MAX_STEPS:
+            raise RequestError(
+                f"strength is {strength:g}, for which {steps} steps would be the last of "
+                f"{self.schedule_steps}; {MAX_STEPS} is the most. Give more strength, fewer steps, "
+                "or another strength_steps."
             )
 
     def _check_shapes(self) -> None:
@@ -235,13 +273,29 @@ class Request:
         return tuple(name for name in SEEDS if not (varies and name == "seed"))
 
     @property
+    def brackets(self) -> str:
+        """The `weighting`, or where that is open the one of the tool that this is like."""
+        return self.weighting or like(self.like).weighting
+
+    @property
     def run_steps(self) -> int:
-        """How many of the steps are really made: the share `strength` of them where it is given."""
+        """How many steps are really made: from a picture, as many as `strength` says."""
+        return self._planned[1]
+
+    @property
+    def schedule_steps(self) -> int:
+        """How many steps the levels are planned for, of which the last `run_steps` are made."""
+        return self._planned[0]
+
+    @property
+    def _planned(self) -> tuple[int, int]:
         assert self.steps is not None
         if self.strength is None:
-            return self.steps
-        # 0.29 * 100 is 28.999999999999996, and 29 is meant.
-        return math.floor(self.steps * self.strength + 1e-9)
+            return self.steps, self.steps
+        rule = (
+            like(self.like).strength_steps if self.strength_steps is None else self.strength_steps
+        )
+        return planned(rule, self.steps, self.strength)
 
     @property
     def references(self) -> Request:
@@ -249,6 +303,24 @@ class Request:
         image = None if self.image is None else self.image.reference
         mask = None if self.mask is None else self.mask.reference
         return replace(self, image=image, mask=mask)
+
+    def changed(self, changes: Mapping[str, object]) -> Request:
+        """The same wish with other values; what had followed from a changed one is open again.
+
+        Another `like` opens all that it fills, another `sampler` what is as `like` had it for the
+        one before, and another `wander` its path.
+        """
+        opened: dict[str, object] = {}
+        if "like" in changes:
+            opened |= dict.fromkeys(each.field for each in DIFFERENCES)
+        elif "sampler" in changes and self.sampler is not None:
+            usual = like(self.like).under(self.sampler)
+            names = ("whole_times", "discard_penultimate")
+            opened |= {name: None for name in names if getattr(self, name) == usual[name]}
+        if "wander" in changes:
+            opened["path_seed"] = None
+        values = {**opened, **changes}
+        return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks
 
     def resolve(
         self,
@@ -271,17 +343,21 @@ class Request:
         width, height = self._size(defaults)
         steps = defaults.steps if self.steps is None else self.steps
         usual = max(STRENGTH, 1 / steps) if self.image is not None else None
+        sampler = sampler_name(defaults.sampler if self.sampler is None else self.sampler)
+        numerics = like(self.like).under(sampler)
+        open_fields = {k: v for k, v in numerics.items() if getattr(self, k) is None}
         return replace(
             self.seeded(draw_seed),
             steps=steps,
             guidance=defaults.guidance if self.guidance is None else self.guidance,
-            sampler=sampler_name(defaults.sampler if self.sampler is None else self.sampler),
+            sampler=sampler,
             schedule=schedule_name(defaults.schedule if self.schedule is None else self.schedule),
             width=width,
             height=height,
             embeddings=embeddings if embeddings is not None else self.embeddings or (),
             model=model,
             strength=usual if self.strength is None else self.strength,
+            **open_fields,  # pyright: ignore[reportArgumentType] - checked by Request
         )
 
     def seeded(self, draw_seed: Callable[[], int]) -> Request:

@@ -17,12 +17,13 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 
+from sfumato.course import levels
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError, SfumatoError
 from sfumato.families.base import Family
 from sfumato.images import Canvas, to_images
-from sfumato.pipeline import canvas_of, finish, generate, levels
+from sfumato.pipeline import canvas_of, finish, generate
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
 from sfumato.request import Request, to_dict
 from sfumato.weights.learnt import Learnt
@@ -51,6 +52,7 @@ class Progress:
     model: Family
     canvas: Canvas | None = None
     bond: str = ""
+    rounding: str | None = None
 
     def sketch(self) -> Image.Image:
         """The clean estimate as nearly its colours, a pixel for each element of the latent.
@@ -62,7 +64,7 @@ class Progress:
 
     def preview(self) -> list[Image.Image]:
         """The clean estimate at this step as a picture, decoded when asked for."""
-        return [finish(self.model, self.canvas, self.step.x0)]
+        return [finish(self.model, self.canvas, self.step.x0, self.rounding)]
 
     def state(self) -> bytes:
         """All that a `Run` needs to go on after this step, as a .safetensors file."""
@@ -132,13 +134,15 @@ class Run:
             for last in first if i == 0 else generate(family, one, canvas, self._learnt):
                 done = last.index + 1
                 if done < steps:
-                    yield Progress(done, steps, float(sigmas[done]), last, family, canvas, bond)
+                    yield Progress(
+                        done, steps, float(sigmas[done]), last, family, canvas, bond, one.rounding
+                    )
             assert last is not None
             image = self._finished(last)
             seconds = time.perf_counter() - begun
             self._seconds += seconds
             self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
-            yield Progress(steps, steps, 0.0, last, family, canvas, bond)
+            yield Progress(steps, steps, 0.0, last, family, canvas, bond, one.rounding)
 
     def _bond(self, request: Request) -> str:
         """What must be the same, for a stored step to go on to the same picture."""
@@ -170,7 +174,7 @@ class Run:
 
     def _finished(self, last: Step) -> Image.Image:
         try:
-            return finish(self._model.family, self._canvas, last.x)
+            return finish(self._model.family, self._canvas, last.x, self.request.rounding)
         except PictureError as error:  # its decoder gave values that are no numbers
             instead = "Try --precision fp32."
             if self._precision == "fp32":
@@ -212,4 +216,4 @@ def developed(family: Family, request: Request, estimate: bytes) -> Image.Image:
         raise RequestError(f"The stored estimate is damaged ({error}).") from error
     if latent.ndim != 4 or latent.shape[1] != family.spec.vae.latent_channels:
         raise RequestError("The stored estimate is of another model.")
-    return finish(family, canvas, latent)
+    return finish(family, canvas, latent, request.rounding)

@@ -132,7 +132,7 @@ def _of(request: Request, names: Sequence[str]) -> list[Mention]:
     """Where both prompts of a request name embeddings."""
     found: list[Mention] = []
     for prompt in (request.prompt, request.negative):
-        plain = request.weighting == "plain"
+        plain = request.brackets == "plain"
         texts = (prompt,) if plain else map(unescaped, parse(prompt).texts)
         found += [mention for text in texts for mention in mentions(text, names)]
     return found

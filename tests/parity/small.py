@@ -15,7 +15,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.base import process_of
 from sfumato.families.sd import StableDiffusion
-from sfumato.request import Defaults
+from sfumato.numerics import LIKE
+from sfumato.request import Defaults, Request
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
@@ -66,6 +67,12 @@ RUNS = {
     ),
     "dpmpp_2m": ("karras", GivenDPM(**STABLE, use_karras_sigmas=True), True),
 }
+
+
+def settled(sampler: str, like: str = "sfumato", **fields: Any) -> Request:
+    """A request whose numerics are settled, as a pipeline takes it."""
+    numerics = LIKE[like].under(sampler)
+    return Request(**{**numerics, "like": like, "sampler": sampler, **fields})
 
 
 def make_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:

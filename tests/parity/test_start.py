@@ -28,6 +28,7 @@ from tests.parity.small import (
     STEPS,
     make_parts,
     saved_and_loaded,
+    settled,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -52,7 +53,7 @@ def mask() -> Image.Image:
 
 
 def request(sampler: str, strength: float, **more: Any) -> Request:
-    return Request(
+    return settled(
         prompt=PROMPT,
         negative=NEGATIVE,
         seed=SEED,

@@ -16,7 +16,6 @@ from sfumato.diffusion.schedules import sigmas
 from sfumato.families.sd import StableDiffusion
 from sfumato.images import to_images
 from sfumato.pipeline import generate
-from sfumato.request import Request
 from tests.parity.small import (
     NEGATIVE,
     PROCESS,
@@ -26,6 +25,7 @@ from tests.parity.small import (
     STEPS,
     make_parts,
     saved_and_loaded,
+    settled,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -48,7 +48,7 @@ def test_the_trajectory_is_that_of_diffusers_pipeline(
     sampler: str, pipe: Any, model: StableDiffusion, relative: Any
 ) -> None:
     schedule, pipe.scheduler, is_scaled = RUNS[sampler]
-    request = Request(
+    request = settled(
         prompt=PROMPT,
         negative=NEGATIVE,
         seed=7,

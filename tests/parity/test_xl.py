@@ -13,12 +13,12 @@ from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.pipeline import generate
-from sfumato.request import Defaults, Request
+from sfumato.request import Defaults
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
-from tests.parity.small import STABLE, make_tokenizer
+from tests.parity.small import STABLE, make_tokenizer, settled
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning", "ignore::FutureWarning"
@@ -135,8 +135,8 @@ def test_a_whole_picture_is_that_of_diffusers_pipeline(
     base: tuple[Any, StableDiffusionXL], negative: str, relative: Any
 ) -> None:
     pipe, model = base
-    request = Request(
-        "a red fox in the snow",
+    request = settled(
+        prompt="a red fox in the snow",
         negative=negative,
         seed=7,
         steps=STEPS,

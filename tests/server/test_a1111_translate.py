@@ -37,7 +37,7 @@ def image(chosen: Chosen, **fields: Any) -> Request:
 
 
 def test_an_empty_request_leaves_the_rest_to_the_model(chosen: Chosen) -> None:
-    assert text(chosen) == Request(sampler="euler", model="mini")
+    assert text(chosen) == Request(sampler="euler", like="a1111", model="mini")
 
 
 def test_null_is_as_good_as_absent(chosen: Chosen) -> None:
@@ -73,6 +73,7 @@ def test_every_word_finds_its_field(chosen: Chosen) -> None:
         sampler="dpmpp_2m",
         schedule="karras",
         count=6,
+        like="a1111",
         model="mini",
     )
 
@@ -237,8 +238,20 @@ def test_settings_of_one_request_are_followed_or_refused(chosen: Chosen) -> None
     assert text(chosen, override_settings={"randn_source": "GPU"}).stream == "nv"
     assert text(chosen, override_settings={"randn_source": "CPU"}).stream == "cpu"
     assert text(chosen, override_settings={"sd_model_checkpoint": "mini"}).model == "mini"
+    for setting, field, values in (
+        ("emphasis", "weighting", {"None": "plain", "Original": "a1111"}),
+        ("sgm_noise_multiplier", "first_noise", {True: "variance", False: "sigma"}),
+        ("always_discard_next_to_last_sigma", "discard_penultimate", {True: True, False: None}),
+        ("enable_quantization", "whole_times", {True: True, False: False}),
+    ):
+        for value, found in values.items():
+            request = text(chosen, override_settings={setting: value})
+            assert getattr(request, field) == found, setting
     for settings, told in (
         ({"randn_source": "TPU"}, "randn_source"),
+        ({"emphasis": "No norm"}, "emphasis is 'No norm', but must be one of: None, Original"),
+        ({"enable_quantization": []}, "enable_quantization"),
+        ({"sgm_noise_multiplier": 1}, "sgm_noise_multiplier"),
         ({"CLIP_stop_at_last_layers": 2}, "CLIP_stop_at_last_layers"),
         ({"sd_vae": "other.pt"}, "sd_vae"),
         ({"sd_model_checkpoint": "mimi"}, "mimi.*mini"),
@@ -259,6 +272,13 @@ INFOTEXT = (
     "a fox\nNegative prompt: a dog\nSteps: 9, Sampler: DPM++ 2M, Schedule type: Karras, "
     "CFG scale: 4, Seed: 42, Size: 64x72, RNG: CPU, Version: v1.9.4"
 )
+
+
+def test_a_request_of_this_dialect_means_a1111s_numerics(chosen: Chosen) -> None:
+    assert text(chosen).like == "a1111"
+    assert text(chosen, infotext=INFOTEXT).like == "a1111"
+    ours = INFOTEXT.replace("v1.9.4", "sfumato 0.1.0")
+    assert text(chosen, infotext=ours).like == "sfumato"
 
 
 def test_an_infotext_fills_what_is_left_out(chosen: Chosen) -> None:

@@ -43,7 +43,8 @@ def test_webuiapi_gets_the_pictures_that_python_gets(live: LiveServer, engine: E
     api = webuiapi.WebUIApi(baseurl=f"{live.url}/sdapi/v1")
     size = {"width": 128, "height": 128}
     result = api.txt2img(prompt="a red fox", seed=7, steps=2, cfg_scale=3, **size)
-    request = Request("a red fox", seed=7, steps=2, guidance=3, sampler="euler_ancestral", **size)
+    asked = {"seed": 7, "steps": 2, "guidance": 3, "sampler": "euler_ancestral", **size}
+    request = Request("a red fox", like="a1111", **asked)  # as such a client expects
     (picture,) = engine.submit(request).result().pictures
     assert result.image.convert("RGB").tobytes() == picture.image.tobytes()
     assert result.info["infotexts"] == [picture.recipe.parameters()]
@@ -67,6 +68,7 @@ def test_webuiapi_gets_the_pictures_that_python_gets(live: LiveServer, engine: E
         image=Source.picture(result.image),
         strength=0.5,
         fit="stretch",
+        like="a1111",
         **size,
     )
     (picture,) = engine.submit(request).result().pictures

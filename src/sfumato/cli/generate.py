@@ -141,9 +141,7 @@ def wish(order: Order, origin: Origin | None) -> Request:
     }
     if order.anyway or not changes.keys().isdisjoint({"prompt", "negative"}):
         changes.setdefault("embeddings", None)  # other words may name others
-    if "wander" in changes:  # a fresh path from the same noise, or none
-        changes.setdefault("path_seed", None)
-    request = replace(start, **changes)  # pyright: ignore[reportArgumentType] - Request checks
+    request = start.changed(changes)
     # Unknown names are told now, before torch and the model are loaded.
     if request.sampler is not None:
         sampler = sampler_row(request.sampler).name
@@ -156,7 +154,7 @@ def wish(order: Order, origin: Origin | None) -> Request:
 
 def _tell_letters(order: Order, request: Request) -> None:
     """Say that what was typed weighs nothing, where that comes from the picture in `--from`."""
-    if order.source is None or request.weighting != "plain" or "weighting" in order.changes:
+    if order.source is None or request.brackets != "plain" or "weighting" in order.changes:
         return
     typed = f"{order.changes.get('prompt', '')}{order.changes.get('negative', '')}"
     if any(bracket in typed for bracket in "(["):

@@ -21,6 +21,7 @@ from sfumato.errors import RequestError
 __all__ = ["OPTIONS", "Given", "Option", "given", "parse_size", "takes_wish"]
 
 HOW, START, MODEL = "The picture", "Starting from a picture", "Model and machine"
+LIKE = "Like another program's"
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,21 @@ OPTIONS = (
         fields=("seed_width", "seed_height"),
         show=_as_size,
     ),
-    Option("stream", "NAME", "Where noise comes from: cpu, nv."),
+    Option("like", "NAME", "The program to paint like: a1111, comfy, diffusers.", panel=LIKE),
+    Option("stream", "NAME", "Where noise comes from: cpu, nv.", panel=LIKE),
+    Option("step_noise", "NAME", "Steps' noise: continued in that stream, or its own.", panel=LIKE),
+    Option("sde_noise", "NAME", "SDE samplers' noise: by steps, or brownian.", panel=LIKE),
+    Option("first_noise", "NAME", "First noise: by sigma, variance, variance_alone.", panel=LIKE),
+    Option("whole_times", "", "The network hears whole times only.", panel=LIKE),
     Option(
-        "weighting", "NAME", "Whose rule (brackets:1.2) in a prompt follow: a1111, comfy, plain."
+        "discard_penultimate",
+        "",
+        "Plan one step more; leave out the lowest noise level.",
+        panel=LIKE,
     ),
+    Option("strength_steps", "NAME", "Steps that --strength makes: share, extra, all.", panel=LIKE),
+    Option("weighting", "NAME", "(Brackets:1.2) in prompts: a1111, comfy, plain.", panel=LIKE),
+    Option("rounding", "NAME", "Pixels to 8 bits: round, truncate.", panel=LIKE),
     Option(
         "embeddings",
         "NAMES",

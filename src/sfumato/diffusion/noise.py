@@ -85,6 +85,7 @@ class Noise:
         self._beginning = beginning
         if own_steps:
             wander = [(seed + 1) % 2**64 for seed in wander or seeds]
+        self.shape = shape
         same = wander is None
         self._later = self._first if same else [STREAMS[stream](seed, shape) for seed in wander]
         self._offset = 1 if own_steps else 0

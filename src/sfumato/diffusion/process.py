@@ -9,6 +9,7 @@ Samplers see only `alpha`; the trainer sees only `mix` and `target`; the denoise
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
+from copy import copy
 from typing import TypeVar, final
 
 import torch
@@ -74,6 +75,10 @@ class Process(ABC):
     def target(self, x0: Tensor, noise: Tensor, sigma: float | Tensor) -> Tensor:
         """What the network should output, (B, C, H, W), at mix(x0, noise, sigma)."""
 
+    def with_whole_times(self) -> "Process":
+        """The same, with a network that hears the nearest whole time, where time has a table."""
+        return self
+
     def mix(self, x0: Tensor, noise: Tensor, sigma: float | Tensor) -> Tensor:
         """x0 and unit noise, both (B, C, H, W), mixed to the level sigma."""
         sigma = spread(sigma, x0)
@@ -105,6 +110,11 @@ class _Table(Process):
         self._whole = whole_times
         self._logs = [math.log(sigma) for sigma in self._sigmas]
         self._log_table = torch.tensor(self._logs, dtype=torch.float64)
+
+    def with_whole_times(self) -> "Process":
+        other = copy(self)
+        other._whole = True
+        return other
 
     def alpha(self, sigma: Level) -> Level:
         return sigma**0  # 1, as a float or as a tensor of sigma's shape

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sfumato.diffusion.rows import SAMPLER_ROWS, SCHEDULE_ROWS, SamplerRow, ScheduleRow
 from sfumato.errors import RequestError
+from sfumato.numerics import DIFFERENCES, LIKE
 
 __all__ = [
     "SAMPLER_ROWS",
@@ -110,7 +111,36 @@ def document() -> str:
         f"| `{row.name}` | {row.title} | {_also(row)} | {row.summary} | {row.source} |"
         for row in SCHEDULE_ROWS
     ]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_numerics(), ""])
+
+
+def _numerics() -> list[str]:
+    """In which numbers the tools differ, as a section of `document`."""
+    tools = [name for name in LIKE if name != "sfumato"]
+    lines = [
+        "",
+        "## Like another program",
+        "",
+        f"`--like {'|'.join(tools)}` sets at once all numbers in which the programs differ.",
+        "Each can be set by itself too, and stands by its own name in a picture's recipe.",
+        "",
+        f"| option | {' | '.join(LIKE)} | meaning | read in |",
+        f"|---|{'---|' * len(LIKE)}---|---|",
+    ]
+    for each in DIFFERENCES:
+        ways = " | ".join(_way(getattr(numerics, each.field)) for numerics in LIKE.values())
+        option = f"`--{each.field.replace('_', '-')}`"
+        lines.append(f"| {option} | {ways} | {each.meaning} | {each.source} |")
+    return lines
+
+
+def _way(value: str | frozenset[str] | None) -> str:
+    """What a tool does, in a cell: a word, or the samplers with which it says yes."""
+    if isinstance(value, str):
+        return f"`{value}`"
+    if not value:
+        return "always" if value is None else "never"
+    return "with " + ", ".join(f"`{name}`" for name in sorted(value))
 
 
 def _also(row: SamplerRow | ScheduleRow) -> str:

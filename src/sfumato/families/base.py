@@ -82,7 +82,7 @@ class Ground:
 class Reading:
     """How prompts are read.
 
-    ``weighting`` is one of `request.WEIGHTINGS`. ``learnt`` are the embeddings that are heard where
+    ``weighting`` is one of `numerics.CHOICES`. ``learnt`` are the embeddings that are heard where
     their names stand; each fits `ModelSpec.embeds`.
     """
 

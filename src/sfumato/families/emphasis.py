@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from sfumato.request import WEIGHTINGS
+from sfumato.numerics import CHOICES
 
 __all__ = ["emphasised"]
 
@@ -25,7 +25,7 @@ def emphasised(
     "comfy": each token's state led away, in proportion, from that of an empty prompt, which
     ``silence`` reads: (L, D). Both leave a prompt without weights as it is, to the bit.
     """
-    assert weighting in WEIGHTINGS, weighting
+    assert weighting in CHOICES["weighting"], weighting
     if all(weight == 1 for row in weights for weight in row):
         return states
     factor = torch.tensor(weights, dtype=states.dtype, device=states.device)[:, :, None]

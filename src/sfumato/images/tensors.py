@@ -41,10 +41,11 @@ def to_mask(mask: Image.Image) -> Tensor:
     return levels.view(1, 1, mask.height, mask.width).float() / 255
 
 
-def to_images(batch: Tensor) -> list[Image.Image]:
+def to_images(batch: Tensor, rounding: str = "round") -> list[Image.Image]:
     """One RGB picture for each of (B, 3, H, W); values outside [-1, 1] are cut off.
 
-    Levels are `round((x + 1) * 127.5)`, computed in float32. (AUTOMATIC1111 truncates instead.)
+    Levels are (x + 1) * 127.5, computed in float32; ``rounding`` takes the nearest whole number
+    ("round") or the one below ("truncate"): see `sfumato.numerics`.
     Raises `PictureError` when a value is not a number, which a model does in too low a precision.
     """
     levels = (batch.detach().float() + 1) * 127.5  # (B, 3, H, W)
@@ -52,5 +53,6 @@ def to_images(batch: Tensor) -> list[Image.Image]:
         raise PictureError(
             "the model returned values that are not numbers; use a higher --precision (fp32)."
         )
-    pixels = levels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu()  # (B, H, W, 3)
+    whole = levels.floor() if rounding == "truncate" else levels.round()
+    pixels = whole.clamp(0, 255).byte().permute(0, 2, 3, 1).cpu()  # (B, H, W, 3)
     return [Image.fromarray(picture.numpy()) for picture in pixels]

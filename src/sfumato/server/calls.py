@@ -121,8 +121,8 @@ def _option(name: str, value: object, given: Mapping[str, object]) -> Iterator[s
         value = _file(name, value)
     elif name == "embeddings":
         value = embeddings_to_text(cast("tuple[Embedding, ...]", value))
-    if value is True:  # the usual is False everywhere, and so is not said
-        yield flag
+    if isinstance(value, bool):
+        yield flag if value else f"--no-{flag.removeprefix('--')}"
         return
     text = _number(value) if isinstance(value, float) else str(value)
     yield from [f"{flag}={_quoted(text)}"] if text.startswith("-") else [flag, _quoted(text)]

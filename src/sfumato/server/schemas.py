@@ -5,10 +5,11 @@ ranges stand here for readers of the OpenAPI document. Seeds go out as strings, 
 number ends at 2^53 and a seed at 2^64 - 1.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from sfumato.numerics import CHOICES, LIKE
 from sfumato.request import (
     FILLS,
     FITS,
@@ -21,7 +22,6 @@ from sfumato.request import (
     MAX_STEPS,
     MIN_SIZE,
     SIZE_STEP,
-    STREAMS,
 )
 from sfumato.server.admission import MAX_PRIORITY
 from sfumato.server.library.search import MOST
@@ -72,6 +72,11 @@ _Side = Annotated[
 ]
 _Guidance = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": MAX_GUIDANCE})]
 _Part = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+
+
+def _way(difference: str) -> Any:
+    """The ways of one of the differences between the tools."""
+    return Field(json_schema_extra={"enum": [*CHOICES[difference]]})
 
 
 class InputReference(Given):
@@ -150,15 +155,35 @@ class RequestWanted(Given):
         "the middle of this one's, so that the composition stays.",
     )
     seed_height: _Side | None = Field(None, description="With seed_width.")
-    stream: str = Field(
-        "cpu",
-        description="Where noise comes from: torch's CPU stream, or NVIDIA's (A1111's default).",
-        json_schema_extra={"enum": [*STREAMS]},
+    like: str = Field(
+        "sfumato",
+        description="The tool whose numerics fill the next nine fields, where they are null.",
+        json_schema_extra={"enum": [*LIKE]},
     )
-    weighting: str = Field(
-        "a1111",
-        description="By whose rule the brackets of a prompt weigh its words; plain: by none.",
-        json_schema_extra={"enum": ["a1111", "comfy", "plain"]},
+    stream: Annotated[str, _way("stream")] | None = Field(
+        None, description="Where noise comes from: torch's CPU stream, or NVIDIA's."
+    )
+    step_noise: Annotated[str, _way("step_noise")] | None = Field(
+        None, description="Whether the steps' noise goes on in that stream, or has its own."
+    )
+    sde_noise: Annotated[str, _way("sde_noise")] | None = Field(
+        None, description="Whether SDE samplers draw for each step, or follow one path per seed."
+    )
+    first_noise: Annotated[str, _way("first_noise")] | None = Field(
+        None, description="What the first noise is multiplied by."
+    )
+    whole_times: bool | None = Field(None, description="Whether the network hears whole times.")
+    discard_penultimate: bool | None = Field(
+        None, description="Plan one step more, and leave out the lowest level above 0."
+    )
+    strength_steps: Annotated[str, _way("strength_steps")] | None = Field(
+        None, description="How many steps `strength` makes: a share, one extra, or all."
+    )
+    weighting: Annotated[str, _way("weighting")] | None = Field(
+        None, description="By whose rule brackets weigh a prompt's words; plain: by none."
+    )
+    rounding: Annotated[str, _way("rounding")] | None = Field(
+        None, description="Whether pixels are rounded to 8 bits, or cut."
     )
     embeddings: list[EmbeddingWanted] | None = Field(
         None,
@@ -236,8 +261,16 @@ class RequestTold(Told):
     variation_strength: float | None
     seed_width: int | None
     seed_height: int | None
-    stream: str
-    weighting: str = "a1111"
+    like: str = "sfumato"
+    stream: str | None
+    step_noise: str | None = None
+    sde_noise: str | None = None
+    first_noise: str | None = None
+    whole_times: bool | None = None
+    discard_penultimate: bool | None = None
+    strength_steps: str | None = None
+    weighting: str | None = None
+    rounding: str | None = None
     embeddings: list[EmbeddingTold] | None = None
     model: str | None
     image: InputTold | None

@@ -29,9 +29,18 @@ from sfumato.diffusion.samplers.sde import (
 )
 from sfumato.diffusion.samplers.step import Denoise, Draw, Sampler, Step
 from sfumato.diffusion.samplers.unipc import unipc, unipc_bh1
-from sfumato.diffusion.table import check_wander, sampler_row
+from sfumato.diffusion.table import sampler_row
 
-__all__ = ["BROWNIAN", "SAMPLERS", "Denoise", "Draw", "Sampler", "Step", "check_wander", "run"]
+__all__ = [
+    "BROWNIAN",
+    "SAMPLERS",
+    "Denoise",
+    "Draw",
+    "Sampler",
+    "Step",
+    "choose",
+    "run",
+]
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
@@ -76,6 +85,17 @@ BROWNIAN: Mapping[str, Sampler] = MappingProxyType(
 """The samplers that can take their noise from one path per seed; see `samplers.brownian`."""
 
 
+def choose(name: str, *, brownian: bool = False) -> Sampler:
+    """The named sampler.
+
+    name: a sampler of `sfumato.diffusion.table`, or an alias.
+    brownian: in the form that takes its noise from one path per seed, where there is one.
+    Raises RequestError for an unknown name.
+    """
+    row = sampler_row(name)
+    return BROWNIAN.get(row.name, SAMPLERS[row.name]) if brownian else SAMPLERS[row.name]
+
+
 def run(
     name: str,
     denoise: Denoise,
@@ -88,8 +108,6 @@ def run(
 ) -> Iterator[Step]:
     """The steps of the named sampler; the arguments are those of `Sampler`.
 
-    name: a sampler of `sfumato.diffusion.table`, or an alias.
     Raises RequestError for an unknown name, at once and not at the first step.
     """
-    sampler = SAMPLERS[sampler_row(name).name]
-    return sampler(denoise, x, sigmas, process=process, noise=noise, start=start)
+    return choose(name)(denoise, x, sigmas, process=process, noise=noise, start=start)

@@ -7,7 +7,7 @@ refused one (`hr_scale` about `enable_hr`) need no row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import cast
 
@@ -86,7 +86,7 @@ def check(sent: Text2Image, sampler: str) -> None:
             )
 
 
-def check_settings(settings: Mapping[str, object], followed: Mapping[str, object]) -> None:
+def check_settings(settings: Mapping[str, object], followed: Collection[str]) -> None:
     """Raise RefusedError for a setting that is neither in ``followed`` nor in force anyway."""
     for name, value in settings.items():
         if name in followed:

@@ -28,8 +28,22 @@ T = TypeVar("T")
 _SAMPLER, _STRENGTH, _BLUR = "Euler", 0.75, 4
 _FITS = ("stretch", "crop", "pad")
 _FILLS = ("blur", "original", "noise", "nothing")
-_NOISE: Mapping[str, str] = {"CPU": "cpu", "NV": "nv", "GPU": "nv"}
-_FOLLOWED: Mapping[str, None] = {"sd_model_checkpoint": None, "randn_source": None}
+# A1111's settings that are numerics, each with the field that it is here, and its values.
+_SETTINGS: Mapping[str, str] = {
+    "randn_source": "stream",
+    "emphasis": "weighting",
+    "sgm_noise_multiplier": "first_noise",
+    "always_discard_next_to_last_sigma": "discard_penultimate",
+    "enable_quantization": "whole_times",
+}
+_WAYS: Mapping[str, Mapping[str, str | bool | None]] = {
+    "randn_source": {"CPU": "cpu", "NV": "nv", "GPU": "nv"},
+    "emphasis": {"None": "plain", "Original": "a1111"},
+    "sgm_noise_multiplier": {"False": "sigma", "True": "variance"},
+    "always_discard_next_to_last_sigma": {"False": None, "True": True},
+    "enable_quantization": {"False": False, "True": True},
+}
+_FOLLOWED = frozenset({"sd_model_checkpoint", *_SETTINGS})
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,8 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         height=sent.height if sent.height is not None else text.height,
         count=_count(sent),
         **_beginning(sent, text),
-        stream=_stream(settings.get("randn_source"), text.stream),
+        like=text.like,
+        **_numerics(settings, text),
         model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
     )
     return _with_picture(request, sent, chosen.limits) if isinstance(sent, Image2Image) else request
@@ -103,7 +118,7 @@ def _names(sent: Text2Image, text: Request) -> tuple[str, str | None]:
 def _from_text(infotext: str | None) -> Request:
     """The request that A1111's text describes; an empty one where there is no text."""
     if not infotext:
-        return Request()
+        return Request(like="a1111")
     try:
         origin = from_parameters(infotext)
     except PictureError as problem:
@@ -143,12 +158,18 @@ def _model(asked: object, checkpoints: Checkpoints) -> str:
     return checkpoints.find(str(asked))
 
 
-def _stream(source: object, otherwise: str) -> str:
-    if source is None:
-        return otherwise
-    if str(source) not in _NOISE:
-        raise RefusedError(f"randn_source is {source!r:.60}, but must be CPU, NV or GPU.")
-    return _NOISE[str(source)]
+def _numerics(settings: Mapping[str, object], text: Request) -> dict[str, Any]:
+    """The numerics that A1111's settings change, else those of the text."""
+    found: dict[str, Any] = {name: getattr(text, name) for name in _SETTINGS.values()}
+    for setting, name in _SETTINGS.items():
+        value = settings.get(setting)
+        if value is not None:
+            ways = _WAYS[setting]
+            if str(value) not in ways:
+                told = ", ".join(ways)
+                raise RefusedError(f"{setting} is {value!r:.60}, but must be one of: {told}.")
+            found[name] = ways[str(value)]
+    return found
 
 
 def _with_picture(request: Request, sent: Image2Image, limits: Limits) -> Request:

@@ -105,6 +105,19 @@ export const FIELDS = [
     step: 0.05,
   },
   {
+    name: "like",
+    kind: "select",
+    label: "Like",
+    hint: "Whose numerics fill what is left open, so that a seed gives the picture that it gives there.",
+    group: "more",
+    choices: () => [
+      ["sfumato", "sfumato"],
+      ["a1111", "A1111"],
+      ["comfy", "ComfyUI"],
+      ["diffusers", "diffusers"],
+    ],
+  },
+  {
     name: "stream",
     kind: "select",
     label: "Noise stream",
@@ -114,6 +127,7 @@ export const FIELDS = [
       ["cpu", "the processor's"],
       ["nv", "an NVIDIA card's"],
     ],
+    fallback: "cpu",
   },
   {
     name: "weighting",
@@ -126,6 +140,7 @@ export const FIELDS = [
       ["comfy", "ComfyUI's"],
       ["plain", "none, they are letters"],
     ],
+    fallback: "a1111",
   },
   {
     name: "strength",

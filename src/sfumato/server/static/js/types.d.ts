@@ -22,8 +22,16 @@ export interface Wish {
   count: number;
   wander: boolean;
   path_seed: string | null;
-  stream: string;
-  weighting: string;
+  like: string;
+  stream: string | null;
+  step_noise: string | null;
+  sde_noise: string | null;
+  first_noise: string | null;
+  whole_times: boolean | null;
+  discard_penultimate: boolean | null;
+  strength_steps: string | null;
+  weighting: string | null;
+  rounding: string | null;
   embeddings: { name: string; sha256: string }[] | null;
   model: string | null;
   image: Input | null;

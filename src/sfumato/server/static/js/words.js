@@ -91,8 +91,16 @@ export const NAMES = Object.freeze({
   count: "Pictures",
   wander: "Wander",
   path_seed: "Path",
+  like: "Like",
   stream: "Noise stream",
+  step_noise: "Steps' noise",
+  sde_noise: "Noise of SDE samplers",
+  first_noise: "First noise",
+  whole_times: "Whole times",
+  discard_penultimate: "Lowest level left out",
+  strength_steps: "Steps that strength makes",
   weighting: "Brackets",
+  rounding: "Rounding",
   embeddings: "Embeddings",
   model: "Model",
   image: "Starting picture",
@@ -106,7 +114,18 @@ export const NAMES = Object.freeze({
 });
 
 /** What goes without saying. @type {Readonly<Record<string, unknown>>} */
-const PLAIN = Object.freeze({ rescale: 0, count: 1, stream: "cpu", weighting: "a1111" });
+const PLAIN = Object.freeze({
+  rescale: 0,
+  count: 1,
+  like: "sfumato",
+  stream: "cpu",
+  step_noise: "continued",
+  sde_noise: "steps",
+  first_noise: "sigma",
+  strength_steps: "share",
+  weighting: "a1111",
+  rounding: "round",
+});
 
 /**
  * What a wish says beyond what goes without saying.

@@ -10,24 +10,15 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from sfumato.diffusion.noise import Noise
-from sfumato.diffusion.numerics import (
-    DIFFERENCES,
-    LIKE,
-    Numerics,
-    discards,
-    first_scale,
-    like,
-    planned,
-    rounds_time,
-    without_next_to_last,
-)
 from sfumato.diffusion.process import Eps, Flow
 from sfumato.diffusion.schedules import sigmas
 from sfumato.diffusion.table import sampler_row
 from sfumato.errors import RequestError
+from sfumato.numerics import CHOICES, DIFFERENCES, LIKE, Numerics, first_scale, like, planned
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 TOP = Eps().sigma_max
+WIDE = math.hypot(1, TOP)
 
 
 def test_every_difference_is_told_once_with_its_source():
@@ -41,6 +32,11 @@ def test_the_tools_differ_from_one_another_and_in_every_field():
         assert len({getattr(numerics, field.name) for numerics in LIKE.values()}) > 1, field.name
 
 
+def test_every_way_of_a_tool_may_be_chosen_and_every_choice_is_some_tools():
+    for name, ways in CHOICES.items():
+        assert {getattr(numerics, name) for numerics in LIKE.values()} == set(ways)
+
+
 def test_a_tool_is_found_whatever_the_case_and_an_unknown_one_refused():
     assert like(" A1111 ") is LIKE["a1111"]
     with pytest.raises(RequestError, match="no tool 'invoke' to be like; known: sfumato, a1111"):
@@ -49,38 +45,44 @@ def test_a_tool_is_found_whatever_the_case_and_an_unknown_one_refused():
 
 def test_samplers_are_named_canonically():
     for numerics in LIKE.values():
-        for name in (*numerics.discard, *(numerics.whole_times or ())):
+        for name in (*numerics.discard_penultimate, *(numerics.whole_times or ())):
             assert sampler_row(name).name == name
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("sfumato", TOP),
-        ("a1111", TOP),
-        ("comfy", math.hypot(1, TOP)),
-        ("diffusers", math.hypot(1, TOP)),
-    ],
-)
-def test_the_first_noise_is_scaled_as_the_tool_does_at_pure_noise_alone(name, expected):
-    assert first_scale(like(name), TOP, 1.0, TOP) == expected
-    assert first_scale(like(name), TOP * (1 + 5e-6), 1.0, TOP) == pytest.approx(expected, rel=1e-5)
-    assert first_scale(like(name), 3.0, 1.0, TOP) == 3.0  # from a picture
-    assert first_scale(like(name), 1.0, Flow().alpha(1.0), 1.0) == 1.0
+@pytest.mark.parametrize("name", LIKE)
+def test_the_first_noise_is_scaled_as_the_tool_does(name):
+    rule = like(name).first_noise
+    expected = TOP if name in ("sfumato", "a1111") else WIDE
+    assert first_scale(rule, TOP, 1.0, sigma_max=TOP) == expected
+    near = TOP * (1 + 5e-6)
+    assert first_scale(rule, near, 1.0, sigma_max=TOP) == pytest.approx(expected, rel=1e-5)
+    assert first_scale(rule, 1.0, Flow().alpha(1.0), sigma_max=1.0) == 1.0
+    # A run without a picture that begins lower, as on diffusers' leading times.
+    below = math.hypot(1, 3) if name == "diffusers" else 3.0
+    assert first_scale(rule, 3.0, 1.0, sigma_max=TOP) == below
+    # From a picture, a part of the way and the whole.
+    assert first_scale(rule, 3.0, 1.0, sigma_max=TOP, alone=False) == 3.0
+    whole = WIDE if name == "comfy" else TOP
+    assert first_scale(rule, TOP, 1.0, sigma_max=TOP, alone=False) == whole
 
 
 def test_diffusers_scales_the_first_noise_so():
     stable = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-    scheduler = EulerDiscreteScheduler(**stable, timestep_spacing="leading", steps_offset=1)
-    scheduler.set_timesteps(1000)
-    top = float(scheduler.sigmas.max())
-    mine = first_scale(like("diffusers"), top, 1.0, top)
-    assert mine == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
+    for steps in (1000, 15):
+        scheduler = EulerDiscreteScheduler(**stable, timestep_spacing="leading", steps_offset=1)
+        scheduler.set_timesteps(steps)
+        top = float(scheduler.sigmas.max())
+        mine = first_scale(like("diffusers").first_noise, top, 1.0, sigma_max=TOP)
+        assert mine == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
+
+
+def under(name, sampler, field):
+    return like(name).under(sampler)[field]
 
 
 def test_times_are_whole_where_the_tool_rounds_them():
-    assert [rounds_time(like(name), "euler") for name in LIKE] == [False, False, True, False]
-    assert [rounds_time(like(name), "dpmpp_2m") for name in LIKE] == [False, False, True, True]
+    assert [under(name, "euler", "whole_times") for name in LIKE] == [False, False, True, False]
+    assert [under(name, "dpmpp_2m", "whole_times") for name in LIKE] == [False, False, True, True]
     stable = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
     for make, sampler in (
         (EulerDiscreteScheduler, "euler"),
@@ -88,16 +90,18 @@ def test_times_are_whole_where_the_tool_rounds_them():
     ):
         scheduler = make(**stable, use_karras_sigmas=True)
         scheduler.set_timesteps(13)
-        process = Eps(scheduler.alphas_cumprod, whole_times=rounds_time(like("diffusers"), sampler))
+        process = Eps(scheduler.alphas_cumprod)
+        if under("diffusers", sampler, "whole_times"):
+            process = process.with_whole_times()
         mine = [process.time(float(one)) for one in sigmas("karras", process, 13)[:-1]]
         assert mine == pytest.approx(scheduler.timesteps.tolist(), abs=2e-3)
 
 
-def test_a_discarded_level_is_the_lowest_above_0():
-    assert [discards(like(name), "dpm2") for name in LIKE] == [False, True, True, False]
-    assert [discards(like(name), "unipc_bh1") for name in LIKE] == [False, False, True, False]
-    levels = sigmas("karras", Eps(), 6).tolist()
-    assert without_next_to_last(levels) == [*levels[:5], 0.0]
+def test_a_level_is_discarded_under_the_samplers_that_the_tool_names():
+    found = [under(name, "dpm2", "discard_penultimate") for name in LIKE]
+    assert found == [False, True, True, False]
+    found = [under(name, "unipc_bh1", "discard_penultimate") for name in LIKE]
+    assert found == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_a_discarded_level_is_the_lowest_above_0():
     [
         ("sfumato", 20, 0.75, (20, 15)),
         ("sfumato", 100, 0.29, (100, 29)),
-        ("sfumato", 20, 0.01, (20, 1)),
+        ("sfumato", 20, 0.01, (20, 0)),
         ("sfumato", 20, 1.0, (20, 20)),
         ("diffusers", 50, 0.8, (50, 40)),
         ("a1111", 20, 0.75, (20, 16)),
@@ -117,7 +121,7 @@ def test_a_discarded_level_is_the_lowest_above_0():
     ],
 )
 def test_a_run_from_a_picture_makes_as_many_steps_as_in_the_tool(name, steps, strength, expected):
-    assert planned(like(name), steps, strength) == expected
+    assert planned(like(name).strength_steps, steps, strength) == expected
 
 
 def test_the_steps_of_comfyui_have_noise_of_their_own():
@@ -129,7 +133,7 @@ def test_the_steps_of_comfyui_have_noise_of_their_own():
 
 def test_numerics_are_listed_without_torch():
     program = (
-        "import sys, sfumato.diffusion.numerics; "
+        "import sys, sfumato.numerics; "
         "sys.exit(any(name.split('.')[0] in ('torch', 'numpy') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,17 +1,29 @@
 """In which numbers the tools differ, so that one may paint like another; needs no torch.
 
 Each field of `Numerics` is one difference, and `LIKE` holds what each tool does with its settings
-as it comes. `DIFFERENCES` tells what a field means and where that was read. A recipe names every
-field by itself, for "like comfy" will mean another thing when ComfyUI changes.
+as it comes. `DIFFERENCES` tells what a field means and where that was read. A request may set each
+by itself, and a recipe names every one, for "like comfy" will mean another thing when ComfyUI
+changes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Literal
 
 from sfumato.errors import RequestError
+
+__all__ = [
+    "CHOICES",
+    "DIFFERENCES",
+    "LIKE",
+    "Difference",
+    "Numerics",
+    "first_scale",
+    "like",
+    "planned",
+]
 
 _MULTISTEP = frozenset(
     {"ddim", "ddpm", "deis", "dpmpp_2m", "dpmpp_2m_sde", "lcm", "plms", "tcd", "unipc", "unipc_bh1"}
@@ -25,12 +37,33 @@ class Numerics:
     stream: Literal["cpu", "nv"]
     step_noise: Literal["continued", "own"]
     sde_noise: Literal["steps", "brownian"]
-    first: Literal["sigma", "variance"]
+    first_noise: Literal["sigma", "variance", "variance_alone"]
     whole_times: frozenset[str] | None
-    discard: frozenset[str]
-    strength: Literal["share", "one more", "all"]
+    discard_penultimate: frozenset[str]
+    strength_steps: Literal["share", "extra", "all"]
     weighting: Literal["a1111", "comfy", "plain"]
     rounding: Literal["round", "truncate"]
+
+    def under(self, sampler: str) -> dict[str, str | bool]:
+        """Every field by its name, as it is under this sampler (canonical name)."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["whole_times"] = self.whole_times is None or sampler in self.whole_times
+        values["discard_penultimate"] = sampler in self.discard_penultimate
+        return values
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "stream": ("cpu", "nv"),
+        "step_noise": ("continued", "own"),
+        "sde_noise": ("steps", "brownian"),
+        "first_noise": ("sigma", "variance", "variance_alone"),
+        "strength_steps": ("share", "extra", "all"),
+        "weighting": ("a1111", "comfy", "plain"),
+        "rounding": ("round", "truncate"),
+    }
+)
+"""The ways of each difference; `whole_times` and `discard_penultimate` are yes or no."""
 
 
 @dataclass(frozen=True)
@@ -63,27 +96,28 @@ DIFFERENCES = (
         "scheduling_dpmsolver_multistep.py, step",
     ),
     Difference(
-        "first",
-        "By what the first noise is multiplied where a run begins at pure noise: sigma, or "
-        "sqrt(1 + sigma^2), the deviation of a noised picture of variance 1.",
+        "first_noise",
+        "By what the first noise is multiplied: sigma, or sqrt(1 + sigma^2), the deviation of a "
+        "noised picture of variance 1; that where a run begins at pure noise, or where the noise "
+        "stands alone, without a picture.",
         "A1111 modules/sd_samplers_kdiffusion.py, sample, setting sgm_noise_multiplier (off); "
         "ComfyUI comfy/model_sampling.py, EPS.noise_scaling; diffusers "
         "scheduling_euler_discrete.py, init_noise_sigma (with SD's leading timesteps)",
     ),
     Difference(
         "whole_times",
-        "The samplers whose network times are rounded to whole numbers; None means all.",
+        "Whether the network hears times rounded to whole numbers; for flows none rounds.",
         "ComfyUI comfy/model_sampling.py, ModelSamplingDiscrete.timestep; A1111's setting "
         "enable_quantization (off); diffusers' round() in set_timesteps",
     ),
     Difference(
-        "discard",
-        "The samplers that plan one step more and leave out the lowest level above 0.",
+        "discard_penultimate",
+        "Whether one step more is planned, and the lowest level above 0 left out.",
         "A1111 modules/sd_samplers_kdiffusion.py, discard_next_to_last_sigma; ComfyUI "
         "comfy/samplers.py, DISCARD_PENULTIMATE_SIGMA_SAMPLERS",
     ),
     Difference(
-        "strength",
+        "strength_steps",
         "How many steps a run from a picture makes: the share of them that strength says, one "
         "more than that, or all of them, at the lower levels of a longer schedule.",
         "diffusers pipeline_stable_diffusion_img2img.py, get_timesteps; A1111 "
@@ -110,10 +144,10 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             stream="cpu",
             step_noise="continued",
             sde_noise="steps",
-            first="sigma",
+            first_noise="sigma",
             whole_times=frozenset(),
-            discard=frozenset(),
-            strength="share",
+            discard_penultimate=frozenset(),
+            strength_steps="share",
             weighting="a1111",
             rounding="round",
         ),
@@ -121,10 +155,10 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             stream="nv",
             step_noise="continued",
             sde_noise="brownian",
-            first="sigma",
+            first_noise="sigma",
             whole_times=frozenset(),
-            discard=frozenset({"dpm2", "dpm2_ancestral"}),
-            strength="one more",
+            discard_penultimate=frozenset({"dpm2", "dpm2_ancestral"}),
+            strength_steps="extra",
             weighting="a1111",
             rounding="truncate",
         ),
@@ -132,10 +166,10 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             stream="cpu",
             step_noise="own",
             sde_noise="brownian",
-            first="variance",
+            first_noise="variance",
             whole_times=None,
-            discard=frozenset({"dpm2", "dpm2_ancestral", "unipc", "unipc_bh1"}),
-            strength="all",
+            discard_penultimate=frozenset({"dpm2", "dpm2_ancestral", "unipc", "unipc_bh1"}),
+            strength_steps="all",
             weighting="comfy",
             rounding="truncate",
         ),
@@ -143,10 +177,10 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             stream="cpu",
             step_noise="continued",
             sde_noise="steps",
-            first="variance",
+            first_noise="variance_alone",
             whole_times=_MULTISTEP,
-            discard=frozenset(),
-            strength="share",
+            discard_penultimate=frozenset(),
+            strength_steps="share",
             weighting="plain",
             rounding="round",
         ),
@@ -163,40 +197,29 @@ def like(name: str) -> Numerics:
     return found
 
 
-def first_scale(numerics: Numerics, sigma: float, alpha: float, sigma_max: float) -> float:
+def first_scale(
+    rule: str, sigma: float, alpha: float, *, sigma_max: float, alone: bool = True
+) -> float:
     """What the first noise is multiplied by at the level sigma: x = alpha clean + this noise.
 
-    "variance" is sqrt(alpha^2 + sigma^2), and only where the run begins at pure noise, with a
-    clean latent of 0; ComfyUI tells that by a relative distance of 1e-5 from sigma_max. It is for
-    eps and v models: on a flow, whose alpha is 0 there, both are the same.
+    rule: `Numerics.first_noise`. alone: whether clean is 0, for there is no picture.
+    "variance" is sqrt(alpha^2 + sigma^2) at pure noise, which ComfyUI tells by a relative distance
+    of 1e-5 from sigma_max. On a flow, whose alpha is 0 there, it is the same as sigma.
     """
-    whole = math.isclose(sigma, sigma_max, rel_tol=1e-5) or sigma > sigma_max
-    return math.hypot(alpha, sigma) if numerics.first == "variance" and whole else sigma
+    top = math.isclose(sigma, sigma_max, rel_tol=1e-5) or sigma > sigma_max
+    wide = (rule == "variance" and top) or (rule == "variance_alone" and alone)
+    return math.hypot(alpha, sigma) if wide else sigma
 
 
-def rounds_time(numerics: Numerics, sampler: str) -> bool:
-    """Whether the network hears whole times under this sampler (canonical name)."""
-    return numerics.whole_times is None or sampler in numerics.whole_times
-
-
-def discards(numerics: Numerics, sampler: str) -> bool:
-    """Whether this sampler (canonical name) plans one step more, for `without_next_to_last`."""
-    return sampler in numerics.discard
-
-
-def without_next_to_last(levels: Sequence[float]) -> list[float]:
-    """The levels of n + 1 steps, which end at 0, as those of n: the lowest above 0 left out."""
-    return [*levels[:-2], levels[-1]]
-
-
-def planned(numerics: Numerics, steps: int, strength: float) -> tuple[int, int]:
+def planned(rule: str, steps: int, strength: float) -> tuple[int, int]:
     """(steps of the whole schedule, how many of its last are made) from a picture.
 
-    steps: 1 to 1000, those asked for. strength: above 0, to 1. At least one step is made.
-    "share" has an allowance for 0.29 * 100, which is 28.999999999999996; the tools have none.
+    rule: `Numerics.strength_steps`. steps: 1 to 1000, those asked for. strength: above 0, to 1.
+    "share" may make none, and has an allowance for 0.29 * 100, which is 28.999999999999996; the
+    tools have none.
     """
-    if numerics.strength == "all":
+    if rule == "all":
         return (steps, steps) if strength > 0.9999 else (int(steps / strength), steps)
-    if numerics.strength == "one more":
+    if rule == "extra":
         return steps, int(min(strength, 0.999) * steps) + 1
-    return steps, max(1, math.floor(steps * strength + 1e-9))
+    return steps, math.floor(steps * strength + 1e-9)

@@ -1,0 +1,73 @@
+"""The course of a run through the noise: its process, its levels, its draws and its first latent.
+
+Here is where the numerics of a request (`sfumato.numerics`) act, all but the weights of a prompt's
+words. C latent channels, H W latent height and width.
+"""
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor
+
+from sfumato.diffusion.noise import Noise
+from sfumato.diffusion.process import Process
+from sfumato.diffusion.schedules import sigmas
+from sfumato.diffusion.variation import Beginning
+from sfumato.families.base import Family
+from sfumato.numerics import first_scale
+from sfumato.request import Request
+
+__all__ = ["draws_of", "first_latent", "levels", "process_of"]
+
+
+def process_of(model: Family, request: Request) -> Process:
+    """The model's process, whose network hears whole times if the request says so."""
+    process = model.process(request.width or 0, request.height or 0)
+    return process.with_whole_times() if request.whole_times else process
+
+
+def levels(model: Family, request: Request) -> Tensor:
+    """The noise levels of a run, (run_steps + 1,): all, or the last ones from a picture on."""
+    name, steps, process = request.schedule, request.schedule_steps, process_of(model, request)
+    assert name is not None
+    if request.discard_penultimate:
+        planned = sigmas(name, process, steps + 1)
+        whole = torch.cat([planned[:-2], planned[-1:]])
+    else:
+        whole = sigmas(name, process, steps)
+    return whole[steps - request.run_steps :]
+
+
+def draws_of(model: Family, request: Request) -> Noise:
+    """The numbered draws of the request's one picture."""
+    assert request.seed is not None
+    return Noise(
+        [request.seed],
+        model.latent_shape(request.width or 0, request.height or 0),
+        stream=cast(Literal["cpu", "nv"], request.stream),
+        wander=None if request.path_seed is None else [request.path_seed],
+        own_steps=request.step_noise == "own",
+        beginning=_beginning(model, request),
+    )
+
+
+def _beginning(model: Family, request: Request) -> Beginning:
+    """What the first noise is made of beside the seed's own."""
+    width, height = request.seed_width, request.seed_height
+    shape = None if width is None or height is None else model.latent_shape(width, height)
+    if request.variation_strength is None or request.variation_seed is None:
+        return Beginning(shape=shape)
+    return Beginning([request.variation_seed], request.variation_strength, shape)
+
+
+def first_latent(
+    process: Process, request: Request, clean: Tensor | None, noise: Tensor, sigma: float
+) -> Tensor:
+    """Where a run begins: ``clean`` (1, C, H, W), if there is one, and noise, at level sigma."""
+    assert request.first_noise is not None
+    alpha = process.alpha(sigma)
+    scale = first_scale(
+        request.first_noise, sigma, alpha, sigma_max=process.sigma_max, alone=clean is None
+    )
+    start = torch.zeros_like(noise) if clean is None else clean
+    return alpha * start + scale * noise
