@@ -27,7 +27,7 @@ def pictures(tmp_path: Path) -> None:
 def test_help_names_every_step(sfumato: Sfumato) -> None:
     answer = sfumato("train", "--help")
     assert answer.status == 0
-    for name in ("data", "autoencoder", "denoiser", "export", "report", "sheet"):
+    for name in ("data", "autoencoder", "denoiser", "export", "report", "sheet", "evaluate"):
         assert name in answer.out
 
 
@@ -35,6 +35,16 @@ def test_missing_pictures_are_told_with_what_to_do(sfumato: Sfumato) -> None:
     said = sfumato("train", "denoiser", "--data", "none.zip").refused()
     assert "no training pictures at none.zip" in said
     assert "build" in said
+
+
+def test_a_measurement_without_pictures_or_room_for_its_report_is_refused(
+    sfumato: Sfumato, tmp_path: Path
+) -> None:
+    said = sfumato("train", "evaluate", "--data", "none.zip").refused()
+    assert "no training pictures at none.zip" in said
+    (tmp_path / "taken").write_text("")
+    said = sfumato("train", "evaluate", "--out", "taken").refused()
+    assert "taken" in said
 
 
 def test_an_unknown_setting_is_refused_by_name(sfumato: Sfumato, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from sfumato.train.bundled import Recipe
     from sfumato.train.loop import Stop, Tell
+    from sfumato.train.measure.asks import Ask
+    from sfumato.train.measure.paint import Settings
+    from sfumato.train.stylize import Picture
 
 DATA, RUN, PACKAGES = Path("data/emoji.zip"), Path("runs/mini"), Path("data/packages")
 
@@ -214,6 +217,86 @@ def sheet(
     save(lay(paint, [Path(model).name, f"seeds {SEEDS[0]} and {SEEDS[1]}"]), out)
     note(f"{total} pictures in {duration(time.monotonic() - begun)}")
     say(str(out))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A name, a file or a folder.")] = "mini",
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the report and its pictures go.")
+    ] = Path("out/evaluation"),
+    data: Pictures = DATA,
+    portion: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0.01, max=4.0, help="How much is asked; 1 is sure to 3 points."
+        ),
+    ] = 1.0,
+    config: Config = None,
+    device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, fp32, fp16, bf16.")
+    ] = "auto",
+) -> None:
+    """Measure a model: what it was asked for and painted, judged by features of real drawings.
+
+    The judges are made once from the packed pictures, and kept beside them.
+    """
+    from sfumato.engine import Engine
+    from sfumato.images import check_output
+    from sfumato.images import write as write_bytes
+    from sfumato.request import Request
+    from sfumato.train.bundled import Recipe
+    from sfumato.train.measure.evaluation import evaluate as judge
+    from sfumato.train.measure.features import find_eye
+    from sfumato.train.measure.judges import judges
+    from sfumato.train.measure.page import page, samples
+    from sfumato.train.measure.paint import paint
+    from sfumato.train.measure.reals import Reals
+    from sfumato.train.scenes import Scenes
+    from sfumato.train.settings import read_recipe
+
+    begun = time.monotonic()
+    names = ("evaluation.json", "evaluation.md", "evaluation.webp")
+    for name in names:
+        check_output(out / name)
+    recipe = Recipe() if config is None else read_recipe(config)
+    scenes = Scenes(data, recipe.scenes)
+    run = Engine(device, precision, model=model).submit(Request("", seed=1, steps=1))
+    family = next(iter(run)).model
+    eye = find_eye().to(family.device)
+    reals = Reals(data, [style for style, weight in recipe.scenes.styles if weight > 0])
+    note("The judges: read, or made of some ten thousand real drawings in a few minutes.")
+    made = judges(reals, eye, data.parent)
+    note(f"Judges after {duration(time.monotonic() - begun)}. Painting.")
+
+    def painted(some: Sequence[Ask], settings: Settings) -> Picture:
+        def heard(done: int, total: int) -> None:
+            if total >= 320 and done % 320 == 0:
+                note(f"{done:,} of {total:,} pictures")
+
+        return paint(family, [(ask.prompt, ask.seed) for ask in some], settings, heard)
+
+    usual = family.spec.defaults.guidance
+    found = judge(painted, usual, scenes, reals.scenes, made, eye, portion=portion)
+    took = duration(time.monotonic() - begun)
+    facts = [
+        f"`sfumato train evaluate {model} --portion {portion:g}`, sha256 {run.sha256}",
+        f"{found.settings.steps} steps, guidance {found.settings.guidance:g}, {took} in all",
+    ]
+    for name, content in zip(
+        names,
+        (found.as_json().encode(), page(found, model, facts).encode(), samples(found.samples)),
+        strict=True,
+    ):
+        write_bytes(content, out / name)
+    columns(
+        [
+            (row.name, f"{row.value.percent:.1f} ± {row.value.within:.1f} %")
+            for row in (*found.rows, *found.memory)
+        ]
+    )
+    say(str(out / "evaluation.md"))
 
 
 # ---- what the commands share -----------------------------------------------------------------
