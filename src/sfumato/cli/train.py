@@ -100,6 +100,67 @@ def whole(
 
 
 @app.command()
+def new(
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Pictures with captions beside them, or a tar."),
+    ],
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="RUN", help="Where it lies and goes on.")
+    ] = Path("runs/own"),
+    begin: Annotated[
+        str,
+        typer.Option("--from", metavar="MODEL", help="mini, a file made here, or nothing."),
+    ] = "mini",
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="What no square becomes one by: crop or pad."),
+    ] = None,
+    config: Config = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    compiled: Compile = None,
+) -> None:
+    """Train a model on pictures of your own: to a file for --model.
+
+    Ctrl-C saves the state, and the same words go on from it.
+    """
+    order = Order(data, folder, config, device, threads, compiled, steps, batch)
+    if shape not in (None, "crop", "pad"):
+        raise RequestError(f"--shape is {shape!r}, but must be crop or pad.")
+    from sfumato.train.new import FROM_A_MODEL, FROM_NOTHING, objection, train_new
+    from sfumato.train.own import gather
+
+    path = _beginning(begin)
+    recipe, where = _begin(order, FROM_NOTHING if path is None else FROM_A_MODEL)
+    recipe = _changed(order, recipe)
+    size = recipe.scenes.size
+    captioned = gather(data, size, shape, objection(recipe.denoiser.length))
+    count, held = len(captioned.captions), len(captioned.held())
+    note(f"{count:,} pictures of {size} x {size}, {held:,} of them only to judge by.")
+    with _stopping() as stop:
+        tell = _teller(recipe.denoiser_loop.steps)
+        train_new(recipe, captioned, folder, where, tell, begin=path, stop=stop)
+    export(folder)
+
+
+def _beginning(name: str) -> Path | None:
+    """The file of the model to begin from; None for nothing."""
+    from importlib import resources
+
+    from sfumato.catalog import MINI
+
+    if name == "nothing":
+        return None
+    if name != MINI.name:
+        return Path(name)
+    assert MINI.asset is not None
+    return Path(str(resources.files("sfumato").joinpath("assets", MINI.asset)))
+
+
+@app.command()
 def data(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The packed file to make.")] = DATA,
     cache: Annotated[
@@ -323,10 +384,8 @@ def _train_denoiser(order: Order) -> None:
     from sfumato.train.bundled import train_denoiser
     from sfumato.train.scenes import Scenes
 
+    recipe = _changed(order, recipe)
     loop, part = recipe.denoiser_loop, recipe.denoiser
-    loop = loop if order.steps is None else replace(loop, steps=order.steps)
-    part = part if order.batch is None else replace(part, batch=order.batch)
-    recipe = replace(recipe, denoiser=part, denoiser_loop=loop)
     note(f"Denoiser: {part.bank:,} pictures, {loop.steps:,} steps of {part.batch}.")
     with _stopping() as stop:
         scenes = Scenes(order.data, recipe.scenes)
@@ -335,7 +394,15 @@ def _train_denoiser(order: Order) -> None:
     say(str(order.folder / "adapter.safetensors"))
 
 
-def _begin(order: Order) -> tuple[Recipe, torch.device]:
+def _changed(order: Order, recipe: Recipe) -> Recipe:
+    """The recipe with the denoiser's steps and batch as they were ordered."""
+    loop, part = recipe.denoiser_loop, recipe.denoiser
+    loop = loop if order.steps is None else replace(loop, steps=order.steps)
+    part = part if order.batch is None else replace(part, batch=order.batch)
+    return replace(recipe, denoiser=part, denoiser_loop=loop)
+
+
+def _begin(order: Order, usual: Recipe | None = None) -> tuple[Recipe, torch.device]:
     """The recipe and the device, checked before anything that takes time."""
     import torch
 
@@ -346,7 +413,8 @@ def _begin(order: Order) -> tuple[Recipe, torch.device]:
     if order.threads is not None:
         torch.set_num_threads(order.threads)
     device = choose_device(order.device)
-    recipe = Recipe() if order.config is None else read_recipe(order.config)
+    usual = Recipe() if usual is None else usual
+    recipe = usual if order.config is None else read_recipe(order.config, usual)
     if order.compiled is not None:
         recipe = replace(recipe, compiled=order.compiled)
     compilers = ("g++", "c++", "clang++")
