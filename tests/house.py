@@ -17,7 +17,7 @@ TORCH_NEVER = {"manual_seed", "seed", "rand_like", "randn_like", "randint_like",
 OWN_STREAMS = {"Random", "SystemRandom", "default_rng", "Generator", "PCG64", "Philox"}
 NETWORK = {
     *("socket", "ssl", "http", "urllib.request", "urllib3", "requests", "httpx", "httpx2"),
-    *("aiohttp", "ftplib", "smtplib", "websockets", "xmlrpc", "socketserver"),
+    *("huggingface_hub", "aiohttp", "ftplib", "smtplib", "websockets", "xmlrpc", "socketserver"),
 }
 # How a program calls another, whatever it had to import for it: asyncio has all but the first two.
 CONNECTING = {

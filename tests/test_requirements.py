@@ -30,6 +30,7 @@ def project() -> dict[str, list[str]]:
     return {
         "runtime.txt": table["project"]["dependencies"] + table["build-system"]["requires"],
         "data.txt": table["project"]["optional-dependencies"]["data"],
+        "test.txt": table["project"]["optional-dependencies"]["hub"],
     }
 
 
@@ -38,7 +39,7 @@ def test_every_line_is_an_exact_version(name: str) -> None:
     assert len(pins(name)) > 10
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "data.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "data.txt", "test.txt"])
 def test_what_the_package_asks_for_is_pinned_within_its_range(name: str) -> None:
     for text in project()[name]:
         wanted = Requirement(text)

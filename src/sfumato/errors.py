@@ -27,3 +27,7 @@ class PictureError(SfumatoError):
 
 class OutputError(SfumatoError):
     """A result that cannot be written: no permission, no room, or a format nobody here writes."""
+
+
+class ConfigError(SfumatoError):
+    """A configuration file that cannot be followed: no TOML, an unknown setting, a wrong value."""

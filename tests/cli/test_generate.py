@@ -498,9 +498,13 @@ def test_wander_beside_from_takes_a_fresh_path_from_the_same_noise(sfumato: Sfum
 def test_another_model_is_refused_unless_anyway(
     sfumato: Sfumato, engine: FakeEngine, tmp_path: Path
 ):
+    engine.sha256 = "ab" * 32
     sfumato("generate", "fox", "--model", "sd.ckpt", "--out", "a.png")
     engine.sha256 = "cd" * 32
     message = sfumato("generate", "--from", "a.png", "--out", "b.png").refused()
+    assert "made with sd.ckpt (sha256 ababababab…), and no model here is that one" in message
+    words = ["--from", "a.png", "--out", "b.png", "--model", "sd.ckpt"]
+    message = sfumato("generate", *words).refused()
     assert "made with sd.ckpt (sha256 ababababab…), and sd.ckpt here has cdcdcdcdcd…" in message
     assert "--model" in message
     assert "--anyway" in message

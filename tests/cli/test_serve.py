@@ -18,7 +18,7 @@ import pytest
 
 from sfumato.cli import main
 from sfumato.cli.serving import PORT, Order, address, settings_of
-from sfumato.errors import RequestError, SfumatoError
+from sfumato.errors import SfumatoError
 from sfumato.server.settings import Settings, SettingsError
 from tests.server.fake import FakePainter
 
@@ -430,9 +430,15 @@ def test_the_address_is_one_that_a_browser_understands(
     assert address(Settings(tmp_path, host, 80, hosts=hosts, token=TOKEN)) == told
 
 
-def test_a_folder_of_models_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="--models"):
-        settings_of(Order(home=tmp_path, models=(tmp_path / "none",)))
+def test_a_folder_of_models_that_is_none_and_an_unknown_model_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["serve", "--home", str(tmp_path / "home")]
+    assert main([*home, "--models", str(tmp_path / "none")]) == 2
+    assert "none is not a folder" in capsys.readouterr().err
+    assert main([*home, "--model", "mimi"]) == 2
+    assert "There is no model 'mimi'. Did you mean mini?" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
 
 
 def test_all_that_can_be_wrong_is_the_user_s_to_mend(tmp_path: Path) -> None:

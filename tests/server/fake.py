@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 from PIL import Image
@@ -18,12 +19,13 @@ from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PromptError, SfumatoError
 from sfumato.recipe import Picture, Recipe, Result
 from sfumato.request import Defaults, Request
+from sfumato.weights.hashes import sha256
 
 DEFAULTS = Defaults(
     steps=5, guidance=5, sampler="euler_ancestral", schedule="karras", width=32, height=24
 )
 DRAWN = 123
-SHA256 = "ab" * 32
+SHA256 = sha256(Path(str(resources.files("sfumato").joinpath("assets/mini/model.safetensors"))))
 PATIENCE = 20.0  # seconds that a test waits for what must come
 
 

@@ -25,6 +25,7 @@ from sfumato.server import a1111 as dialect
 from sfumato.server.library import Search
 from sfumato.server.services import Services
 from sfumato.server.settings import Settings
+from sfumato.shelves import Folder, Shelves
 from tests.server.conftest import LiveServer, serving
 from tests.server.fake import PATIENCE, FakePainter
 from tests.server.line import dialled
@@ -602,7 +603,7 @@ class TestTwoModels:
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "other.safetensors").write_bytes(b"not a model, which nobody opens")
-        return replace(settings, models=(tmp_path / "models",))
+        return replace(settings, shelves=Shelves([Folder(tmp_path / "models")]))
 
     def used(self, painter: FakePainter) -> str:
         return Path(painter.submitted[-1].model or "").name

@@ -10,6 +10,7 @@ from sfumato.diffusion.table import SAMPLER_ROWS, SCHEDULE_ROWS
 from sfumato.server.app import compose
 from sfumato.server.services import build, running
 from sfumato.server.settings import Limits, Settings
+from sfumato.shelves import Folder, Shelves
 from tests.server.fake import FakePainter
 from tests.server.test_native_jobs import ended, send
 
@@ -48,7 +49,9 @@ def test_the_models_are_told_the_default_first(client: TestClient) -> None:
 def test_no_list_tells_where_a_file_is(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "broken.safetensors").write_bytes(b"no model")
-    settings = Settings(home=tmp_path / "home", port=0, models=(tmp_path / "models",))
+    settings = Settings(
+        home=tmp_path / "home", port=0, shelves=Shelves([Folder(tmp_path / "models")])
+    )
     client = TestClient(compose(build(settings, FakePainter)), base_url="http://127.0.0.1")
     for path in ("/api/models", "/api/about"):
         assert str(tmp_path) not in client.get(path).text

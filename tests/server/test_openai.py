@@ -29,6 +29,7 @@ from sfumato.server.library import Search
 from sfumato.server.openai.routes import with_pings
 from sfumato.server.services import Services
 from sfumato.server.settings import Settings
+from sfumato.shelves import Folder, Shelves
 from tests.server.conftest import LiveServer, serving
 from tests.server.fake import PATIENCE, FakePainter
 from tests.server.line import dialled
@@ -384,7 +385,7 @@ class TestTwoModels:
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "other.safetensors").write_bytes(b"not a model, which nobody opens")
-        return replace(settings, models=(tmp_path / "models",))
+        return replace(settings, shelves=Shelves([Folder(tmp_path / "models")]))
 
     def test_a_file_is_a_model_as_old_as_it_is(self, ai: openai.OpenAI, tmp_path: Path) -> None:
         path = tmp_path / "models" / "other.safetensors"

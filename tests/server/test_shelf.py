@@ -10,7 +10,8 @@ from sfumato.catalog import CATALOG
 from sfumato.errors import RequestError
 from sfumato.request import Request
 from sfumato.server.settings import Settings
-from sfumato.server.shelf import OnShelf, Shelf, own_model
+from sfumato.server.shelf import OnShelf, Shelf
+from sfumato.shelves import Folder, Shelves
 from sfumato.weights.hashes import sha256
 from tests.server.fake import FakePainter
 
@@ -38,12 +39,12 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shelf(settings: Settings, models: Path) -> Shelf:
-    return Shelf(replace(settings, models=(models,)))
+    return Shelf(replace(settings, shelves=Shelves([Folder(models)])))
 
 
 def test_the_bundled_model_comes_first_and_needs_no_folder(settings: Settings) -> None:
     (row,) = Shelf(settings).rows()
-    assert (row.name, row.bundled, row.path) == ("mini", True, None)
+    assert (row.name, row.bundled, row.path) == ("mini", True, ASSET)
     assert row.defaults == CATALOG["mini"].defaults
     assert row.sha256 == sha256(ASSET)
     assert Shelf(settings).default == row
@@ -111,7 +112,7 @@ def test_a_model_is_found_as_people_write_it(shelf: Shelf, words: str, name: str
 def test_a_word_that_names_nothing_here_is_refused_and_opens_nothing(
     shelf: Shelf, words: str
 ) -> None:
-    with pytest.raises(RequestError, match="there is no model") as refused:
+    with pytest.raises(RequestError, match="There is no model") as refused:
         shelf.find(words)
     assert len(str(refused.value)) < 400
 
@@ -120,7 +121,7 @@ def test_a_file_by_its_whole_path_is_refused_although_it_is_there(
     shelf: Shelf, models: Path
 ) -> None:
     for path in (models / "fox.safetensors", ASSET):
-        with pytest.raises(RequestError, match="there is no model"):
+        with pytest.raises(RequestError, match="There is no model"):
             shelf.find(str(path))
 
 
@@ -140,20 +141,24 @@ def test_a_new_file_is_seen_after_a_refresh(shelf: Shelf, models: Path) -> None:
 def test_the_server_s_own_model_may_be_a_path_and_comes_first(
     settings: Settings, models: Path
 ) -> None:
-    own = replace(settings, model=str(models / "ours.safetensors"), models=(models,))
+    own = replace(
+        settings, model=str(models / "ours.safetensors"), shelves=Shelves([Folder(models)])
+    )
     shelf = Shelf(own)
     names = [row.name for row in shelf.rows()]
     assert names[:2] == ["ours.safetensors", "mini"]
     assert names.count("ours.safetensors") == 1
     assert shelf.default.name == "ours.safetensors"
-    assert shelf.place(None) == own_model(own) == str(models / "ours.safetensors")
+    assert shelf.place(None) == str(models / "ours.safetensors")
 
 
 def test_two_folders_may_hold_files_of_one_name(settings: Settings, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "fox.safetensors").write_bytes(folder.encode())
-    shelf = Shelf(replace(settings, models=(tmp_path / "one", tmp_path / "two")))
+    shelf = Shelf(
+        replace(settings, shelves=Shelves([Folder(tmp_path / "one"), Folder(tmp_path / "two")]))
+    )
     assert [row.name for row in shelf.rows()] == ["mini", "fox.safetensors", "two/fox.safetensors"]
     assert shelf.place("two/fox.safetensors") == str(tmp_path / "two" / "fox.safetensors")
     assert shelf.place("fox") == str(tmp_path / "one" / "fox.safetensors")
@@ -179,5 +184,5 @@ def test_a_model_that_is_gone_from_the_shelf_is_refused(shelf: Shelf, models: Pa
     (models / "fox.safetensors").unlink()
     (models / "sub" / "fox.safetensors").unlink()
     shelf.refresh()
-    with pytest.raises(RequestError, match="there is no model"):
+    with pytest.raises(RequestError, match="There is no model"):
         on.submit(Request("a fox", model="fox.safetensors"))

@@ -1,53 +1,20 @@
 """The shelves: what lies in folders is found by name, by path and by sha256, and is never mixed."""
 
-import hashlib
 import json
 import os
-import struct
 import threading
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sfumato.catalog import CATALOG
 from sfumato.errors import RequestError, WeightsError
-from sfumato.shelves import Folder, Shelves, a1111, comfyui, own
+from sfumato.shelves import Folder, Shelves, a1111, comfyui, hugging_face, own
+from tests.shelves.files import EMBEDDING, LORA, SD15, VAE, of, sparse
 
 ASSET = Path(str(resources.files("sfumato").joinpath("assets", str(CATALOG["mini"].asset))))
-UNET = "model.diffusion_model."
-SD15: Mapping[str, tuple[int, ...]] = {
-    f"{UNET}input_blocks.0.0.weight": (320, 4, 3, 3),
-    f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768),
-    "first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3),
-    "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (8, 768),
-}
-VAE: Mapping[str, tuple[int, ...]] = {"decoder.conv_in.weight": (512, 4, 3, 3)}
-LORA: Mapping[str, tuple[int, ...]] = {"lora_unet_x.lora_down.weight": (4, 4)}
-EMBEDDING: Mapping[str, tuple[int, ...]] = {"emb_params": (2, 768)}
-
-
-def sparse(path: Path, shapes: Mapping[str, tuple[int, ...]], mark: str = "") -> Path:
-    """A file with these keys, of zeros; `mark` makes two of them differ."""
-    header: dict[str, object] = {"__metadata__": {"mark": mark}}
-    end = 0
-    for key, shape in shapes.items():
-        size = 2
-        for side in shape:
-            size *= side
-        header[key] = {"dtype": "F16", "shape": shape, "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        file.truncate(8 + len(text) + end)
-    return path
-
-
-def of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -190,6 +157,69 @@ def test_the_same_file_met_twice_is_one_and_two_of_one_name_are_two(tmp_path: Pa
         "fox.safetensors": tmp_path / "one",
         "two/fox.safetensors": tmp_path / "three" / "two",
     }
+
+
+def test_a_single_file_may_stand_for_a_folder(root: Path) -> None:
+    fox = sparse(root / "fox.safetensors", SD15)
+    sparse(root / "owl.safetensors", SD15)
+    assert [item.path for item in Shelves([Folder(fox)]).items()[1:]] == [fox]
+
+
+def cached(cache: Path, name: str, commit: str, shapes: Any, file: str, mark: str = "") -> Path:
+    """A file in the cache of huggingface_hub, as that program lays it out: a link to a blob."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    whole = sparse(repository / "blobs" / "new", shapes, mark)
+    blob = whole.rename(repository / "blobs" / of(whole))
+    place = repository / "snapshots" / commit / file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(os.path.relpath(blob, place.parent))
+    return place
+
+
+def refer(cache: Path, name: str, ref: str, commit: str) -> None:
+    place = cache / f"models--{name.replace('/', '--')}" / "refs" / ref
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(commit)
+
+
+def test_the_hugging_face_cache_is_read_by_its_repositories_and_revisions(tmp_path: Path) -> None:
+    cache = tmp_path / "hub"
+    main, old = "a" * 40, "b" * 40
+    single = cached(cache, "fox/art", main, SD15, "fox.safetensors")
+    cached(cache, "fox/art", old, SD15, "fox.safetensors", mark="old")
+    refer(cache, "fox/art", "main", main)
+    refer(cache, "fox/art", "refs/pr/1", old)
+    cached(cache, "owl/vae", main, VAE, "diffusion_pytorch_model.safetensors")
+    config = cache / "models--owl--vae" / "snapshots" / main / "config.json"
+    config.write_text("{}")
+    refer(cache, "owl/vae", "main", main)
+    cached(cache, "some/language-model", main, {"lm_head.weight": (4, 4)}, "model.safetensors")
+    (cache / "datasets--some--set").mkdir()
+    (cache / ".locks").mkdir()
+    shelves = Shelves([hugging_face(cache)])
+    found = {item.name: (item.role, item.owner) for item in shelves.items()[1:]}
+    assert found == {
+        "fox/art/fox.safetensors": ("model", "Hugging Face"),
+        "fox/art@refs/pr/1/fox.safetensors": ("model", "Hugging Face"),
+        "owl/vae": ("vae", "Hugging Face"),
+    }
+    # A big file lies there under its sha256, so nothing has to be read for it.
+    assert shelves.find("fox/art/fox").sha256 == of(single)
+    assert shelves.known_by(of(single)) == shelves.find("fox/art/fox")
+    assert shelves.locate("owl/vae", "vae").name == "vae"
+    assert shelves.locate(str(config.parent), "vae").name == "vae"
+
+
+def test_a_diffusers_folder_in_the_cache_has_the_name_of_its_repository(tmp_path: Path) -> None:
+    cache, main = tmp_path / "hub", "c" * 40
+    for part in ("unet", "vae"):
+        cached(cache, "fox/whole", main, VAE, f"{part}/diffusion_pytorch_model.safetensors")
+    cached(cache, "fox/whole", main, SD15, "fox-v1.safetensors")
+    (cache / "models--fox--whole" / "snapshots" / main / "model_index.json").write_text("{}")
+    refer(cache, "fox/whole", "main", main)
+    names = [item.name for item in Shelves([hugging_face(cache)]).items()[1:]]
+    assert "fox/whole/fox-v1.safetensors" in names
+    assert not any("unet" in name for name in names)
 
 
 # ---- by name --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sfumato.cli.choosing import sheet, steps, verify, why
 from sfumato.cli.complete import models
 from sfumato.cli.library import app as library
 from sfumato.cli.machine import real_engine
+from sfumato.cli.models import app as models_app
 from sfumato.cli.options import HOW, MODEL, Given, takes_wish
 from sfumato.cli.serve import serve
 from sfumato.errors import RequestError
@@ -42,10 +43,7 @@ def command() -> TyperGroup:
     app.command()(tokens)
     app.command()(verify)
     app.command()(why)
-    model_app = typer.Typer()
-    model_app.callback(invoke_without_command=True)(list_models)
-    model_app.command()(inspect)
-    app.add_typer(model_app, name="models")
+    app.add_typer(models_app(), name="models")
     app.command("samplers")(list_samplers)
     app.command()(serve)
     app.add_typer(library(), name="library")
@@ -187,23 +185,6 @@ def tokens(
 
     request = Request(prompt, negative, steps=steps, weighting=weighting)
     run(request, model, as_json=as_json)
-
-
-def list_models(context: typer.Context) -> None:
-    """List the models; or look into a model file."""
-    if context.invoked_subcommand is None:
-        from sfumato.cli.lists import models as run
-
-        run()
-
-
-def inspect(
-    file: Annotated[Path, typer.Argument(help="A checkpoint, or a folder.", show_default=False)],
-) -> None:
-    """Say what a model file is, and how one can tell."""
-    from sfumato.cli.lists import inspect as run
-
-    run(file)
 
 
 def list_samplers() -> None:

@@ -21,8 +21,10 @@ import typer
 from PIL import ImageChops
 from PIL.Image import Image
 
+from sfumato.cli.configuration import shelves
 from sfumato.cli.options import OPTIONS, shown
 from sfumato.cli.paths import Plan, numbered, plan
+from sfumato.cli.same_model import same_model
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import PictureError
@@ -109,6 +111,9 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     if origin is not None:
         check_origin(order, origin)
     request = wish(order, origin)
+    if origin is not None and origin.recipe is not None and "model" not in order.changes:
+        model = same_model(origin.recipe, shelves(), anyway=order.anyway)
+        request = replace(request, model=model)
     _tell_letters(order, request)
     files = plan(request.count, order.out, order.filmstrip, order.animation)
     files.check()
@@ -360,7 +365,9 @@ def _original(order: Order, origin: Origin | None) -> Image | None:
 def _tell_sameness(order: Order, origin: Origin, made: Picture, image: Image | None) -> None:
     """Compare with `image`, the picture that was in `--from`, if it was meant to be the same."""
     source, recipe = order.source, origin.recipe
-    if recipe is None or recipe.request != made.recipe.request:
+    if recipe is None or recipe.sha256 != made.recipe.sha256:
+        return
+    if recipe.request != replace(made.recipe.request, model=recipe.request.model):
         return
     if image is None or image.size != made.image.size:  # a film strip or a copy that was scaled
         return

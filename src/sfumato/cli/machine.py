@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 def real_engine(device: str, precision: str) -> EngineLike:
     """The engine of this machine; torch is loaded here, and not before."""
-    from sfumato.cli.folders import hashes_file
+    from sfumato.cli.configuration import shelves
     from sfumato.engine import Engine
-    from sfumato.shelves import Shelves
 
-    return Engine(device=device, precision=precision, shelves=Shelves(hashes=hashes_file()))
+    return Engine(device=device, precision=precision, shelves=shelves())

@@ -57,6 +57,36 @@ def columns(rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> None:
         typer.echo(typer.style(text, bold=True) if head and i == 0 else text)
 
 
+def amount(size: int) -> str:
+    """Bytes as people say them: 4.27 GB, 39.30 MB."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.2f} {name}"
+    return f"{size} bytes"
+
+
+class Transfer:
+    """How much of something big has arrived: one line that changes, or lines now and then."""
+
+    def __init__(self, what: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.clock = what, clock
+        self.told = clock()
+        self.live = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell that so many bytes of all are there."""
+        now = self.clock()
+        if done < total and now - self.told < (0.2 if self.live else 10 * _QUIET_SECONDS):
+            return
+        self.told = now
+        text = f"{self.what}: {amount(done)} of {amount(total)}"
+        if self.live:
+            end = "\n" if done == total else "\r"
+            typer.echo(f"\x1b[2K{plain(text)}{end}", err=True, nl=False)
+        elif done < total:
+            note(text)
+
+
 def duration(seconds: float) -> str:
     """4.2 s, 42 s, 2 min 05 s, 1 h 05 min."""
     if seconds < 9.95:

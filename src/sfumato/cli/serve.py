@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from sfumato.cli.complete import models
+from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
     from sfumato.cli.serving import MakePainter
@@ -94,16 +95,20 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page, and HTTP for other programs."""
-    from sfumato.cli.folders import hashes_file
+    from sfumato.cli.configuration import shelves
     from sfumato.cli.serving import Order
     from sfumato.cli.serving import serve as run
 
+    for folder in folders or ():
+        if not folder.is_dir():
+            raise RequestError(f"--models {folder} is not a folder; give one that holds models.")
+    places = shelves(folders or ())
+    places.locate(model)  # an unknown name is told before anything is begun
     order = Order(
         host=host,
         port=port,
         home=home,
         model=model,
-        models=tuple(folders or ()),
         device=device,
         precision=precision,
         user=user,
@@ -114,16 +119,13 @@ def serve(
         origins=tuple(cors or ()),
         browse=open_,
     )
-    run(order, cast("MakePainter | None", context.obj) or _make_painter, hashes_file())
+    run(order, cast("MakePainter | None", context.obj) or _make_painter, places)
 
 
 def _make_painter(device: str, precision: str, model: str) -> Painter:
-    from sfumato.cli.folders import hashes_file
+    from sfumato.cli.configuration import shelves
     from sfumato.engine import Engine
-    from sfumato.shelves import Shelves
 
-    engine = Engine(
-        device=device, precision=precision, model=model, shelves=Shelves(hashes=hashes_file())
-    )
+    engine = Engine(device=device, precision=precision, model=model, shelves=shelves())
     engine.load()
     return engine

@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 
 from sfumato.cli.folders import data_folder
 from sfumato.cli.screen import duration, note, say
-from sfumato.errors import RequestError, SfumatoError
+from sfumato.errors import SfumatoError
 from sfumato.server.painter import Painter
 from sfumato.server.settings import Settings, SettingsError, is_address
+from sfumato.shelves import Shelves
 
 __all__ = ["MakePainter", "Order", "address", "serve", "settings_of"]
 
@@ -41,7 +42,6 @@ class Order:
     port: int | None = None
     home: Path | None = None
     model: str = "mini"
-    models: tuple[Path, ...] = ()
     device: str = "auto"
     precision: str = "auto"
     user: str | None = None
@@ -53,23 +53,20 @@ class Order:
     browse: bool = False
 
 
-def serve(order: Order, make_painter: MakePainter, hashes: Path | None) -> None:
+def serve(order: Order, make_painter: MakePainter, places: Shelves) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises SfumatoError for what keeps it from starting."""
     begun = time.perf_counter()
-    settings = settings_of(order, hashes)
+    settings = settings_of(order, places)
     with _terminable(), _listening(order) as line:
         settings = replace(settings, port=line.getsockname()[1])
         _serve(order, settings, line, make_painter, begun)
 
 
-def settings_of(order: Order, hashes: Path | None = None) -> Settings:
+def settings_of(order: Order, places: Shelves | None = None) -> Settings:
     """The server that was asked for. What is secret comes from the environment or from files.
 
     An argument would stand in every list of processes and in the shell's history.
     """
-    for folder in order.models:
-        if not folder.is_dir():
-            raise RequestError(f"--models {folder} is not a folder; give one that holds models.")
     database = order.database
     if database is not None and urlsplit(database).password is not None:
         raise SettingsError(
@@ -82,13 +79,12 @@ def settings_of(order: Order, hashes: Path | None = None) -> Settings:
         port=PORT if order.port is None else order.port,
         database=database or os.environ.get("SFUMATO_DATABASE") or None,
         model=order.model,
-        models=order.models,
+        shelves=Shelves() if places is None else places,
         token=_secret("SFUMATO_TOKEN", order.token_file),
         user=order.user or os.environ.get("SFUMATO_USER") or None,
         password=_secret("SFUMATO_PASSWORD", order.password_file),
         hosts=tuple(name.lower() for name in order.hosts),
         origins=tuple(origin.lower().rstrip("/") for origin in order.origins),
-        hashes=hashes,
     )
 
 
@@ -102,7 +98,6 @@ def _serve(
     from sfumato.server.app import compose
     from sfumato.server.listen import Server
     from sfumato.server.services import build, running, stop
-    from sfumato.server.shelf import own_model
 
     trouble: list[SfumatoError] = []
     ready = threading.Event()
@@ -110,7 +105,7 @@ def _serve(
     def make() -> Painter:
         """Called in the thread that paints; what cannot be made ends the server."""
         try:
-            painter = make_painter(order.device, order.precision, own_model(settings))
+            painter = make_painter(order.device, order.precision, services.shelf.place(None))
         except SfumatoError as error:
             trouble.append(error)
             server.should_exit = True

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import typer
 
 from sfumato.catalog import CATALOG, model_spec
-from sfumato.cli.folders import hashes_file
+from sfumato.cli.configuration import shelves as own_shelves
 from sfumato.cli.screen import plain
 from sfumato.listing import Chunk, Heard, Token, listed, unread
 from sfumato.request import Request
@@ -30,7 +30,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
 
     Raises SfumatoError for a model that is not there, and for embeddings that are missing.
     """
-    shelves = Shelves(hashes=hashes_file())
+    shelves = own_shelves()
     name, spec = _spec(shelves, model)
     files = ((item.name, item.path) for item in shelves.items("embedding"))
     words = Vocabulary(files, shelves.hashes).heard(request, Taker(name, spec.embeds))

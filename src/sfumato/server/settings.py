@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from sfumato.errors import SfumatoError
+from sfumato.shelves import Shelves
 
 __all__ = ["Limits", "Settings", "SettingsError"]
 
@@ -60,12 +61,11 @@ class Settings:
 
     ``home``      the folder of its pictures, inputs and database
     ``database``  a URL as SQLAlchemy reads it; None is SQLite in ``home``
-    ``model``     what a request gets that names none: a name of the catalog, or a path
-    ``models``    folders of checkpoints that requests may name by their file names
+    ``model``     what a request gets that names none: a name on the shelves, or a path
+    ``shelves``   the models that requests may name
     ``token``     what a client must show as ``Authorization: Bearer``; or ``user``, ``password``
     ``hosts``     names, beside loopback's own, that may stand in a request's Host header
     ``origins``   other sites whose pages may call this server (CORS); none unless named
-    ``hashes``    a file in which the sha256 of big model files is remembered
 
     Raises SettingsError for what would leave the server open, or could never work.
     """
@@ -75,13 +75,12 @@ class Settings:
     port: int = 7860
     database: str | None = None
     model: str = "mini"
-    models: tuple[Path, ...] = ()
+    shelves: Shelves = field(default_factory=Shelves, repr=False)
     token: str | None = field(default=None, repr=False)
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    hashes: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -2,151 +2,107 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.catalog import CATALOG
 from sfumato.errors import RequestError, WeightsError
-from sfumato.request import Defaults, Request
-from sfumato.server.painter import Painter, Run
-from sfumato.spec import ModelSpec
-from sfumato.weights.detect import inspect
-from sfumato.weights.hashes import remembered, sha256
+from sfumato.shelves import Item, Role
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from sfumato.request import Request
+    from sfumato.server.painter import Painter, Run
     from sfumato.server.settings import Settings
 
-__all__ = ["OnShelf", "Row", "Shelf", "own_model"]
+__all__ = ["OnShelf", "Shelf"]
 
-SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
 SMALL = 256 * 2**20  # bytes that are hashed while somebody waits; more only if remembered
-_HASH = re.compile(r" *\[[0-9a-fA-F]{6,64}\]$")  # "name.safetensors [0123456789]", as A1111 has it
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model that can be asked for.
-
-    ``path`` is None for what comes with sfumato; it is for the engine, and no client sees it.
-    ``defaults`` are None for a file that this version does not open, ``sha256`` for one that is
-    big and was never read.
-    """
-
-    name: str
-    title: str
-    family: str
-    defaults: Defaults | None
-    sha256: str | None
-    path: Path | None
-    bundled: bool
 
 
 class Shelf:
-    """The bundled models, the server's own one, and the files in the folders of its settings."""
+    """What of the shelves of its settings a server offers, its own model first."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._shelves, self._model = settings.shelves, settings.model
         self._lock = threading.Lock()
-        self._rows: tuple[Row, ...] | None = None
+        self._rows: tuple[Item, ...] | None = None
 
     @property
-    def default(self) -> Row:
-        """The row of the model that a request gets that names none."""
-        asked = self._settings.model
-        return self._named(asked if asked in CATALOG else Path(asked).name)
+    def default(self) -> Item:
+        """The model that a request gets that names none."""
+        return self.rows()[0]
 
-    def rows(self) -> tuple[Row, ...]:
-        """All models, the server's own one first; the folders are read once, and on `refresh`."""
+    def rows(self) -> tuple[Item, ...]:
+        """All models, the server's own one first; folders are looked into once, and on `refresh`.
+
+        Raises SfumatoError where the server's own model is none.
+        """
         with self._lock:
             if self._rows is None:
-                self._rows = tuple(self._look())
+                own = self._shelves.locate(self._model).path.absolute()
+                if all(item.path != own for item in self._shelves.items()):
+                    self._shelves = self._shelves.also(own)
+                items = [self._hashed(item) for item in self._shelves.items("model")]
+                if all(item.path != own for item in items):
+                    raise RequestError(f"{self._model} is no model that can be painted with.")
+                self._rows = tuple(sorted(items, key=lambda item: item.path != own))
             return self._rows
+
+    def others(self, role: Role) -> tuple[Item, ...]:
+        """What there is beside models: the VAEs, the embeddings, the LoRAs."""
+        return self._shelves.items(role)
 
     def refresh(self) -> None:
         """Look into the folders again."""
         with self._lock:
+            self._shelves.refresh()
             self._rows = None
 
     def find(self, words: str) -> str:
-        """The name of the model that a client means: its name, with or without folder and suffix.
+        """The name of the model that a client means, as `Shelves.find` reads it.
 
-        A short hash in brackets behind the name, as A1111 shows it, is passed over. Raises
-        RequestError with the nearest names.
+        Raises RequestError with the nearest names.
         """
-        return self._named(words).name
+        self.rows()  # for which the server's own model joins the shelves
+        return self._shelves.find(words).name
+
+    def same(self, name: str, sha256: str | None) -> str:
+        """The name here of a recipe's model: its sha256 decides, as far as it is known.
+
+        Raises RequestError where what has the name is known to be another.
+        """
+        found = None if sha256 is None else self._known_by(sha256)
+        item = self._shelves.find(name) if found is None else found
+        if found is None and sha256 is not None and self._hash_of(item) not in (None, sha256):
+            raise RequestError(f"{item.name} is another model than that of the picture.")
+        return item.name
+
+    def _known_by(self, sha256: str) -> Item | None:
+        return next((row for row in self.rows() if row.sha256 == sha256), None)
+
+    def _hash_of(self, item: Item) -> str | None:
+        return next((row.sha256 for row in self.rows() if row.path == item.path), None)
 
     def place(self, name: str | None) -> str:
         """What an engine calls the model of this name: a path, or a name of the catalog."""
+        if name is None and self._model in CATALOG:
+            return self._model
         if name is None:
-            return own_model(self._settings)
-        row = self._named(name)
-        return row.name if row.path is None else str(row.path)
+            return str(self._shelves.locate(self._model).path.absolute())
+        item = next(row for row in self.rows() if row.name == self.find(name))
+        return item.name if item.bundled else str(item.path)
 
-    def _named(self, words: str) -> Row:
-        rows = self.rows()
-        asked = _HASH.sub("", words.strip()).replace("\\", "/").lower()
-        for spelling in (str.lower, _short, _stem):
-            found = [row for row in rows if spelling(row.name) == asked]
-            if found:
-                return found[0]
-        names = {row.name.lower(): row.name for row in rows}
-        near = [names[key] for key in get_close_matches(asked, names, n=3, cutoff=0.4)]
-        raise RequestError(
-            f"there is no model {words[:80]!r} on this server. "
-            f"Did you mean {' or '.join(near or list(names.values())[:3])}?"
-        )
-
-    def _look(self) -> Iterator[Row]:
-        settings, taken = self._settings, set[str]()
-        own = () if settings.model in CATALOG else ((Path(settings.model), ""),)
-        bundled = [spec for spec in CATALOG.values() if spec.asset is not None]
-        bundled.sort(key=lambda spec: spec.name != settings.model)
-        files = [(path, _below(path, root)) for root in settings.models for path in _models(root)]
-        rows = [self._file(path, name or path.name) for path, name in own]
-        rows += [self._bundled(spec) for spec in bundled]
-        rows += [self._file(path, name) for path, name in files]
-        places = set[Path]()
-        for row in rows:
-            name = row.name
-            if row.path is not None:
-                if row.path in places:
-                    continue
-                places.add(row.path)
-                if name in taken:  # the same name in two folders
-                    name = f"{row.path.parent.name}/{name}"
-            if name not in taken:
-                taken.add(name)
-                yield replace(row, name=name)
-
-    def _bundled(self, spec: ModelSpec) -> Row:
-        asset = resources.files("sfumato").joinpath("assets", str(spec.asset))
-        known = sha256(Path(str(asset)), self._settings.hashes)
-        return Row(spec.name, spec.title, spec.family, spec.defaults, known, None, True)
-
-    def _file(self, path: Path, name: str) -> Row:
-        path = path.absolute()
+    def _hashed(self, item: Item) -> Item:
+        small = item.bytes <= SMALL and item.trouble is None
+        if item.sha256 is not None or not small or item.path.is_dir():
+            return item
         try:
-            found = inspect(path)
-            known = remembered(path, self._settings.hashes)
-            if known is None and path.is_file() and path.stat().st_size <= SMALL:
-                known = sha256(path, self._settings.hashes)
-        except (WeightsError, OSError):
-            # It is in the list all the same: the engine tells whoever asks for it what is wrong.
-            return Row(
-                name, "not a model that this version opens", "unknown", None, None, path, False
-            )
-        spec = None if found.spec_name is None else CATALOG.get(found.spec_name)
-        family, defaults = ("unknown", None) if spec is None else (spec.family, spec.defaults)
-        return Row(name, found.kind, family, defaults, known, path, False)
+            return replace(item, sha256=self._shelves.sha256(item))
+        except WeightsError:  # it went away, or is being written
+            return item
 
 
 @dataclass(frozen=True)
@@ -180,36 +136,3 @@ class OnShelf:
         """As `Painter.develop`."""
         placed = replace(request, model=self.shelf.place(request.model))
         return self.painter.develop(placed, estimate)
-
-
-def own_model(settings: Settings) -> str:
-    """What an engine calls the server's own model: a name of the catalog, or a path."""
-    return settings.model if settings.model in CATALOG else str(Path(settings.model).absolute())
-
-
-def _models(root: Path) -> Iterator[Path]:
-    """The checkpoints and diffusers folders below `root`, in the order of their names."""
-    for folder, inner, names in os.walk(root, followlinks=False):
-        here = Path(folder)
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        if "model_index.json" in names:
-            inner.clear()  # its parts are no models of their own
-            yield here
-            continue
-        for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield here / name
-
-
-def _below(path: Path, root: Path) -> str:
-    below = path.relative_to(root).as_posix()
-    return path.absolute().name if below == "." else below
-
-
-def _short(name: str) -> str:
-    return name.rsplit("/", 1)[-1].lower()
-
-
-def _stem(name: str) -> str:
-    short = _short(name)
-    return next((short.removesuffix(end) for end in SUFFIXES if short.endswith(end)), short)

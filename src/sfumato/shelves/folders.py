@@ -18,7 +18,7 @@ Owner = Literal["bundled", "sfumato", "you", "A1111", "ComfyUI", "Hugging Face"]
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder of models, with all folders in it.
+    """One folder of models, with all folders in it; or a single file.
 
     `role` is what its files are for where they do not say it themselves. An `optional` folder may
     be missing; any other that is gone is told.

@@ -39,6 +39,11 @@ class Item:
     trouble: str | None = None
 
     @property
+    def last(self) -> str:
+        """The name without any folder."""
+        return self.name.rpartition("/")[2]
+
+    @property
     def bundled(self) -> bool:
         """Whether it came with sfumato."""
         return self.owner == "bundled"

@@ -25,7 +25,8 @@ _HASH_BEHIND = re.compile(r" *\[([0-9a-fA-F]{6,64})\]$")
 _HASH = re.compile(r"[0-9a-f]{10,64}")
 SHOWN = 3  # names in a refusal
 
-ROLES: Mapping[Role, str] = {
+ROLES: Mapping[Role | None, str] = {
+    None: "model or part of one",
     "model": "model",
     "denoiser": "denoiser",
     "vae": "VAE",
@@ -48,8 +49,9 @@ class Shelves:
     """The bundled models and those in `folders`, in this order.
 
     `hashes` is the file in which the sha256 of big files is remembered, `index` the one in which it
-    is remembered what files are. Folders are looked into when somebody asks first, and on
-    `refresh`; only headers are read. Threads may share it.
+    is remembered what files are. `troubles` are those that were met on the way to the folders.
+    Folders are looked into when somebody asks first, and on `refresh`; only headers are read.
+    Threads may share it.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class Shelves:
         *,
         hashes: Path | None = None,
         index: Path | None = None,
+        troubles: Sequence[str] = (),
     ) -> None:
         self.folders, self.hashes = tuple(folders), hashes
-        self._index = index
+        self._index, self._before = index, tuple(troubles)
         self._lock = threading.Lock()
         self._known: tuple[tuple[Item, ...], tuple[str, ...]] | None = None
 
@@ -80,6 +83,15 @@ class Shelves:
         with self._lock:
             self._known = None
 
+    def also(self, place: Path) -> "Shelves":
+        """These, with a model that lies elsewhere before all others."""
+        return Shelves(
+            (Folder(place), *self.folders),
+            hashes=self.hashes,
+            index=self._index,
+            troubles=self._before,
+        )
+
     def _look(self) -> tuple[tuple[Item, ...], tuple[str, ...]]:
         with self._lock:
             if self._known is None:
@@ -87,22 +99,22 @@ class Shelves:
                 rows = {} if self.hashes is None else known(self.hashes)
                 items = told((*_bundled(), *seen.found), self._index)
                 items = tuple(replace(item, sha256=_hash_known(item, rows)) for item in items)
-                self._known = items, seen.troubles
+                self._known = items, self._before + seen.troubles
             return self._known
 
     # ---- by name ----------------------------------------------------------------------------
 
-    def locate(self, asked: str, role: Role = "model") -> Place:
+    def locate(self, asked: str, role: Role | None = "model") -> Place:
         """The place of what a user of this machine calls `asked`: a name, or a path.
 
         >>> shelves.locate("vae-ft-mse-840000", "vae").path
         >>> shelves.locate("easynegative", "embedding").path   # all: shelves.items("embedding")
 
-        A file that is there by this path comes before a name, and a name before a folder. Raises
-        RequestError for what is neither, or fits several, with their names. Whether it is what
-        it should be is told by whoever opens it.
+        `role` None is for whatever it is. A file that is there by this path comes before a name,
+        and a name before a folder. Raises RequestError for what is neither, or fits several, with
+        their names. Whether it is what it should be is told by whoever opens it.
         """
-        if role == "model" and asked in CATALOG:
+        if role in ("model", None) and asked in CATALOG:
             return self._catalogued(asked)
         path = Path(asked)
         try:
@@ -110,14 +122,15 @@ class Shelves:
         except OSError as error:  # a name too long to exist, or a folder that may not be entered
             raise WeightsError(f"{asked:.60} cannot be read: {error.strerror}.") from error
         if is_file:
-            return Place(path, path.name)
+            return _by(path)
         found = self._matches(asked, role)
         is_path = there or len(path.parts) > 1 or asked.lower().endswith(SUFFIXES)
         if not found and is_path and "\0" not in asked:
-            return Place(path, path.name or path.absolute().name)
+            here = path.absolute()
+            return next((_place(item) for item in self.items() if item.path == here), _by(path))
         return _place(self._single(found, asked, role))
 
-    def find(self, words: str, role: Role = "model") -> Item:
+    def find(self, words: str, role: Role | None = "model") -> Item:
         """What is on the shelves by this name, never by a path: a stranger's words open nothing.
 
         Case does not matter, and folder and suffix may be left out; or the beginning of a name is
@@ -126,7 +139,7 @@ class Shelves:
         """
         return self._single(self._matches(words, role), words, role)
 
-    def _matches(self, words: str, role: Role) -> list[Item]:
+    def _matches(self, words: str, role: Role | None) -> list[Item]:
         items = self.items(role)
         asked = _HASH_BEHIND.sub("", words.strip()).replace("\\", "/").lower()
         if not asked:
@@ -136,7 +149,7 @@ class Shelves:
                 return found
         return []
 
-    def _single(self, found: Sequence[Item], words: str, role: Role) -> Item:
+    def _single(self, found: Sequence[Item], words: str, role: Role | None) -> Item:
         """The only one; several that are the same bytes are one."""
         what, shown = ROLES[role], f"{words[:80]!r}"
         hashes = {item.sha256 for item in found}
@@ -153,23 +166,25 @@ class Shelves:
         if not near:
             near = list(names.values())[:SHOWN]
         hint = f"Did you mean {' or '.join(near)}?" if near else "See: sfumato models."
+        if self.troubles:
+            hint += f"\n({self.troubles[0]}.)"
         raise RequestError(f"There is no {what} {shown}. {hint}")
 
     def _catalogued(self, name: str) -> Place:
         """The model of a catalog's row: the bundled one, or a file that somebody named so."""
-        items = self.items("model")
-        found = [item for item in items if name in (item.name, without_suffix(_last(item)))]
+        for bundled in _bundled():  # without a look into any folder
+            if bundled.name == name:
+                if not bundled.path.exists():
+                    raise WeightsError(
+                        f"The bundled model is not at {bundled.path}. Install sfumato again."
+                    )
+                return Place(bundled.path, name)
+        found = [i for i in self.items("model") if without_suffix(i.last.lower()) == name]
         if not found:
             raise RequestError(
                 f"{name} is a kind of model, and its weights do not come with sfumato. "
                 "Give the path of its file or folder."
             )
-        if found[0].bundled and not found[0].path.exists():
-            raise WeightsError(
-                f"The bundled model is not at {found[0].path}. Install sfumato again."
-            )
-        if found[0].bundled:
-            return Place(found[0].path, name)
         return _place(self._single(found, name, "model"))
 
     # ---- by sha256 --------------------------------------------------------------------------
@@ -188,7 +203,7 @@ class Shelves:
         """The models whose sha256 is not known yet, those first that are named as a recipe says."""
         items = [i for i in self.items("model") if i.sha256 is None and i.trouble is None]
         alike = without_suffix(named.lower())
-        return sorted(items, key=lambda item: without_suffix(_last(item)) != alike)
+        return sorted(items, key=lambda item: without_suffix(item.last.lower()) != alike)
 
 
 def _hash_known(item: Item, rows: Mapping[str, object]) -> str | None:
@@ -198,26 +213,26 @@ def _hash_known(item: Item, rows: Mapping[str, object]) -> str | None:
         return None
 
 
+def _by(path: Path) -> Place:
+    return Place(path, path.name or path.absolute().name)
+
+
 def _place(item: Item) -> Place:
-    return Place(item.path, item.name.rpartition("/")[2])
-
-
-def _last(item: Item) -> str:
-    return item.name.rpartition("/")[2].lower()
+    return Place(item.path, item.last)
 
 
 # What a user may write for a name, from the strictest to the laxest.
 _SPELLINGS: Sequence[Callable[[Item, str], bool]] = (
     lambda item, asked: item.name.lower() == asked,
     lambda item, asked: without_suffix(item.name.lower()) == asked,
-    lambda item, asked: _last(item) == asked,
-    lambda item, asked: without_suffix(_last(item)) == asked,
+    lambda item, asked: item.last.lower() == asked,
+    lambda item, asked: without_suffix(item.last.lower()) == asked,
     lambda item, asked: (
         item.sha256 is not None
         and _HASH.fullmatch(asked) is not None
         and item.sha256.startswith(asked)
     ),
-    lambda item, asked: _last(item).startswith(asked) or item.name.lower().startswith(asked),
+    lambda item, asked: item.last.lower().startswith(asked) or item.name.lower().startswith(asked),
 )
 
 

@@ -43,8 +43,8 @@ def look(folders: Iterable[Folder]) -> Look:
     troubles: list[str] = []
     names, places = set[str](), set[str]()
     for folder in folders:
-        if not folder.optional and not folder.path.is_dir():
-            troubles.append(f"{folder.path} is not there, or no folder; its models are left out")
+        if not folder.optional and not folder.path.exists():
+            troubles.append(f"{folder.path} is not there, so its models are left out")
             continue
         for one in _within(folder, troubles):
             place = os.path.realpath(one.path)
@@ -58,6 +58,9 @@ def look(folders: Iterable[Folder]) -> Look:
 def _within(folder: Folder, troubles: list[str]) -> Iterator[Found]:
     if folder.owner == "Hugging Face":
         yield from _snapshots(folder, troubles)
+        return
+    if folder.path.is_file():
+        yield Found(folder.path.name, folder.path.absolute(), folder)
         return
     for path in _models(folder.path, folder.role in LOOSE_ROLES, troubles):
         below = path.relative_to(folder.path).as_posix()

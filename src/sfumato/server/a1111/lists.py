@@ -17,9 +17,7 @@ __all__ = ["lists"]
 
 # The kinds of thing that clients ask for and that are not here.
 _NONE = (
-    "sd-vae",
     "latent-upscale-modes",
-    "loras",
     "hypernetworks",
     "face-restorers",
     "realesrgan-models",
@@ -68,6 +66,20 @@ def lists(checkpoints: Checkpoints) -> APIRouter:
                 "config": None,
             }
             for row in checkpoints.rows
+        ]
+
+    @router.get("/sd-vae")
+    def vaes() -> list[dict[str, str]]:
+        return [
+            {"model_name": item.name.rpartition("/")[2], "filename": item.name}
+            for item in checkpoints.others("vae")
+        ]
+
+    @router.get("/loras")
+    def loras() -> list[dict[str, Any]]:
+        return [
+            {"name": stem(item.name), "alias": stem(item.name), "path": item.name, "metadata": {}}
+            for item in checkpoints.others("lora")
         ]
 
     @router.get("/upscalers")

@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING
 
 from sfumato.errors import RequestError
 from sfumato.server.a1111.errors import RefusedError
+from sfumato.shelves import without_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sfumato.server.shelf import Row, Shelf
+    from sfumato.server.shelf import Shelf
+    from sfumato.shelves import Item, Role
 
 __all__ = ["Checkpoints", "short", "stem", "title"]
-
-_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
 
 
 def stem(name: str) -> str:
     """A model's name without its folder and without the suffix of its file."""
-    name = name.rpartition("/")[2]
-    for suffix in _SUFFIXES:
-        name = name.removesuffix(suffix)
-    return name
+    return without_suffix(name.rpartition("/")[2])
 
 
 def short(sha256: str | None) -> str | None:
@@ -31,7 +28,7 @@ def short(sha256: str | None) -> str | None:
     return None if sha256 is None else sha256[:10]
 
 
-def title(row: Row) -> str:
+def title(row: Item) -> str:
     """As A1111 writes it: `name.safetensors [0123456789]`; without the hash while it is unknown."""
     return row.name if row.sha256 is None else f"{row.name} [{short(row.sha256)}]"
 
@@ -45,12 +42,12 @@ class Checkpoints:
         self._chosen: str | None = None
 
     @property
-    def rows(self) -> Sequence[Row]:
+    def rows(self) -> Sequence[Item]:
         """All models that there are."""
         return self._shelf.rows()
 
     @property
-    def chosen(self) -> Row:
+    def chosen(self) -> Item:
         """The model that is chosen; the server's own until then."""
         with self._lock:
             name = self._chosen
@@ -73,6 +70,10 @@ class Checkpoints:
         name = self.find(asked)
         with self._lock:
             self._chosen = name
+
+    def others(self, role: Role) -> Sequence[Item]:
+        """What there is beside models."""
+        return self._shelf.others(role)
 
     def refresh(self) -> None:
         """Look for models anew."""

@@ -50,7 +50,7 @@ def routes(services: Services) -> APIRouter:
         return [
             schemas.Model(
                 name=row.name,
-                title=row.title,
+                title=row.kind,
                 family=row.family,
                 default=row.name == default,
                 bundled=row.bundled,

@@ -111,8 +111,9 @@ def _read(services: Services, data: bytes) -> schemas.Reading:
 
 def _usable(services: Services, origin: Origin) -> tuple[Request, dict[str, str]]:
     """What can be asked of this server, in its own names; and the names that it does not know."""
+    sha256 = None if origin.recipe is None else origin.recipe.sha256
     finders: Mapping[str, tuple[str, Callable[[str], str]]] = {
-        "model": ("Model", services.shelf.find),
+        "model": ("Model", lambda name: services.shelf.same(name, sha256)),
         "sampler": ("Sampler", lambda name: sampler_row(name).name),
         "schedule": ("Schedule type", lambda name: schedule_row(name).name),
     }

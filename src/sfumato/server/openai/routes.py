@@ -26,7 +26,7 @@ from sfumato.server.waiting import GRACE, Counter, Visit, Wish, faulty
 if TYPE_CHECKING:
     from sfumato.server.job import Job
     from sfumato.server.services import Services
-    from sfumato.server.shelf import Row
+    from sfumato.shelves import Item
 
 __all__ = ["router", "with_pings"]
 
@@ -192,9 +192,9 @@ def _models(services: Services) -> APIRouter:
     return router
 
 
-def _model(row: Row) -> dict[str, Any]:
+def _model(row: Item) -> dict[str, Any]:
     try:
-        created = 0 if row.path is None else int(row.path.stat().st_mtime)
+        created = 0 if row.bundled else int(row.path.stat().st_mtime)
     except OSError:  # a file that went away since the shelf was read
         created = 0
     return {"id": row.name, "object": "model", "created": created, "owned_by": "sfumato"}
