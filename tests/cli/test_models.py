@@ -98,7 +98,6 @@ def test_a_bad_model_file_is_refused(
     expected: str,
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     make(tmp_path / name)
     before = sorted(tmp_path.iterdir())
     for _ in range(2):  # the second time nothing may be remembered wrongly
