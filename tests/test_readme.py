@@ -18,6 +18,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/api.md",
     "docs/architecture.md",
+    "docs/choosing.md",
     "docs/dialects.md",
     "docs/model/README.md",
     "docs/page.md",

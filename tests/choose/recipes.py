@@ -1,5 +1,6 @@
 """A recipe to change."""
 
+from sfumato.numerics import LIKE
 from sfumato.recipe import Recipe
 from sfumato.request import Request
 
@@ -15,6 +16,7 @@ RECIPE = Recipe(
         height=64,
         embeddings=(),
         model="v1-5.safetensors",
+        **LIKE["sfumato"].under("dpmpp_2m"),
     ),
     family="sd",
     title="Stable Diffusion 1.5",

@@ -101,6 +101,13 @@ def test_what_cannot_be_is_told_before_anything_is_painted(axes: list[str], reas
     assert reason in str(caught.value)
 
 
+def test_another_program_has_the_numerics_of_its_own():
+    assert RECIPE.request.rounding is not None
+    cells = plan("like=a1111,comfy", "rounding=truncate,round", request=RECIPE.request).cells
+    assert {cell.request.rounding for cell in cells} == {"truncate", "round"}
+    assert {cell.request.step_noise for cell in cells} == {None}  # not those of "sfumato"
+
+
 def test_a_cell_is_one_picture():
     with pytest.raises(RequestError, match=r"take seed=1\.\.3"):
         plan("steps=4", request=replace(FOX, count=2))

@@ -39,7 +39,10 @@ def test_a_sheet_has_a_picture_for_each_cell_and_tells_what_it_is_made_of(
 def test_the_number_of_pictures_is_said_first_and_the_time_before_the_first(sfumato: Sfumato):
     answer = sfumato("sheet", "fox", *AXES)
     assert re.fullmatch(rf"4 pictures, 2 x 2, seed \d+, in {FOLDER}", answer.err.splitlines()[0])
-    assert answer.out.splitlines()[0].startswith("4 to make, about ")
+    lines = answer.err.splitlines()
+    said = next(i for i, line in enumerate(lines) if line.startswith("4 to make, about "))
+    assert said < next(i for i, line in enumerate(lines) if line.startswith("picture 1 of 4: step"))
+    assert all(line.startswith(FOLDER) for line in answer.out.splitlines())
 
 
 def test_what_is_there_is_not_made_again(sfumato: Sfumato, engine: FakeEngine, tmp_path: Path):
@@ -128,7 +131,7 @@ def test_a_picture_of_somebody_else_is_not_replaced(sfumato: Sfumato, tmp_path: 
         ([], "sheet needs a prompt"),
         (["fox"], "sheet needs --x FIELD=VALUES"),
         (["fox", "--x", "steps=2", "--z", "seed=1"], "--z needs --y"),
-        (["fox", "--x", "stps=2"], "did you mean steps?"),
+        (["fox", "--x", "stps=2"], "did you mean steps"),
         (["fox", "--x", "steps=0,2"], "the cell of steps=0 cannot be: steps is 0"),
         (["fox", "--x", "image=none.png"], "there is no picture none.png"),
         (["fox", "--x", "steps=2", "--out", ""], "--out is empty"),

@@ -58,6 +58,11 @@ class Axis:
         """The axis as it stands on a sheet."""
         return self.field if self.needle is None else f"{self.field}: {self.needle}"
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of `Request` that it changes."""
+        return PAIRS.get(self.field, (self.field,))
+
     def onto(self, values: Mapping[str, object], number: int) -> dict[str, object]:
         """The fields of a request with those of value `number` in their place.
 

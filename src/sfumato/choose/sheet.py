@@ -131,18 +131,22 @@ def draw_sheet(sheet: Sheet, pictures: Mapping[Cell, Image], z: int = 0) -> Imag
     below = others[0] if others else None
     title = [sheet.base.prompt.strip()]
     if sheets > 1:
-        title.append(f"{sheet.axes[2].name} {sheet.axes[2].labels[z]}")
+        title.append(f"{_heading(sheet.axes[2])} {sheet.axes[2].labels[z]}")
     return draw_grid(
         Grid(
             pictures=[[by_place.get((i, j, z)) for i in range(columns)] for j in range(rows)],
-            across=x.name,
+            across=_heading(x),
             columns=x.labels,
-            down="" if below is None else below.name,
+            down="" if below is None else _heading(below),
             rows=[""] if below is None else below.labels,
             title=title,
             caption=_caption(sheet),
         )
     )
+
+
+def _heading(axis: Axis) -> str:
+    return axis.name if axis.needle is not None else axis.name.replace("_", " ")
 
 
 def _caption(sheet: Sheet) -> list[str]:
@@ -166,7 +170,8 @@ def _changed(base: Request, chosen: Sequence[tuple[Axis, int]]) -> Request:
     try:
         for axis, i in chosen:
             values = axis.onto(values, i)
-        cell = Request(**values)  # pyright: ignore[reportArgumentType] - checked by Request
+        names = [name for axis, _ in chosen for name in axis.fields]
+        cell = base.changed({name: values[name] for name in names})
         # Names are told now, before a model is loaded.
         if cell.sampler is not None:
             cell = replace(cell, sampler=sampler_row(cell.sampler).name)

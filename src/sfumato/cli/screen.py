@@ -184,6 +184,15 @@ class Progress:
             words = [f"{name}: step {index} of {total}", speed, remaining]
             note(", ".join(word for word in words if word))
 
+    def note(self, text: str) -> None:
+        """A line beside the result, above the bar; nothing where it is quiet."""
+        if self.quiet:
+            return
+        if self.bar is None:
+            note(text)
+        else:
+            self.bar.console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+
     def say(self, text: str) -> None:
         """A line of result above the bar."""
         if self.bar is None or sys.stdout.isatty() is False:

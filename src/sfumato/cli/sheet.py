@@ -130,8 +130,7 @@ def fill(work: Work, make_engine: MakeEngine, shape: str) -> None:
             progress.wait("loading the model")
             engine = make_engine(*machine(work.order, work.origin))
             seconds = _tried(work, engine, missing)
-            if not work.order.quiet:
-                progress.say(f"{len(missing)} to make, about {duration(seconds)}")
+            progress.note(f"{len(missing)} to make, about {duration(seconds)}")
             for i, cell in enumerate(missing):
                 _paint(work, engine, cell, progress, i)
     except KeyboardInterrupt as stop:

@@ -70,9 +70,8 @@ def draw_chart(chart: Chart) -> Image.Image:
     height = max(one.height for row in cells for one in row)
     small, text, head = letters(LABEL_SIZE), letters(_TEXT_SIZE), letters(_HEAD_SIZE)
     title = letters(_TITLE_SIZE)
-    labels = [*chart.rows, *(f"{value:g}" for value, _ in chart.limits)]
-    words = [words for _, words in chart.limits]
-    gutter = round(max(length(one, small) for one in [*labels, *words, "change"])) + 20
+    labels = [*chart.rows, *(_limit(*one) for one in chart.limits), "change"]
+    gutter = round(max(length(one, small) for one in labels)) + 20
     inner = gutter + len(chart.columns) * (width + GAP) - GAP
     titles = wrapped([chart.title], title, inner)
     lines = broken(chart.text, text, min(inner, 760), _MOST_LINES)
@@ -149,6 +148,8 @@ def _plot(
     sheet.paste(fine.resize(size, Image.Resampling.BOX), (left, top - 8))
     write(sheet, (MARGIN, top - 8), "change", font, LABEL)
     for value, words in chart.limits:
-        y = round(at(value))
-        write(sheet, (MARGIN, y - 16), words, font, LABEL)
-        write(sheet, (MARGIN, y - 1), f"{value:g}", font, LABEL)
+        write(sheet, (MARGIN, round(at(value)) - 9), _limit(value, words), font, LABEL)
+
+
+def _limit(value: float, words: str) -> str:
+    return f"{value:g}  {words}"

@@ -6,7 +6,6 @@ N pictures in the bank, B batch, Z latent channels, H W latent height and width,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,14 +18,13 @@ from sfumato.nn.unet import ResBlock, SpatialTransformer, UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train.autoencoder import to_unit
-from sfumato.train.captions import Facts
+from sfumato.train.captions import Facts, Subject, caption, plain
 from sfumato.train.loop import Modules, TrainingError
 from sfumato.train.reader import Reader
 from sfumato.train.scenes import Example, Scenes
 from sfumato.train.start import start
-from sfumato.train.stylize import Picture
 
-__all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "Words", "draw_bank", "encode", "latents_of"]
+__all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "draw_bank", "encode"]
 
 
 @dataclass(frozen=True)
@@ -48,49 +46,28 @@ class DenoiserConfig:
     length: int = 24
 
 
-Fact = TypeVar("Fact")  # what is known of a picture, and captions are made of
-Told = TypeVar("Told", contravariant=True)
-
-
-class Words(Protocol[Told]):
-    """How a picture is put into words."""
-
-    def said(self, facts: Told, rng: np.random.Generator, drop: float) -> str:
-        """One wording of perhaps many, or "" with probability `drop`."""
-        ...
-
-    def plain(self, facts: Told) -> str:
-        """The wording by which the picture is judged."""
-        ...
-
-
 @dataclass(frozen=True)
-class Bank(Generic[Fact]):
+class Bank:
     """Pictures as latents, encoded once, and the facts that captions are made of."""
 
     latents: Tensor  # (N, Z, H, W) float16
-    facts: tuple[Fact, ...]
+    facts: tuple[Facts, ...]
 
 
 @torch.no_grad()
-def latents_of(vae: Vae, pictures: Picture, device: torch.device) -> Tensor:
-    """The latents (N, Z, H, W), float16, of pictures (N, S, S, 3) uint8, in batches of 32."""
+def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank:
+    """The bank of some examples, in batches of 32."""
     latents: list[Tensor] = []
-    for first in range(0, len(pictures), 32):
-        picture = to_unit(torch.from_numpy(pictures[first : first + 32])).to(device)
+    for first in range(0, len(examples), 32):
+        part = np.stack([e.picture for e in examples[first : first + 32]])
+        picture = to_unit(torch.from_numpy(part)).to(device)
         picture = picture.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             latents.append(vae.encode(picture).to("cpu", torch.float16))
-    return torch.cat(latents).contiguous()
+    return Bank(torch.cat(latents).contiguous(), tuple(e.facts for e in examples))
 
 
-def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank[Facts]:
-    """The bank of some examples."""
-    latents = latents_of(vae, np.stack([e.picture for e in examples]), device)
-    return Bank(latents, tuple(e.facts for e in examples))
-
-
-def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank[Facts]:
+def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank:
     """The first ``size`` scenes as a bank, drawn and encoded a few hundred at a time."""
     parts = [
         encode(vae, [scenes.draw(i) for i in range(first, min(first + 256, size))], device)
@@ -99,7 +76,7 @@ def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank
     return Bank(torch.cat([p.latents for p in parts]), tuple(f for p in parts for f in p.facts))
 
 
-class DenoiserTask(Generic[Fact]):
+class DenoiserTask:
     """The U-Net and the adapter on the bank ``train``; judged by every other bank, by its name."""
 
     def __init__(
@@ -107,8 +84,8 @@ class DenoiserTask(Generic[Fact]):
         spec: ModelSpec,
         config: DenoiserConfig,
         reader: Reader,
-        words: Words[Fact],
-        banks: Mapping[str, Bank[Fact]],
+        subjects: Mapping[str, Subject],
+        banks: Mapping[str, Bank],
         *,
         compiled: bool = False,
     ) -> None:
@@ -117,7 +94,7 @@ class DenoiserTask(Generic[Fact]):
         assert isinstance(unet, UNetConfig)
         self.config, self.process = config, process_of(spec.process)
         self.reader, self.device = reader, reader.device
-        self.words, self.banks = words, banks
+        self.subjects, self.banks = subjects, banks
         self.unet, self.adapter = UNet(unet), Adapter(text)
         start(self.unet, config.seed)
         start(self.adapter, config.seed + 1)
@@ -140,15 +117,15 @@ class DenoiserTask(Generic[Fact]):
         x0 = bank.latents[torch.from_numpy(chosen)]
         return self._error(self._unet, self.adapter, x0, captions, rng)
 
-    def _caption(self, facts: Fact, rng: np.random.Generator) -> str:
+    def _caption(self, facts: Facts, rng: np.random.Generator) -> str:
         """A wording that can be read whole: a few of those with two long names cannot."""
         for _ in range(20):
-            words = self.words.said(facts, rng, self.config.drop)
+            words = caption(facts, self.subjects, rng, self.config.drop)
             if self.reader.fits(words):
                 return words
         raise TrainingError(
             f"A caption of {self.config.length} word pieces has no room for "
-            f"{self.words.plain(facts)!r}; train with a greater denoiser.length."
+            f"{plain(facts, self.subjects)!r}; train with a greater denoiser.length."
         )
 
     def _error(
@@ -190,7 +167,7 @@ class DenoiserTask(Generic[Fact]):
             losses: list[float] = []
             for first in range(0, len(bank.facts), self.config.batch):
                 facts = bank.facts[first : first + self.config.batch]
-                words = [self.words.plain(f) for f in facts]
+                words = [plain(f, self.subjects) for f in facts]
                 x0 = bank.latents[first : first + self.config.batch]
                 error = self._error(modules["unet"], modules["adapter"], x0, words, rng)
                 losses += [error.item()] * len(facts)
