@@ -137,6 +137,10 @@ def test_what_a_sheet_is_made_of_is_plain_json():
     assert same_sheet(told, sheet) == []
     assert same_sheet(told, plan("steps=4", request=replace(FOX, negative="x"))) == ["negative"]
     assert same_sheet({}, sheet) == ["everything"]
+    del told["request"]["rescale"]  # as a version wrote it that had no such field
+    assert same_sheet(told, sheet) == []
+    told["request"]["seed"] = "many"
+    assert same_sheet(told, sheet) == ["everything"]
 
 
 def test_a_sheet_is_drawn_with_frames_for_what_is_not_there_yet():

@@ -141,12 +141,13 @@ def test_a_picture_of_somebody_else_is_not_replaced(sfumato: Sfumato, tmp_path: 
     ],
 )
 def test_a_bad_sheet_is_refused_before_anything_is_painted(
-    sfumato: Sfumato, engine: FakeEngine, words: list[str], expected: str
+    sfumato: Sfumato, tmp_path: Path, engine: FakeEngine, words: list[str], expected: str
 ):
     answer = sfumato("sheet", *words)
     assert answer.status == 2
     assert expected in answer.err
     assert painted(engine) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sheet_can_begin_with_a_picture(sfumato: Sfumato):

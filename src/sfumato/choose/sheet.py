@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import count, product
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sfumato.choose.axes import Axis
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError
-from sfumato.request import Request, to_dict
+from sfumato.request import Request, from_dict, to_dict
 from sfumato.source import Source
 
 if TYPE_CHECKING:
@@ -115,10 +115,14 @@ def same_sheet(old: Mapping[str, object], sheet: Sheet) -> list[str]:
 
     The axes may differ: cells that still belong are known by their recipes.
     """
-    before, now = old.get("request"), to_dict(sheet.base)
-    if not isinstance(before, dict):
+    told = old.get("request")
+    if not isinstance(told, dict):
         return ["everything"]
-    return [name for name, value in now.items() if before.get(name) != value]
+    try:
+        before = to_dict(from_dict(cast("dict[str, object]", told)))
+    except RequestError:  # of a later version, or written by hand
+        return ["everything"]
+    return [name for name, value in to_dict(sheet.base).items() if before[name] != value]
 
 
 def draw_sheet(sheet: Sheet, pictures: Mapping[Cell, Image], z: int = 0) -> Image:

@@ -110,7 +110,6 @@ def prepare(
     work.kept = len(work.pictures)
     if old is not None and old.get("axes") != sheet.to_dict()["axes"] and not order.quiet:
         note(f"{folder}: another order lay here; the pictures that belong to this one are kept")
-    write(json.dumps({"format": FORMAT, **sheet.to_dict()}, indent=1).encode(), folder / MANIFEST)
     return work
 
 
@@ -124,12 +123,14 @@ def fill(work: Work, make_engine: MakeEngine, shape: str) -> None:
         )
         note(f"{len(work.sheet.cells)} pictures, {shape}{there}{drawn}, in {work.folder}")
     if not missing:
+        _write_manifest(work)
         return
     try:
         with terminable(), Progress(len(missing), quiet=work.order.quiet) as progress:
             progress.wait("loading the model")
             engine = make_engine(*machine(work.order, work.origin))
             seconds = _tried(work, engine, missing)
+            _write_manifest(work)  # not before: what cannot be painted leaves nothing behind
             progress.note(f"{len(missing)} to make, about {duration(seconds)}")
             for i, cell in enumerate(missing):
                 _paint(work, engine, cell, progress, i)
@@ -139,6 +140,11 @@ def fill(work: Work, make_engine: MakeEngine, shape: str) -> None:
         if isinstance(stop, Terminated):
             raise typer.Exit(TERMINATED) from None
         raise
+
+
+def _write_manifest(work: Work) -> None:
+    told = {"format": FORMAT, **work.sheet.to_dict()}
+    write(json.dumps(told, indent=1).encode(), work.folder / MANIFEST)
 
 
 def _tried(work: Work, engine: EngineLike, missing: Sequence[Cell]) -> float:
