@@ -423,3 +423,11 @@ def test_a_recipe_from_before_there_were_numerics_means_what_was_done_then():
     data["request"]["stream"] = "nv"  # this field was always there
     then = Recipe.from_json(json.dumps(data)).request
     assert then == replace(REQUEST, stream="nv", weighting="plain")
+
+
+def test_own_levels_and_an_interval_travel_with_the_picture():
+    request = replace(REQUEST, schedule=None, steps=None, sigmas=(3, 1), interval=[0.5, 2])
+    recipe = replace(RECIPE, request=request, schedule_title="")
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert "Schedule type" not in recipe.parameters()
+    assert "Steps: 2" in recipe.parameters()

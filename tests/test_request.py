@@ -77,6 +77,20 @@ def resolve(request: Request, *, draw: int = 5) -> Request:
         ("seed_height", 64),
         ("seed_width", 63),
         ("stream", "gpu"),
+        ("interval", (1.0,)),
+        ("interval", (2.0, 1.0)),
+        ("interval", "1,2"),
+        ("interval", (-1.0, 2.0)),
+        ("guidance_rule", "pag"),
+        ("apg_along", 0.5),  # without the rule
+        ("apg_longest", 1),
+        ("zero_steps", 2),
+        ("sigmas", ()),
+        ("sigmas", (0.0,)),
+        ("sigmas", (1.0, 2.0)),
+        ("sigmas", (1.0, 0.0, 0.0)),
+        ("sigmas", (math.nan,)),
+        ("sigmas", 3.0),
         ("like", "invoke"),
         ("like", None),
         ("step_noise", "new"),
@@ -177,6 +191,32 @@ def test_what_followed_from_a_changed_field_is_open_again():
     wandering = resolve(Request(wander=True))
     assert wandering.changed({"wander": True}).path_seed is None
     assert wandering.changed({"wander": True, "path_seed": 3}).path_seed == 3
+
+
+def test_own_levels_say_how_many_steps_there_are():
+    request = Request(sigmas=[14.6, 3, 1, 0])
+    assert (request.sigmas, request.steps) == ((14.6, 3.0, 1.0), 3)
+    settled = resolve(request)
+    assert settled.resolved
+    assert (settled.schedule, settled.steps, settled.discard_penultimate) == (None, 3, False)
+    assert resolve(Request(like="comfy", sampler="unipc", sigmas=[2, 1])).resolved
+    for other, word in (
+        ({"steps": 4}, "steps is 4, but sigmas are 2 steps"),
+        ({"schedule": "karras"}, "schedule has no effect beside sigmas"),
+        ({"discard_penultimate": True}, "discard_penultimate has no effect beside sigmas"),
+        ({"image": PHOTO, "strength": 0.5, "like": "comfy"}, "the last of more steps than sigmas"),
+    ):
+        with pytest.raises(RequestError, match=word):
+            Request(sigmas=(2.0, 1.0), **other)
+
+
+def test_a_schedule_takes_the_place_of_own_levels_and_the_other_way_round():
+    own = resolve(Request(sigmas=(2.0, 1.0)))
+    assert resolve(own.changed({"schedule": "karras"})).steps == 20
+    assert resolve(own.changed({"steps": 5})).schedule == "normal"
+    assert resolve(Request()).changed({"sigmas": (2.0, 1.0)}).steps == 2
+    apg = Request(guidance_rule="apg", apg_along=0.5)
+    assert apg.changed({"guidance_rule": "cfg"}).apg_along == 0
 
 
 def test_a_step_more_than_the_most_cannot_be_planned():

@@ -5,11 +5,11 @@ and what was expected.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from sfumato.errors import RequestError
 
-__all__ = ["Check", "came", "flag", "named", "one_of", "real", "side", "text", "whole"]
+__all__ = ["Check", "came", "flag", "named", "one_of", "real", "reals", "side", "text", "whole"]
 
 Check: TypeAlias = Callable[[str, object], object]
 
@@ -95,6 +95,21 @@ def real(low: float, high: float) -> Check:
                 f"{name} is {_shown(value)}, but must be between {low:g} and {high:g}."
             )
         return float(value)
+
+    return check
+
+
+def reals(low: float, high: float, most: int) -> Check:
+    """A list of 1 to `most` numbers from low to high; kept as a tuple of floats."""
+    each = real(low, high)
+
+    def check(name: str, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise RequestError(f"{name} is {came(value)}, but must be a list of numbers.")
+        given = cast("list[object] | tuple[object, ...]", value)
+        if not 1 <= len(given) <= most:
+            raise RequestError(f"{name} has {len(given)} numbers, but must have 1 to {most}.")
+        return tuple(each(name, one) for one in given)
 
     return check
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.process import Process
-from sfumato.diffusion.schedules import sigmas
+from sfumato.diffusion.schedules import own, sigmas
 from sfumato.diffusion.variation import Beginning
 from sfumato.families.base import Family
 from sfumato.numerics import first_scale
@@ -29,6 +29,8 @@ def process_of(model: Family, request: Request) -> Process:
 def levels(model: Family, request: Request) -> Tensor:
     """The noise levels of a run, (run_steps + 1,): all, or the last ones from a picture on."""
     name, steps, process = request.schedule, request.schedule_steps, process_of(model, request)
+    if request.sigmas is not None:
+        return own(request.sigmas, process)[steps - request.run_steps :]
     assert name is not None
     if request.discard_penultimate:
         planned = sigmas(name, process, steps + 1)

@@ -13,12 +13,13 @@ from torch import Tensor
 from sfumato.course import draws_of, first_latent, levels, process_of
 from sfumato.diffusion import samplers
 from sfumato.diffusion.conjunction import Conjunction, conjoined
-from sfumato.diffusion.guidance import Guided
+from sfumato.diffusion.guidance import Guidance, Guided
 from sfumato.diffusion.inpaint import Inpaint
 from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
 from sfumato.families.base import Conditioning, Family, Ground
+from sfumato.guide import guidance_of
 from sfumato.hearing import Stage, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
@@ -43,8 +44,8 @@ def generate(
     the finished latent: `finish` makes the picture of it. Raises PromptError and RequestError at
     once.
     """
-    sampler, guidance = request.sampler, request.guidance
-    if sampler is None or guidance is None:
+    sampler = request.sampler
+    if sampler is None:
         raise AssertionError("a request is resolved before it is run")
     assert request.count == 1, "a run makes its pictures one after the other"
     assert (canvas is None) == (request.image is None), "the canvas is that of the request"
@@ -61,6 +62,7 @@ def generate(
     first = noise(0)
     ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
     told = model.told_of(ground, draws.shape)
+    guidance = guidance_of(request, sigmas)
     guided = [(stage.step, _guided(model, request, stage, told, guidance)) for stage in heard]
     denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
     if ground is not None and ground.mask is not None and told is None:
@@ -72,18 +74,18 @@ def generate(
 
 
 def _guided(
-    model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: float
+    model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: Guidance
 ) -> Denoise:
     """The denoiser of one stage, under guidance; ``told`` is `Family.told_of`."""
     parts = [(c if told is None else replace(c, concat=told), w) for c, w in stage.positives]
     negative = stage.negative if told is None else replace(stage.negative, concat=told)
-    process, rescale = process_of(model, request), request.rescale
+    process = process_of(model, request)
     if stage.alone is not None:
         positive, join = parts[0][0], Conditioning.join
-        return Guided(model.network, process, positive, negative, join, guidance, rescale)
+        return Guided(model.network, process, positive, negative, join, guidance)
     several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
     network, join = conjoined(model.network), Conjunction[Conditioning].join
-    return Guided(network, process, several, origin, join, guidance, rescale)
+    return Guided(network, process, several, origin, join, guidance)
 
 
 def canvas_of(request: Request) -> Canvas | None:

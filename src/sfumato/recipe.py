@@ -140,7 +140,7 @@ class Recipe:
         pairs = {
             "Steps": str(request.steps),
             "Sampler": self.sampler_title,
-            "Schedule type": self.schedule_title,
+            **({"Schedule type": self.schedule_title} if self.schedule_title else {}),
             "CFG scale": _short(request.guidance),
             "Seed": str(request.seed),
             "Size": f"{request.width}x{request.height}",

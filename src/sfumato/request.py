@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from itertools import pairwise
 
-from sfumato.checks import Check, came, flag, named, one_of, real, side, text, whole
+from sfumato.checks import Check, came, flag, named, one_of, real, reals, side, text, whole
 from sfumato.embedding import (
     Embedding,
     embeddings,
@@ -26,6 +27,10 @@ MAX_SEED = 2**64 - 1
 MAX_STEPS = 1000
 MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
+MAX_SIGMA = 1e6  # far above the pure noise of any model
+# How the two prompts' outputs become one; the fields that only one of them reads.
+RULES = ("cfg", "zero_star", "apg")
+RULES_OWN: Mapping[str, str] = {"apg_along": "apg", "apg_longest": "apg", "zero_steps": "zero_star"}
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 # All fields that hold a seed; which of them count on through a run is `Request.counting`.
 SEEDS = ("seed", "path_seed", "variation_seed")
@@ -47,8 +52,14 @@ CHECKS: Mapping[str, Check] = {
     "steps": whole(1, MAX_STEPS),
     "guidance": real(0, MAX_GUIDANCE),
     "rescale": real(0, 1),
+    "interval": reals(0, MAX_SIGMA, 2),
+    "guidance_rule": one_of(RULES),
+    "apg_along": real(0, 1),
+    "apg_longest": real(0, 1000),
+    "zero_steps": whole(0, MAX_STEPS),
     "sampler": named,
     "schedule": named,
+    "sigmas": reals(0, MAX_SIGMA, MAX_STEPS + 1),
     "width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "count": whole(1, MAX_COUNT),
@@ -118,6 +129,11 @@ class Request:
     - `seed`, `path_seed`: 0 … 2^64-1. Picture i of a run has `seed + i` (and `path_seed + i`);
       a run whose last seed would pass 2^64-1 is refused rather than wrapped round.
     - `steps`: 1 … 1000. `guidance`: 0 … 100, 1 is none. `rescale`: 0 … 1.
+    - `interval`: (low, high), noise levels; guidance acts where low < sigma <= high alone.
+    - `guidance_rule`: "cfg"; "zero_star", which fits the negative output and lets the first
+      `zero_steps` (0 … 1000) rest; or "apg", which leaves the share `apg_along` (0 … 1) of the
+      difference along the picture, and shortens it to `apg_longest` (0 … 1000, 0 is any).
+    - `sigmas`: own noise levels in place of a schedule and a number of steps, from high to low.
     - `width`, `height`: pixels, multiples of 8, 8 … 8192. `count`: 1 … 1000.
     - `wander`: the starting noise stays with `seed`, the noise of the steps follows `path_seed`.
     - `variation_strength`: 0 … 1, how far the starting noise is turned from that of `seed` towards
@@ -154,8 +170,14 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     rescale: float = 0.0
+    interval: tuple[float, float] | None = None
+    guidance_rule: str = "cfg"
+    apg_along: float = 0.0
+    apg_longest: float = 15.0
+    zero_steps: int = 1
     sampler: str | None = None
     schedule: str | None = None
+    sigmas: tuple[float, ...] | None = None
     width: int | None = None
     height: int | None = None
     count: int = 1
@@ -198,8 +220,10 @@ class Request:
                 f"path_seed {self.path_seed} has no effect without wander; "
                 "ask for wander too, or leave it out."
             )
+        self._check_sigmas()
         self._check_start()
         self._check_use()
+        self._check_guidance()
 
     def _check_start(self) -> None:
         """The fields of a picture to start from, and that none of them is there without it."""
@@ -245,6 +269,46 @@ class Request:
                 "give a mask of the picture's shape."
             )
 
+    def _check_guidance(self) -> None:
+        """That the numbers of a rule belong to it, and that an interval is one."""
+        usual = {f.name: f.default for f in fields(self)}
+        for name, rule in RULES_OWN.items():
+            if getattr(self, name) != usual[name] and self.guidance_rule != rule:
+                raise RequestError(
+                    f"{name} has no effect without guidance_rule {rule}; "
+                    f"ask for that too, or leave {name} out."
+                )
+        if self.interval is not None and not (
+            len(self.interval) == 2 and self.interval[0] < self.interval[1]
+        ):
+            raise RequestError(
+                f"interval is {self.interval}, but must be two noise levels, the lower one first."
+            )
+
+    def _check_sigmas(self) -> None:
+        """That own levels fall, and stand in place of a schedule and a number of steps."""
+        if self.sigmas is None:
+            return
+        levels = self.sigmas[:-1] if self.sigmas[-1] == 0 else self.sigmas
+        if not levels or any(after >= now for now, after in pairwise((*levels, 0.0))):
+            raise RequestError("sigmas must fall from number to number, and end at or above 0.")
+        object.__setattr__(self, "sigmas", levels)
+        if self.schedule is not None:
+            raise RequestError("schedule has no effect beside sigmas; leave one of them out.")
+        if self.steps is None:
+            object.__setattr__(self, "steps", len(levels))
+        elif self.steps != len(levels):
+            raise RequestError(
+                f"steps is {self.steps}, but sigmas are {len(levels)} steps; leave steps out."
+            )
+        if self.discard_penultimate:
+            raise RequestError("discard_penultimate has no effect beside sigmas; leave it out.")
+        if self.strength is not None and self.schedule_steps != len(levels):
+            raise RequestError(
+                f"strength {self.strength:g} takes the last of more steps than sigmas has; "
+                "give strength 1, or another strength_steps."
+            )
+
     def _check_use(self) -> None:
         """That no field is given which says more about another that is not."""
         usual = {f.name: f.default for f in fields(self)}
@@ -257,7 +321,8 @@ class Request:
     @property
     def resolved(self) -> bool:
         """Whether nothing is left for a model or a die to decide."""
-        optional = {"image", "mask", "mask_padding"}
+        optional = {"image", "mask", "mask_padding", "interval"}
+        optional |= {"sigmas"} if self.sigmas is None else {"schedule"}
         optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
         optional |= set() if self.variation_strength is not None else {"variation_seed"}
@@ -319,6 +384,12 @@ class Request:
             opened |= {name: None for name in names if getattr(self, name) == usual[name]}
         if "wander" in changes:
             opened["path_seed"] = None
+        if "guidance_rule" in changes:
+            opened |= {f.name: f.default for f in fields(self) if f.name in RULES_OWN}
+        if changes.get("sigmas") is not None:
+            opened |= {"steps": None, "schedule": None}
+        elif self.sigmas is not None and not changes.keys().isdisjoint({"steps", "schedule"}):
+            opened |= {"sigmas": None, "steps": None}
         values = {**opened, **changes}
         return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks
 
@@ -345,13 +416,15 @@ class Request:
         usual = max(STRENGTH, 1 / steps) if self.image is not None else None
         sampler = sampler_name(defaults.sampler if self.sampler is None else self.sampler)
         numerics = like(self.like).under(sampler)
+        if self.sigmas is not None:
+            numerics["discard_penultimate"] = False
         open_fields = {k: v for k, v in numerics.items() if getattr(self, k) is None}
         return replace(
             self.seeded(draw_seed),
             steps=steps,
             guidance=defaults.guidance if self.guidance is None else self.guidance,
             sampler=sampler,
-            schedule=schedule_name(defaults.schedule if self.schedule is None else self.schedule),
+            schedule=None if self.sigmas else schedule_name(self.schedule or defaults.schedule),
             width=width,
             height=height,
             embeddings=embeddings if embeddings is not None else self.embeddings or (),

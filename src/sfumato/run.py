@@ -186,7 +186,6 @@ class Run:
 
     def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:
         assert request.sampler is not None
-        assert request.schedule is not None
         spec = self._model.family.spec
         return Recipe(
             request=request,
@@ -194,7 +193,7 @@ class Run:
             title=spec.title,
             sha256=self.sha256,
             sampler_title=sampler_row(request.sampler).title,
-            schedule_title=schedule_row(request.schedule).title,
+            schedule_title=schedule_row(request.schedule).title if request.schedule else "",
             device=str(self._model.family.device),
             precision=self._precision,
             sfumato=metadata.version("sfumato"),

@@ -263,3 +263,17 @@ def test_the_calls_that_a_server_writes_make_its_picture_again(
     assert answers[0]["job"]["request"]["seed"] == asked["seed"]
     assert [answer["joined"] for answer in answers] == [False, True]
     assert words_of(written["command"])[:3] == ["generate", asked["prompt"], "--seed"]
+
+
+def test_own_levels_are_written_as_each_reader_takes_them() -> None:
+    told = calls(Request("fox", sigmas=(14.5, 3, 1), interval=(0.5, 6)), Server("http://x"))
+    assert "--sigmas 14.5,3,1" in told.command
+    assert "--interval 0.5,6" in told.command
+    assert "sigmas=(14.5, 3.0, 1.0)," in told.python
+    assert '"sigmas": [14.5, 3.0, 1.0]' in told.http
+
+
+def test_a_switch_that_is_off_is_written_as_off() -> None:
+    told = calls(Request("fox", like="comfy", whole_times=False), Server("http://x"))
+    assert "--no-whole-times" in told.command
+    assert "whole_times=False," in told.python

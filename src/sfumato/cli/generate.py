@@ -335,7 +335,10 @@ def _caption(request: Request) -> list[str]:
         strength = shown(request.variation_strength)
         parts += [f"variation {request.variation_seed}, strength {strength}"]
     parts += [] if request.strength is None else [f"strength {shown(request.strength)}"]
-    parts += [f"{request.sampler}, {request.schedule}", f"guidance {shown(request.guidance)}"]
+    parts += [
+        f"{request.sampler}, {request.schedule or 'own sigmas'}",
+        f"guidance {shown(request.guidance)}",
+    ]
     return [part for part in parts if part]
 
 

@@ -121,6 +121,16 @@ def real(name: str, typed: str) -> float:
         raise RequestError(f"{name} is {typed!r:.40}, but must be a number.") from error
 
 
+def reals(name: str, typed: str) -> tuple[float, ...]:
+    """Numbers with commas between. Raises RequestError."""
+    return tuple(real(name, part.strip()) for part in typed.split(","))
+
+
+def as_list(values: object) -> str:
+    """The way back from numbers to what is typed."""
+    return ",".join(shown(value) for value in cast("tuple[float, ...]", values))
+
+
 def file(_: str, typed: str) -> Path:
     """A file's place."""
     return Path(typed)
@@ -157,8 +167,20 @@ OPTIONS = (
     Option("steps", "N", "1 to 1000; more take longer.", whole),
     Option("guidance", "X", "How strictly to follow the prompt.", real),
     Option("rescale", "X", "0 to 1; tames strong guidance.", real),
+    Option("interval", "LOW,HIGH", "Guide between these noise levels only.", reals, show=as_list),
+    Option("guidance_rule", "NAME", "How to guide: cfg, zero_star, apg."),
+    Option("apg_along", "X", "apg: 0 to 1; what is left along the picture.", real),
+    Option("apg_longest", "X", "apg: the longest difference; 0 is any.", real),
+    Option("zero_steps", "N", "zero_star: so many first steps rest.", whole),
     Option("sampler", "NAME", "See: sfumato samplers.", complete=samplers),
     Option("schedule", "NAME", "See: sfumato samplers.", complete=schedules),
+    Option(
+        "sigmas",
+        "X,X,...",
+        "Own noise levels, in place of schedule and steps.",
+        reals,
+        show=as_list,
+    ),
     Option("size", "WxH|N", "In pixels.", _size, fields=("width", "height"), show=_as_size),
     Option("count", "N", "So many pictures: seed, seed + 1, ...", whole),
     Option("wander", "", "Keep the starting noise, take a fresh path from it."),

@@ -111,7 +111,30 @@ def document() -> str:
         f"| `{row.name}` | {row.title} | {_also(row)} | {row.summary} | {row.source} |"
         for row in SCHEDULE_ROWS
     ]
-    return "\n".join([*lines, *_numerics(), ""])
+    return "\n".join([*lines, *_OWN_LEVELS, *_numerics(), ""])
+
+
+_OWN_LEVELS = (
+    "",
+    "## Own noise levels",
+    "",
+    "`--sigmas 14.6,7,3,1` takes these levels, in place of a schedule and a number of steps; they",
+    "fall to 0 by themselves. None may be above the model's own pure noise (14.6 for Stable",
+    "Diffusion 1, 2 and XL, 1 for flows).",
+    "",
+    "## Models of few steps",
+    "",
+    "Weights that were distilled do not say so in their keys: tell sfumato how they want to be",
+    "run. They hold their guidance within, so that `--guidance 1` is right, at half the cost.",
+    "",
+    "| weights | say |",
+    "|---|---|",
+    "| LCM, TCD | `--guidance 1 --steps 4 --sampler lcm` (or `tcd`) `--schedule sgm_uniform` |",
+    "| SDXL Lightning | `--guidance 1 --steps 4 --sampler euler --schedule sgm_uniform` |",
+    "| SD and SDXL Turbo | `--guidance 1 --steps 1 --sampler euler_ancestral --schedule simple` |",
+    "",
+    'Where the steps divide 1,000, `simple` is the spacing that diffusers calls "trailing".',
+)
 
 
 def _numerics() -> list[str]:

@@ -121,6 +121,8 @@ def _option(name: str, value: object, given: Mapping[str, object]) -> Iterator[s
         value = _file(name, value)
     elif name == "embeddings":
         value = embeddings_to_text(cast("tuple[Embedding, ...]", value))
+    elif isinstance(value, tuple):
+        value = ",".join(_number(one) for one in cast("tuple[float, ...]", value))
     if isinstance(value, bool):
         yield flag if value else f"--no-{flag.removeprefix('--')}"
         return
@@ -203,9 +205,10 @@ def _python(given: Mapping[str, object]) -> str:
 def _literal(value: object) -> str:
     """A value as Python reads it; plain text in double quotes, which JSON writes as Python does."""
     if isinstance(value, tuple):
-        rows = cast("tuple[Embedding, ...]", value)
-        each = (f"sfumato.Embedding({_literal(e.name)}, {_literal(e.sha256)})," for e in rows)
-        return f"({' '.join(each)})"
+        rows = cast("tuple[Embedding | float, ...]", value)
+        learnt = [row for row in rows if isinstance(row, Embedding)]
+        each = [f"sfumato.Embedding({_literal(e.name)}, {_literal(e.sha256)})," for e in learnt]
+        return f"({' '.join(each)})" if each else repr(rows)
     plain = isinstance(value, str) and value.isprintable()
     return json.dumps(value, ensure_ascii=False) if plain else repr(value)
 

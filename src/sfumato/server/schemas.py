@@ -21,6 +21,7 @@ from sfumato.request import (
     MAX_SIZE,
     MAX_STEPS,
     MIN_SIZE,
+    RULES,
     SIZE_STEP,
 )
 from sfumato.server.admission import MAX_PRIORITY
@@ -120,11 +121,27 @@ class RequestWanted(Given):
         None, description="How strictly to follow the prompt; 1 is not at all.", examples=[7.5]
     )
     rescale: _Part = Field(0.0, description="Tames strong guidance.", examples=[0.7])
+    interval: list[float] | None = Field(
+        None, description="Guide between these two noise levels only.", examples=[[0.28, 5.42]]
+    )
+    guidance_rule: Annotated[str, Field(json_schema_extra={"enum": [*RULES]})] = Field(
+        "cfg", description="How the two prompts' outputs become one."
+    )
+    apg_along: _Part = Field(0.0, description="apg: what is left along the picture.")
+    apg_longest: Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1000})] = Field(
+        15.0, description="apg: the longest difference; 0 is any."
+    )
+    zero_steps: Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MAX_STEPS})] = (
+        Field(1, description="zero_star: so many first steps rest.")
+    )
     sampler: str | None = Field(
         None, description="A name or alias of GET /api/samplers.", examples=["dpmpp_2m"]
     )
     schedule: str | None = Field(
         None, description="A name or alias of GET /api/samplers.", examples=["karras"]
+    )
+    sigmas: list[float] | None = Field(
+        None, description="Own noise levels, falling, in place of schedule and steps."
     )
     width: _Side | None = Field(None, description="In pixels.", examples=[128])
     height: _Side | None = Field(None, description="In pixels.", examples=[128])
@@ -250,8 +267,14 @@ class RequestTold(Told):
     steps: int | None
     guidance: float | None
     rescale: float
+    interval: list[float] | None = None
+    guidance_rule: str = "cfg"
+    apg_along: float = 0.0
+    apg_longest: float = 15.0
+    zero_steps: int = 1
     sampler: str | None
     schedule: str | None
+    sigmas: list[float] | None = None
     width: int | None
     height: int | None
     count: int

@@ -15,8 +15,14 @@ export interface Wish {
   steps: number | null;
   guidance: number | null;
   rescale: number;
+  interval: number[] | null;
+  guidance_rule: string;
+  apg_along: number;
+  apg_longest: number;
+  zero_steps: number;
   sampler: string | null;
   schedule: string | null;
+  sigmas: number[] | null;
   width: number | null;
   height: number | null;
   count: number;

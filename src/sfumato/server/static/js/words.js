@@ -84,6 +84,9 @@ export const NAMES = Object.freeze({
   steps: "Steps",
   guidance: "Guidance",
   rescale: "Rescale",
+  interval: "Guided between",
+  guidance_rule: "Guided by",
+  sigmas: "Noise levels",
   sampler: "Sampler",
   schedule: "Schedule",
   width: "Width",
@@ -116,6 +119,7 @@ export const NAMES = Object.freeze({
 /** What goes without saying. @type {Readonly<Record<string, unknown>>} */
 const PLAIN = Object.freeze({
   rescale: 0,
+  guidance_rule: "cfg",
   count: 1,
   like: "sfumato",
   stream: "cpu",
