@@ -10,9 +10,10 @@ from sfumato.diffusion.table import SAMPLER_ROWS, SCHEDULE_ROWS
 from sfumato.server.app import compose
 from sfumato.server.services import build, running
 from sfumato.server.settings import Limits, Settings
-from sfumato.shelves import Folder, Shelves
+from sfumato.shelves import Folder, Shelves, a1111
 from tests.server.fake import FakePainter
 from tests.server.test_native_jobs import ended, send
+from tests.shelves.files import EMBEDDING, LORA, SD15, VAE, of, sparse
 
 TOKEN = "a-token-of-some-length"
 
@@ -90,3 +91,22 @@ def test_the_calls_have_the_address_that_was_called(client: TestClient) -> None:
     assert "width=64" in written["python"]
     wrong = client.post("/api/calls", json={"request": {"steps": 0}})
     assert wrong.json()["error"]["field"] == "steps"
+
+
+def test_a1111_s_lists_are_made_of_the_same_shelves(tmp_path: Path) -> None:
+    sparse(tmp_path / "web/models/VAE/soft.safetensors", VAE)
+    sparse(tmp_path / "web/models/Lora/line.safetensors", LORA)
+    sparse(tmp_path / "web/embeddings/sad.safetensors", EMBEDDING)
+    fox = sparse(tmp_path / "web/models/Stable-diffusion/fox.safetensors", SD15)
+    shelves = Shelves(a1111(tmp_path / "web"))
+    settings = Settings(home=tmp_path / "home", port=0, shelves=shelves)
+    client = TestClient(compose(build(settings, FakePainter)), base_url="http://127.0.0.1")
+    told = {
+        name: client.get(f"/sdapi/v1/{name}").json()
+        for name in ("sd-models", "sd-vae", "loras", "embeddings")
+    }
+    assert told["sd-models"][1]["title"] == f"fox.safetensors [{of(fox)[:10]}]"
+    assert told["sd-vae"] == [{"model_name": "soft.safetensors", "filename": "soft.safetensors"}]
+    assert [row["name"] for row in told["loras"]] == ["line"]
+    assert list(told["embeddings"]["loaded"]) == ["sad"]
+    assert str(tmp_path) not in str(told)

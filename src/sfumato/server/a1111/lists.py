@@ -91,7 +91,10 @@ def lists(checkpoints: Checkpoints) -> APIRouter:
 
     @router.get("/embeddings")
     def embeddings() -> dict[str, Any]:
-        return {"loaded": {}, "skipped": {}}
+        # What is within a file is not looked at for a list.
+        nothing = dict.fromkeys(("step", "sd_checkpoint", "sd_checkpoint_name", "shape", "vectors"))
+        names = [stem(item.name) for item in checkpoints.others("embedding")]
+        return {"loaded": dict.fromkeys(names, nothing), "skipped": {}}
 
     @router.get("/scripts")
     def scripts() -> dict[str, list[str]]:
