@@ -16,9 +16,9 @@ HERE = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 # What each file asks for by name; setuptools builds the package without a network.
 RUNTIME = (
-    *("alembic", "fastapi", "filelock", "gguf", "numpy", "pillow", "python-multipart"),
-    *("pyyaml", "rich", "safetensors", "setuptools", "sqlalchemy", "tokenizers", "torch", "typer"),
-    "uvicorn",
+    *("alembic", "dynamicprompts", "fastapi", "filelock", "gguf", "numpy", "pillow"),
+    *("python-multipart", "pyyaml", "rich", "safetensors", "setuptools", "sqlalchemy"),
+    *("tokenizers", "torch", "typer", "uvicorn"),
 )
 DATA = ("resvg-py",)
 TEST = (

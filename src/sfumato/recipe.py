@@ -151,6 +151,11 @@ class Recipe:
         if request.strength is not None:
             pairs["Denoising strength"] = _short(request.strength)
         pairs |= _of_the_numerics(request)
+        # As the extension of the dynamicprompts package writes them.
+        if request.template:
+            pairs["Template"] = request.template
+        if request.negative_template:
+            pairs["Negative Template"] = request.negative_template
         if request.embeddings:
             pairs["TI hashes"] = embeddings_to_text(request.embeddings)
         if request.mask is not None:
@@ -247,6 +252,8 @@ def from_parameters(text: str) -> Origin:
         request = Request(
             prompt=prompt,
             negative=negative,
+            template=left.pop("Template", ""),
+            negative_template=left.pop("Negative Template", ""),
             seed=None if seed is None else int(seed),
             steps=int(steps),
             guidance=float(guidance) if guidance else None,

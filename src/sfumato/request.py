@@ -48,6 +48,8 @@ FILLS = ("original", "blur", "noise", "nothing")
 CHECKS: Mapping[str, Check] = {
     "prompt": text,
     "negative": text,
+    "template": text,
+    "negative_template": text,
     "seed": whole(0, MAX_SEED),
     "steps": whole(1, MAX_STEPS),
     "guidance": real(0, MAX_GUIDANCE),
@@ -126,6 +128,8 @@ class Request:
     contradict each other. Names of samplers, schedules and models are only looked up later
     (`resolve`, and the engine), because those tables lie above this file.
 
+    - `template`, `negative_template`: what the prompts were drawn from (`sfumato.templates`), for
+      the record; they decide nothing.
     - `seed`, `path_seed`: 0 … 2^64-1. Picture i of a run has `seed + i` (and `path_seed + i`);
       a run whose last seed would pass 2^64-1 is refused rather than wrapped round.
     - `steps`: 1 … 1000. `guidance`: 0 … 100, 1 is none. `rescale`: 0 … 1.
@@ -166,6 +170,8 @@ class Request:
 
     prompt: str = ""
     negative: str = ""
+    template: str = ""
+    negative_template: str = ""
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sfumato.cli.generate import MakeEngine
 
-_FILES = "Files and output"
+_FILES, _MANY = "Files and output", "Many prompts"
 
 
 def command() -> TyperGroup:
@@ -123,17 +123,48 @@ def generate(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print file names only.", rich_help_panel=_FILES)
     ] = False,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A prompt a line, or a .jsonl or .csv with any option; made where not there yet.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic",
+            help="{a|b} in a prompt is a choice, drawn for each picture by its seed.",
+            rich_help_panel=_MANY,
+        ),
+    ] = False,
+    combine: Annotated[
+        bool,
+        typer.Option(
+            "--combine", help="A picture of every choice that there is.", rich_help_panel=_MANY
+        ),
+    ] = False,
+    wildcards: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Its name.txt holds the choices of __name__, one a line.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
 ) -> None:
     """Make pictures from a prompt."""
-    if prompt is None and source is None:
+    if prompt is None and source is None and prompts is None:
         raise RequestError(
             'generate needs a prompt, such as: sfumato generate "a red fox, 3d"\n'
             "(or --from PICTURE; an empty prompt is written as two quotes)."
         )
     if anyway and source is None:
         raise RequestError("--anyway has no effect without --from PICTURE; leave it out.")
-    from sfumato.cli.generate import Order
-    from sfumato.cli.generate import generate as run
+    from sfumato.cli.generate import Many, Order
+    from sfumato.cli.generate import generate as one
+    from sfumato.cli.many import many
 
     order = Order(
         changes={**({} if prompt is None else {"prompt": prompt}), **given.changes},
@@ -147,7 +178,9 @@ def generate(
         source=source,
         anyway=anyway,
         quiet=quiet,
+        many=Many(prompts, dynamic, combine, wildcards),
     )
+    run = many if order.many.asked else one
     run(order, cast("MakeEngine | None", context.obj) or real_engine)
 
 

@@ -72,6 +72,24 @@ class Terminated(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
+class Many:
+    """Where an order's prompts come from, if it is for more than one: see `cli.many`.
+
+    `file` has one wish a line; `dynamic` draws each picture's prompt from a template, by its seed,
+    `combine` takes every prompt that the template can give; `wildcards` is their folder.
+    """
+
+    file: Path | None = None
+    dynamic: bool = False
+    combine: bool = False
+    wildcards: Path | None = None
+
+    @property
+    def asked(self) -> bool:
+        return self != Many()
+
+
+@dataclass(frozen=True)
 class Order:
     """What the user typed, before it is a request.
 
@@ -90,6 +108,7 @@ class Order:
     source: Path | None = None
     anyway: bool = False
     quiet: bool = False
+    many: Many = Many()
 
 
 @dataclass(frozen=True)
@@ -146,15 +165,25 @@ def wish(order: Order, origin: Origin | None) -> Request:
     }
     if order.anyway or not changes.keys().isdisjoint({"prompt", "negative"}):
         changes.setdefault("embeddings", None)  # other words may name others
+        changes |= {"template": "", "negative_template": ""}
     request = start.changed(changes)
-    # Unknown names are told now, before torch and the model are loaded.
-    if request.sampler is not None:
-        sampler = sampler_row(request.sampler).name
-        if request.wander:
-            check_wander(sampler)
-    if request.schedule is not None:
-        schedule_row(request.schedule)
+    checked(request)
     return request
+
+
+def checked(request: Request) -> Request:
+    """The request with the usual names of its sampler and schedule.
+
+    Unknown ones are told here, before torch and the model are loaded.
+    """
+    names: dict[str, str] = {}
+    if request.sampler is not None:
+        names["sampler"] = sampler_row(request.sampler).name
+        if request.wander:
+            check_wander(names["sampler"])
+    if request.schedule is not None:
+        names["schedule"] = schedule_row(request.schedule).name
+    return replace(request, **names)
 
 
 def _tell_letters(order: Order, request: Request) -> None:

@@ -40,7 +40,9 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
     request, recipe = origin.request, origin.recipe
     rows: list[tuple[str, object]] = [
         ("prompt", request.prompt),
+        ("template", request.template),
         ("negative", request.negative),
+        ("", request.negative_template and f"from {request.negative_template}"),
         ("seed", request.seed),
         ("path", request.path_seed),
         ("variation", _varied(request)),

@@ -78,7 +78,8 @@ def _said(request: Request) -> dict[str, object]:
 def _given(request: Request, model: str | None) -> dict[str, object]:
     """The fields that must be said, the prompt first; ``model`` if it is not the usual one."""
     given = {"prompt": request.prompt, **_said(request)}
-    given.pop("model", None)
+    for name in ("model", "template", "negative_template"):  # a template decides nothing
+        given.pop(name, None)
     if given.get("embeddings") == ():  # nothing that the prompts name, which so goes without saying
         del given["embeddings"]
     return given if model is None else {**given, "model": model}

@@ -110,6 +110,8 @@ class RequestWanted(Given):
 
     prompt: str = Field("", description="What to show. May be empty.", examples=["a red fox, 3d"])
     negative: str = Field("", description="What not to show.", examples=["text"])
+    template: str = Field("", description="What the prompt was drawn from, for the record alone.")
+    negative_template: str = Field("", description="The same of the negative prompt.")
     seed: _Seed | None = Field(
         None,
         description="0 to 2^64 - 1, as a number or as text. Picture i has seed + i. Without one, "
@@ -263,6 +265,8 @@ class RequestTold(Told):
 
     prompt: str
     negative: str
+    template: str = ""
+    negative_template: str = ""
     seed: str | None = Field(pattern=DIGITS, examples=["7"])
     steps: int | None
     guidance: float | None

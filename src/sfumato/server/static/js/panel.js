@@ -89,7 +89,7 @@ function words(app, name, label, hint, rows) {
     autocapitalize: "off",
     "aria-describedby": `f-${name}-hint f-${name}-error`,
     // Other words may name other embeddings than those of a picture that was brought here.
-    oninput: () => app.wish.set({ [name]: box.value, embeddings: null }),
+    oninput: () => app.wish.set({ [name]: box.value, [name === "prompt" ? "template" : "negative_template"]: "", embeddings: null }),
   });
   const show = () => box.value !== app.wish.value[name] && (box.value = app.wish.value[name]);
   app.wish.subscribe(show);

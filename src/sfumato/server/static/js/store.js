@@ -6,6 +6,8 @@
 export const BLANK = Object.freeze({
   prompt: "",
   negative: "",
+  template: "",
+  negative_template: "",
   seed: null,
   steps: null,
   guidance: null,

@@ -11,6 +11,8 @@ export interface Input {
 export interface Wish {
   prompt: string;
   negative: string;
+  template: string;
+  negative_template: string;
   seed: string | null;
   steps: number | null;
   guidance: number | null;

@@ -104,6 +104,8 @@ export const NAMES = Object.freeze({
   strength_steps: "Steps that strength makes",
   weighting: "Brackets",
   rounding: "Rounding",
+  template: "Template",
+  negative_template: "Template of what is left out",
   embeddings: "Embeddings",
   model: "Model",
   image: "Starting picture",

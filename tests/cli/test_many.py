@@ -1,0 +1,179 @@
+"""`sfumato generate` for many prompts: files of wishes, choices, and going on where it stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sfumato.recipe import Recipe, read
+from tests.cli.conftest import Sfumato
+from tests.cli.fake import FakeEngine
+
+
+def recipe(path: Path) -> Recipe:
+    found = read(path).recipe
+    assert found is not None
+    return found
+
+
+def requests(folder: Path) -> dict[str, object]:
+    return {path.name: recipe(path).request for path in sorted(folder.glob("*.png"))}
+
+
+def test_each_line_is_a_picture_with_its_own_name_and_recipe(sfumato: Sfumato, tmp_path: Path):
+    (tmp_path / "p.txt").write_text("# mine\na red fox\n\n  a cat  \na red fox\n")
+    answer = sfumato("generate", "--prompts", "p.txt", "--steps", "3", "--out", "o", "-q")
+    assert answer.status == 0, answer.err
+    made = [tmp_path / line for line in answer.out.splitlines()]
+    assert [recipe(path).request.prompt for path in made] == ["a red fox", "a cat", "a red fox"]
+    assert len({recipe(path).request.seed for path in made}) == 3
+    assert {recipe(path).request.steps for path in made} == {3}
+
+
+def test_what_is_there_is_not_made_again(sfumato: Sfumato, tmp_path: Path, engine: FakeEngine):
+    file = tmp_path / "p.txt"
+    file.write_text("a fox\na cat\n")
+    words = ("generate", "--prompts", "p.txt", "--out", "o")
+    sfumato(*words)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "o").iterdir()}
+    (first, *_) = before
+    first.unlink()
+    file.write_text("a dog\na fox\na cat\n")
+    answer = sfumato(*words)
+    assert "3 pictures, 1 there already, in o" in answer.err
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "o").iterdir()}
+    assert len(after) == 3
+    assert {p: t for p, t in after.items() if p in before and p != first} == {
+        p: t for p, t in before.items() if p != first
+    }
+    # Other settings are other pictures, under the next free name; and those are found again too.
+    sfumato(*words, "--steps", "2")
+    assert len(list((tmp_path / "o").iterdir())) == 6
+    assert "3 pictures, 3 there already" in sfumato(*words, "--steps", "2").err
+    assert "3 pictures, 3 there already" in sfumato(*words).err
+
+
+def test_a_strangers_picture_of_that_name_is_left_alone(sfumato: Sfumato, tmp_path: Path):
+    (tmp_path / "p.txt").write_text("a fox\n")
+    (tmp_path / "o").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "o" / "a-fox-5.png")
+    sfumato("generate", "--prompts", "p.txt", "--seed", "5", "--out", "o")
+    assert recipe(tmp_path / "o" / "a-fox-5-2.png").request.seed == 5
+
+
+def test_json_lines_may_give_any_field(sfumato: Sfumato, tmp_path: Path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "start.png")
+    rows = [
+        {"prompt": "a fox", "negative": "dull", "seed": 2**64 - 1, "width": 64, "height": 96},
+        {"prompt": "a cat", "image": "start.png", "strength": 0.5, "count": 2, "seed": 1},
+        {"embeddings": [], "seed": 3},
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    answer = sfumato("generate", "--prompts", "p.jsonl", "--out", "o", "--steps", "4", "-q")
+    assert answer.status == 0, answer.err
+    fox, cat, second, empty = (recipe(tmp_path / line).request for line in answer.out.splitlines())
+    assert (fox.negative, fox.seed, fox.height) == ("dull", 2**64 - 1, 96)
+    assert cat.image is not None
+    assert (cat.strength, cat.seed, second.seed) == (0.5, 1, 2)
+    assert (empty.prompt, empty.steps) == ("", 4)
+
+
+def test_csv_cells_are_read_as_options_are(sfumato: Sfumato, tmp_path: Path):
+    (tmp_path / "p.csv").write_text(
+        "\ufeffPrompt,steps,size,mask-invert,sampler\n"
+        '"a fox, red",3,64x96,no,Euler a\n'
+        "# a comment\n,,,,\na cat,,,,\n",
+        encoding="utf-8",
+    )
+    answer = sfumato("generate", "--prompts", "p.csv", "--out", "o", "-q")
+    assert answer.status == 0, answer.err
+    fox, cat = (recipe(tmp_path / line).request for line in answer.out.splitlines())
+    assert (fox.prompt, fox.steps, fox.height) == ("a fox, red", 3, 96)
+    assert cat.prompt == "a cat"
+    assert "2 there already" in sfumato("generate", "--prompts", "p.csv", "--out", "o").err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt": ', "p.jsonl, line 2: is not JSON"),
+        ("p.jsonl", "[1]", "line 1: is no JSON object"),
+        ("p.jsonl", '\n{"prompt": "a", "stepz": 3}', "line 2: a request has no field 'stepz'"),
+        ("p.jsonl", '{"prompt": "a", "steps": "3"}', "line 1: steps is '3'"),
+        ("p.jsonl", '{"prompt": "a", "image": "none.png"}', "line 1: .*none.png"),
+        ("p.jsonl", '{"prompt": "a", "sampler": "oiler"}', "line 1: .*oiler"),
+        ("p.jsonl", '{"prompt": "a", "strength": 0.5}', "line 1: strength has no effect"),
+        ("p.jsonl", "[" * 100_000, "line 1: is not JSON"),
+        ("p.csv", "prompt,steps\na,many", "p.csv, line 2: steps is 'many'"),
+        ("p.csv", "prompt,steps\na,b,c", "line 2: has 3 cells"),
+        ("p.csv", "prompt,wander\na,perhaps", "line 2: wander is 'perhaps'"),
+        ("p.csv", 'prompt\n"a', "line 2: is not CSV"),
+        ("p.txt", "# nothing\n\n", "p.txt holds no prompt"),
+        ("p.txt", b"a fox\n\xff\xfe", "p.txt, line 2: is not UTF-8"),
+        ("p.txt", "a fox\na {b", "line 2: The template"),
+    ],
+)
+def test_a_bad_line_is_told_by_its_number_before_anything_is_made(
+    sfumato: Sfumato, tmp_path: Path, name: str, text: str | bytes, match: str
+):
+    import re
+
+    data = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / name).write_bytes(data)
+    answer = sfumato("generate", "--prompts", name, "--dynamic", "--out", "o")
+    assert re.search(match, answer.refused())
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (("a fox", "--prompts", "p.txt"), "a prompt was given, and --prompts as well"),
+        (("--prompts", "none.txt"), "none.txt cannot be read"),
+        (("--prompts", "p.txt", "--filmstrip", "f.png"), "--filmstrip and --animate are for one"),
+        (("--prompts", "p.txt", "--out", "o.png"), "must be a folder"),
+        (("--prompts", "p.txt", "--from", "x.png"), "--from is for one picture"),
+        (("{a|b}", "--combine", "--count", "2"), "count is 2, and --combine"),
+        (("{a|b}" * 12, "--combine"), "more than 1000 prompts"),
+        (("{a|b|c} {d|e|f|g|h|i|j|k|l|m|n}" * 2, "--combine", "--negative", "{a|b}"), "1000"),
+        (("__x__", "--wildcards", "none"), "no folder of wildcards"),
+    ],
+)
+def test_what_has_no_meaning_for_many_is_refused(
+    sfumato: Sfumato, tmp_path: Path, words: tuple[str, ...], match: str
+):
+    (tmp_path / "p.txt").write_text("a fox\n")
+    assert match in sfumato("generate", *words).refused()
+
+
+def test_every_picture_draws_its_words_by_its_own_seed(sfumato: Sfumato, tmp_path: Path):
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "animal.txt").write_text("cat\ndog\nfox\nowl\n")
+    template = "a {red|blue|green} __animal__"
+    words = ("generate", template, "--negative", "{dull|grey}", "--wildcards", "w", "-q")
+    answer = sfumato(*words, "--count", "4", "--seed", "7", "--out", "o")
+    made = [recipe(tmp_path / line).request for line in answer.out.splitlines()]
+    assert [one.seed for one in made] == [7, 8, 9, 10]
+    assert len({one.prompt for one in made}) > 1
+    assert {one.template for one in made} == {template}
+    assert {one.negative_template for one in made} == {"{dull|grey}"}
+    line = sfumato(*words, "--seed", "9", "--out", "p").out.strip()
+    assert recipe(tmp_path / line).request == made[2]
+    assert f"Template: {template}" in recipe(tmp_path / line).parameters()
+    assert "template  a {red" in sfumato("info", line).out
+
+
+def test_combine_makes_one_picture_of_each(sfumato: Sfumato, tmp_path: Path):
+    answer = sfumato(
+        "generate", "a {red|blue} {fox|cat}", "--combine", "--seed", "3", "--out", "o", "-q"
+    )
+    made = [recipe(tmp_path / line).request for line in answer.out.splitlines()]
+    assert [one.prompt for one in made] == ["a red fox", "a red cat", "a blue fox", "a blue cat"]
+    assert {one.seed for one in made} == {3}
+
+
+def test_braces_are_letters_unless_it_is_asked_for(sfumato: Sfumato, tmp_path: Path):
+    sfumato("generate", "a {red|blue} fox __x__", "--out", "a.png")
+    assert recipe(tmp_path / "a.png").request.prompt == "a {red|blue} fox __x__"
+    assert recipe(tmp_path / "a.png").request.template == ""
