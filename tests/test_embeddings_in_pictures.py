@@ -137,8 +137,9 @@ def test_what_is_not_there_or_does_not_fit_is_refused_before_the_first_step(
     with pytest.raises(WeightsError, match="broken"):
         engine_of(loaded, folder).submit(replace(REQUEST, prompt="broken"))
     mini = Engine("cpu", "fp32", shelves=Shelves([Folder(folder, role="embedding")]))
-    with pytest.raises(WeightsError, match="mini takes none"):
-        mini.submit(Request("a fox, inkwash"))
+    with pytest.raises(PromptError, match="mini takes none"):
+        mini.submit(Request("a fox, embedding:inkwash"))
+    assert mini.submit(Request("a fox, ink")).request.embeddings == ()
 
 
 def test_the_command_line_makes_the_picture_again_and_says_what_is_missing(

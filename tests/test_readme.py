@@ -22,6 +22,7 @@ PAGES = (
     "docs/dialects.md",
     "docs/model/README.md",
     "docs/page.md",
+    "docs/prompts.md",
     "docs/samplers.md",
     "docs/serve.md",
 )

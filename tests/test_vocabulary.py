@@ -112,8 +112,18 @@ def test_one_for_another_kind_of_model_is_refused_and_not_read_as_words(
 ) -> None:
     with pytest.raises(WeightsError, match="EasyNegative is an embedding for Stable Diffusion 1"):
         heard(files, SD2, prompt="easynegative")
-    with pytest.raises(WeightsError, match="mini takes none"):
-        heard(files, Taker("mini", {}), prompt="easynegative")
+
+
+def test_to_a_model_that_takes_none_a_name_is_a_word_unless_it_is_asked_for(
+    files: dict[str, Path],
+) -> None:
+    mini = Taker("mini", {})
+    assert heard(files, mini, prompt="easynegative") == []
+    assert heard(files, mini, prompt="embedding:easynegative", embeddings=()) == []
+    with pytest.raises(PromptError, match="embedding 'easynegative', and mini takes none"):
+        heard(files, mini, prompt="embedding:easynegative")
+    with pytest.raises(PromptError, match="mini takes none"):
+        heard(files, mini, prompt="easynegative", embeddings=(Embedding("easynegative"),))
 
 
 def test_they_go_into_json_and_into_a1111s_words_and_back() -> None:

@@ -28,7 +28,7 @@ from sfumato.request import Request
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
-from sfumato.vocabulary import Taker, Vocabulary
+from sfumato.vocabulary import Taker, Vocabulary, Word
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
 from sfumato.weights.files import open_weights
@@ -93,7 +93,7 @@ class Engine:
         PromptError or WeightsError for what cannot be done.
         """
         model = self._load(self.model if request.model is None else request.model)
-        words = self._vocabulary().heard(request, Taker(model.name, model.family.spec.embeds))
+        words = self._words(request, Taker(model.name, model.family.spec.embeds))
         resolved = request.resolve(
             model.family.spec.defaults,
             model=model.name,
@@ -116,10 +116,11 @@ class Engine:
         model = self._load(self.model if request.model is None else request.model)
         return developed(model.family, request, estimate)
 
-    def _vocabulary(self) -> Vocabulary:
-        """The embeddings on the shelves, by the names that prompts have for them."""
-        files = ((item.name, item.path) for item in self.shelves.items("embedding"))
-        return Vocabulary(files, self.shelves.hashes)
+    def _words(self, request: Request, taker: Taker) -> tuple[Word, ...]:
+        """The embeddings that a request hears, of those on the shelves."""
+        items = self.shelves.items("embedding") if taker.embeds else ()
+        files = ((item.name, item.path) for item in items)
+        return Vocabulary(files, self.shelves.hashes).heard(request, taker)
 
     def _load(self, asked: str) -> Loaded:
         if self._resident is not None and self._resident[0] == asked:

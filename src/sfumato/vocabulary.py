@@ -59,6 +59,9 @@ class Vocabulary:
         Raises PromptError or RequestError for what is asked for and not there, WeightsError for a
         file that is no embedding, or one for another kind of model.
         """
+        if not taker.embeds:
+            _require_none(request, taker)
+            return ()
         if request.embeddings is None:
             named = self._named(request, list(self._names.values()))
             return tuple(self._pick(Embedding(name), taker) for name in named)
@@ -125,6 +128,16 @@ class Vocabulary:
         return RequestError(
             f"The prompt wants {what}{of}, and no folder of embeddings has it.\n"
             "  Put the file into one, or see which there are: sfumato models."
+        )
+
+
+def _require_none(request: Request, taker: Taker) -> None:
+    """Refuse what is asked for where the model takes none; names alone are words there."""
+    asked = _of(request, [each.name for each in request.embeddings or ()])
+    if asked and request.embeddings != ():
+        raise PromptError(
+            f"The prompt asks for the embedding {asked[0].wanted!r:.80}, and {taker.name} takes "
+            "none. Leave it out, or have it read as plain words with --embeddings none."
         )
 
 

@@ -115,6 +115,29 @@ def test_parse_and_print_are_inverse(text: str) -> None:
     assert str(parse(str(parse(text)))) == text
 
 
+NOTATION = ("(", ")", "[", "]", ":", "|", "0.5", "3", "\\", "AND", "BREAK", "a", " ", ", ")
+NAMED = (
+    "<embedding:ink>",
+    "<embedding:",
+    "embedding:ink",
+    "<lora:x:1>",
+    "<",
+    ">",
+    ":1.2)",
+    ":0.5]",
+)
+
+
+@given(st.lists(st.sampled_from(NOTATION + NAMED), max_size=30).map("".join))
+def test_parse_and_print_are_inverse_for_every_notation_in_any_order(text: str) -> None:
+    prompt = parse(text)
+    assert str(prompt) == text
+    for step in prompt.changes(7):
+        for heard, _ in prompt.at(step, 7):
+            assert "<lora:x:1>" not in heard
+            fragments(heard)
+
+
 @given(st.text(max_size=80))
 def test_any_text_is_a_prompt(text: str) -> None:
     prompt = parse(text)
