@@ -223,7 +223,7 @@ def _with(base: Request, given: Mapping[str, object], folder: Path) -> Request:
         values["image"] = Source.read(folder / str(values["image"]), "picture")
     if values.get("mask") is not None:
         values["mask"] = Source.read(folder / str(values["mask"]), "mask")
-    return replace(base, **values)  # pyright: ignore[reportArgumentType] - checked by Request
+    return base.changed(values)
 
 
 def _seed_of(request: Request, seen: Counter[str]) -> int:
