@@ -60,7 +60,7 @@ def test_words_that_are_not_in_the_prompt_are_refused():
 
 def test_every_field_of_one_value_can_be_an_axis():
     for field, told in Request.__dataclass_fields__.items():
-        if field in ("count", "embeddings"):
+        if field == "count" or "tuple" in str(told.type):
             continue
         value = "yes" if "bool" in str(told.type) else "1"
         assert parse_axis(f"{field}={value}", lambda *_: None).field == field
