@@ -285,7 +285,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
 
     def apart_from_here(part: str) -> str:
         words = [sys.executable, __file__, *sys.argv[1:], "--folder", str(folder), "--part", part]
-        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     if not (folder / "original.safetensors").exists():
         apart_from_here("make")

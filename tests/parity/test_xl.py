@@ -116,9 +116,11 @@ def pipe_of(spec: ModelSpec, randomised: Any) -> Any:
     return pipe
 
 
-def model_of(spec: ModelSpec, pipe: Any, folder: Path) -> StableDiffusionXL:
+def model_of(
+    spec: ModelSpec, pipe: Any, folder: Path, dtype: torch.dtype = torch.float32
+) -> StableDiffusionXL:
     pipe.save_pretrained(folder)
-    parts = load_model(open_weights(folder), spec, tables("diffusers", spec), torch.float32)
+    parts = load_model(open_weights(folder), spec, tables("diffusers", spec), dtype)
     return StableDiffusionXL(spec, parts)
 
 
@@ -170,6 +172,28 @@ def test_a_whole_picture_is_that_of_diffusers_pipeline(
     assert len(ours) == len(theirs) == STEPS
     for x, other in zip(ours, theirs, strict=True):
         assert relative(x, other) <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def test_in_half_precision_the_picture_is_nearly_that_of_full(
+    base: tuple[Any, StableDiffusionXL], tmp_path: Path, dtype: torch.dtype, relative: Any
+) -> None:
+    pipe, whole = base
+    half = model_of(BASE, pipe, tmp_path / "model", dtype)
+    request = settled(
+        prompt="a red fox in the snow",
+        negative="blurry",
+        seed=7,
+        steps=STEPS,
+        guidance=7.0,
+        sampler="euler",
+        schedule="normal",
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    *_, exact = generate(whole, request)
+    *_, rounded = generate(half, request)
+    assert 0 < relative(rounded.x, exact.x) < 0.1
 
 
 def test_the_refiner_is_told_what_diffusers_tells_it(

@@ -243,5 +243,5 @@ class UNet(nn.Module):
         assert self.config.added is not None or added is None, "this U-Net takes nothing added"
         if self.config.added is not None:
             assert added is not None, "this U-Net takes added conditioning"
-            t = t + self.added_out(F.silu(self.added_in(added)))
+            t = t + self.added_out(F.silu(self.added_in(added.to(dtype))))
         return t
