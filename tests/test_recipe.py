@@ -121,6 +121,40 @@ def test_a_variation_is_told_in_a1111s_words_and_followed():
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+LARGER = {"upscale": 4, "upscaler": "realesr-animevideov3"}
+
+
+def test_a_picture_made_larger_is_told_in_the_words_of_a1111s_extras_and_followed():
+    recipe = replace(RECIPE, request=replace(REQUEST, **LARGER), upscaler_sha256="cd" * 32)
+    text = recipe.parameters()
+    assert "Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN AnimeVideo, Version" in text
+    assert f"Size: {REQUEST.width}x{REQUEST.height}" in text
+    origin = from_parameters(text)
+    assert origin.request.upscale == 4
+    assert origin.unread == {}
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_an_upscaler_of_another_program_is_not_followed_and_said():
+    told = "Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN 4x+"
+    origin = from_parameters(f"Steps: 4, Sampler: Euler, Seed: 1, {told}")
+    assert origin.request.upscale is None
+    assert set(origin.unread) == {"Postprocess upscale by", "Postprocess upscaler"}
+
+
+def test_a_recipe_does_not_say_in_which_folder_an_upscaler_lies():
+    request = replace(REQUEST, upscale=2, upscaler="/home/me/mine.pth")
+    recipe = replace(RECIPE, request=request)
+    assert recipe.request.upscaler == "mine.pth"
+    assert "Postprocess upscaler: mine" in recipe.parameters()
+
+
+def test_a_recipe_from_before_there_were_upscalers_is_read():
+    values = json.loads(RECIPE.to_json())
+    del values["upscaler_sha256"], values["request"]["upscale"], values["request"]["upscaler"]
+    assert Recipe.from_json(json.dumps(values)) == RECIPE
+
+
 def test_a_variation_of_no_strength_is_none_to_a1111():
     request = replace(REQUEST, variation_seed=5, variation_strength=0)
     assert replace(RECIPE, request=request).parameters() == RECIPE.parameters()

@@ -9,7 +9,19 @@ from typing import TypeAlias, cast
 
 from sfumato.errors import RequestError
 
-__all__ = ["Check", "came", "flag", "named", "one_of", "real", "reals", "side", "text", "whole"]
+__all__ = [
+    "Check",
+    "came",
+    "flag",
+    "named",
+    "one_number_of",
+    "one_of",
+    "real",
+    "reals",
+    "side",
+    "text",
+    "whole",
+]
 
 Check: TypeAlias = Callable[[str, object], object]
 
@@ -62,6 +74,18 @@ def whole(low: int, high: int) -> Callable[[str, object], int]:
             raise RequestError(f"{name} is {came(value)}, but must be a whole number.")
         if not low <= value <= high:
             raise RequestError(f"{name} is {_shown(value)}, but must be between {low} and {high}.")
+        return value
+
+    return check
+
+
+def one_number_of(numbers: tuple[int, ...]) -> Check:
+    """One of these whole numbers."""
+
+    def check(name: str, value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value not in numbers:
+            known = " or ".join(map(str, numbers))
+            raise RequestError(f"{name} is {came(value)}, but must be {known}.")
         return value
 
     return check

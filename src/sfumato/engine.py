@@ -10,12 +10,14 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 import torch
 from PIL import Image
 
-from sfumato.catalog import BUNDLED, model_spec
+from sfumato.catalog import BUNDLED, ILLUSTRATION, model_spec
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
 from sfumato.families.ask import predicts
@@ -24,10 +26,11 @@ from sfumato.families.mini import Mini
 from sfumato.families.sd import StableDiffusion
 from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.nn.unet import UNet
-from sfumato.request import Request
+from sfumato.request import UPSCALER, Request
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
+from sfumato.upscale import Enlargement, Enlarger, open_enlarger
 from sfumato.vocabulary import Taker, Vocabulary, Word
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
@@ -80,6 +83,7 @@ class Engine:
         self.precision = _precision(precision, self.device)
         self.model, self.shelves = model, Shelves() if shelves is None else shelves
         self._resident: tuple[str, Loaded] | None = None  # what was asked for, and what it is
+        self._enlarger: tuple[str, Enlarger] | None = None  # likewise
 
     def load(self) -> None:
         """Loads the engine's own model now rather than at the first request."""
@@ -93,6 +97,10 @@ class Engine:
         PromptError or WeightsError for what cannot be done.
         """
         model = self._load(self.model if request.model is None else request.model)
+        enlarger = None if request.upscale is None else self._load_enlarger(request.upscaler)
+        if enlarger is not None and request.upscale is not None:
+            enlarger.check(request.upscale)
+            request = replace(request, upscaler=enlarger.name)
         words = self._words(request, Taker(model.name, model.family.spec.embeds))
         resolved = request.resolve(
             model.family.spec.defaults,
@@ -105,7 +113,16 @@ class Engine:
         self._require_room(resolved, model.family.spec)
         size = f"{resolved.width}x{resolved.height}"
         enough = partial(_enough_memory, self.device, f"a picture of {size}", "a smaller --size")
-        return Run(resolved, model, enough, state, tuple(word.learnt for word in words))
+        learnt = tuple(word.learnt for word in words)
+        return Run(resolved, model, enough, state, learnt, enlarger)
+
+    def enlarge(self, image: Image.Image, factor: int, upscaler: str | None = None) -> Enlargement:
+        """The making of an RGB picture ``factor`` (2 or 4) times as wide and high.
+
+        By the bundled upscaler, or that in the file ``upscaler``. Raises RequestError and
+        WeightsError for what cannot be done.
+        """
+        return Enlargement(self._load_enlarger(upscaler), image, factor)
 
     def develop(self, request: Request, estimate: bytes) -> Image.Image:
         """The picture of a stored `Progress.estimate` of this request, at full size.
@@ -115,6 +132,16 @@ class Engine:
         """
         model = self._load(self.model if request.model is None else request.model)
         return developed(model.family, request, estimate)
+
+    def _load_enlarger(self, asked: str | None) -> Enlarger:
+        asked = UPSCALER if asked is None else asked
+        if self._enlarger is None or self._enlarger[0] != asked:
+            path, name = Path(asked), Path(asked).name
+            if asked == UPSCALER:
+                bundled = resources.files("sfumato").joinpath("assets", ILLUSTRATION.asset)
+                path, name = Path(str(bundled)), UPSCALER
+            self._enlarger = asked, open_enlarger(path, name, self.device)
+        return self._enlarger[1]
 
     def _words(self, request: Request, taker: Taker) -> tuple[Word, ...]:
         """The embeddings that a request hears, of those on the shelves."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, cast
 
+from sfumato.catalog import ILLUSTRATION
 from sfumato.embedding import embeddings_from_text, embeddings_to_text
 from sfumato.errors import PictureError, RequestError
 from sfumato.images import Texts, read_texts, save
-from sfumato.request import SIZE_STEP, Request, from_dict, to_dict
+from sfumato.request import SIZE_STEP, UPSCALER, UPSCALES, Request, from_dict, to_dict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,6 +72,7 @@ class Recipe:
     - `sampler_title`, `schedule_title`: their names in A1111, for the `parameters` text.
     - `device`, `precision`, `torch`, `numerics`: the same recipe gives the same bits only where
       these are the same too. `sfumato`: the version of this package.
+    - `upscaler_sha256`: of the upscaler's file; empty where the picture was not made larger.
     - `index`: which picture of its run, from 0. `seconds`: from the first step to the last pixel.
     """
 
@@ -87,12 +89,15 @@ class Recipe:
     numerics: int = NUMERICS
     index: int = 0
     seconds: float = 0.0
+    upscaler_sha256: str = ""
 
     def __post_init__(self) -> None:
         if not self.request.resolved or self.request.count != 1:
             raise ValueError("a recipe is for one picture, and its request must be resolved")
         model = _file_name(self.request.model or "")
-        object.__setattr__(self, "request", replace(self.request.references, model=model))
+        upscaler = None if self.request.upscaler is None else _file_name(self.request.upscaler)
+        request = replace(self.request.references, model=model, upscaler=upscaler)
+        object.__setattr__(self, "request", request)
 
     def to_json(self) -> str:
         """Our own text: ASCII, one line, complete; `from_json` gives an equal recipe."""
@@ -119,6 +124,7 @@ class Recipe:
                 f"it was made by sfumato {values.get('sfumato', '(unknown)')}."
             )
         wish = _mapping(values.pop("request", None), "request")
+        values.setdefault("upscaler_sha256", "")  # before there were upscalers
         _same_keys(values, {f.name for f in fields(cls)} - {"request"}, "recipe")
         for f in fields(cls):
             kind = {"str": str, "int": int, "float": (int, float)}.get(str(f.type))
@@ -160,6 +166,8 @@ class Recipe:
             pairs["TI hashes"] = embeddings_to_text(request.embeddings)
         if request.mask is not None:
             pairs |= _of_the_mask(request)
+        if request.upscale is not None:
+            pairs |= upscaled_words(request.upscale, request.upscaler or "")
         pairs["Version"] = f"sfumato {self.sfumato}"
         parts = [request.prompt] if request.prompt else []
         if request.negative:
@@ -264,6 +272,7 @@ def from_parameters(text: str) -> Origin:
             **_numerics(left, settings.get("Version", "")),
             embeddings=embeddings_from_text(learnt) if learnt else None,
             model=_file_name(left.pop("Model", "")) or None,
+            upscale=_upscaled(left),
             **_seed_settings(left),
         )
     except (RequestError, ValueError) as error:
@@ -390,6 +399,22 @@ def _of_the_mask(request: Request) -> dict[str, str]:
     if request.mask_fill in _CONTENT:
         pairs["Masked content"] = _CONTENT[request.mask_fill]
     return pairs
+
+
+def upscaled_words(upscale: int, upscaler: str) -> dict[str, str]:
+    """What A1111's extras write of a picture made larger; `Size` stays that of the painted one."""
+    name = ILLUSTRATION.title if upscaler == UPSCALER else _stem(_file_name(upscaler))
+    return {"Postprocess upscale by": str(upscale), "Postprocess upscaler": name}
+
+
+def _upscaled(left: dict[str, str]) -> int | None:
+    """By how much, taken out of `left` if it was done by an upscaler that is here."""
+    factor = left.get("Postprocess upscale by", "").removesuffix(".0")
+    ours = left.get("Postprocess upscaler") == ILLUSTRATION.title
+    if not ours or factor not in map(str, UPSCALES) or "Postprocess upscaler 2" in left:
+        return None
+    del left["Postprocess upscale by"], left["Postprocess upscaler"]
+    return int(factor)
 
 
 def _short(value: float | None) -> str:

@@ -12,7 +12,19 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import pairwise
 
-from sfumato.checks import Check, came, flag, named, one_of, real, reals, side, text, whole
+from sfumato.checks import (
+    Check,
+    came,
+    flag,
+    named,
+    one_number_of,
+    one_of,
+    real,
+    reals,
+    side,
+    text,
+    whole,
+)
 from sfumato.embedding import (
     Embedding,
     embeddings,
@@ -89,6 +101,8 @@ CHECKS: Mapping[str, Check] = {
     "mask_fill": one_of(FILLS),
     "mask_padding": whole(0, MAX_PADDING),
     "mask_invert": flag,
+    "upscale": one_number_of(UPSCALES),
+    "upscaler": named,
 }
 # Fields that have no effect where another has its usual value, and are refused there.
 SAYS_MORE_OF: Mapping[str, str] = {
@@ -102,6 +116,7 @@ SAYS_MORE_OF: Mapping[str, str] = {
     "mask_fill": "mask",
     "mask_padding": "mask",
     "mask_invert": "mask",
+    "upscaler": "upscale",
 }
 
 
@@ -166,6 +181,9 @@ class Request:
       0 … 256, over which one goes over into the other; `mask_fill`: what the painting starts from;
       `mask_padding`: only the mask's surroundings, with so many pixels (0 … 1024) of context, are
       painted, at full size, and set back; None paints the whole. `mask_invert` swaps both.
+    - `upscale`: 2 or 4: the finished picture, laid back where there is a mask, is made so many
+      times as wide and high by a network, up to 8192 pixels a side; None leaves it. `upscaler`
+      is the file of another network than the bundled one.
     """
 
     prompt: str = ""
@@ -213,6 +231,8 @@ class Request:
     mask_fill: str = "original"
     mask_padding: int | None = None
     mask_invert: bool = False
+    upscale: int | None = None
+    upscaler: str | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -230,6 +250,7 @@ class Request:
         self._check_start()
         self._check_use()
         self._check_guidance()
+        self._check_upscale()
 
     def _check_start(self) -> None:
         """The fields of a picture to start from, and that none of them is there without it."""
@@ -324,15 +345,34 @@ class Request:
                     f"{name} has no effect without {needed}; give one, or leave {name} out."
                 )
 
+    def _check_upscale(self) -> None:
+        """That what comes of it is no larger than any picture, as far as its size is known."""
+        if self.upscale is not None and max(self.finished) > MAX_SIZE:
+            width, height = (side // self.upscale for side in self.finished)
+            raise RequestError(
+                f"upscale is {self.upscale}, which makes {self.finished[0]}x{self.finished[1]} of "
+                f"{width}x{height}, but a picture may have {MAX_SIZE} pixels a side at the most."
+            )
+
+    @property
+    def finished(self) -> tuple[int, int]:
+        """Width and height of the finished picture; 0 for a side that is still open."""
+        width, height = self.width or 0, self.height or 0
+        if self.image is not None and self.mask_padding is not None:
+            width, height = self.image.width, self.image.height
+        factor = 1 if self.upscale is None else self.upscale
+        return width * factor, height * factor
+
     @property
     def resolved(self) -> bool:
         """Whether nothing is left for a model or a die to decide."""
-        optional = {"image", "mask", "mask_padding", "interval"}
+        optional = {"image", "mask", "mask_padding", "upscale", "interval"}
         optional |= {"sigmas"} if self.sigmas is None else {"schedule"}
         optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
         optional |= set() if self.variation_strength is not None else {"variation_seed"}
         optional |= set() if self.image is not None else {"strength"}
+        optional |= set() if self.upscale is not None else {"upscaler"}
         return all(
             getattr(self, f.name) is not None for f in fields(self) if f.name not in optional
         )
@@ -425,6 +465,7 @@ class Request:
         if self.sigmas is not None:
             numerics["discard_penultimate"] = False
         open_fields = {k: v for k, v in numerics.items() if getattr(self, k) is None}
+        larger = None if self.upscale is None else UPSCALER
         return replace(
             self.seeded(draw_seed),
             steps=steps,
@@ -436,6 +477,7 @@ class Request:
             embeddings=embeddings if embeddings is not None else self.embeddings or (),
             model=model,
             strength=usual if self.strength is None else self.strength,
+            upscaler=larger if self.upscaler is None else self.upscaler,
             **open_fields,  # pyright: ignore[reportArgumentType] - checked by Request
         )
 

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 import torch
@@ -26,6 +26,7 @@ from sfumato.images import Canvas, to_images
 from sfumato.pipeline import canvas_of, finish, generate
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
 from sfumato.request import Request, to_dict
+from sfumato.upscale import Enlargement, Enlarger
 from sfumato.weights.learnt import Learnt
 
 __all__ = ["Loaded", "Progress", "Run", "developed"]
@@ -43,7 +44,11 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at."""
+    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at.
+
+    Where the picture is made larger the last step is told several times: with ``upscaling``, so
+    many tiles of so many, while that is done, and without it when the picture is finished.
+    """
 
     index: int
     total: int
@@ -53,6 +58,7 @@ class Progress:
     canvas: Canvas | None = None
     bond: str = ""
     rounding: str | None = None
+    upscaling: tuple[int, int] | None = None
 
     def sketch(self) -> Image.Image:
         """The clean estimate as nearly its colours, a pixel for each element of the latent.
@@ -82,7 +88,7 @@ class Run:
     ``request`` is resolved: its seed drawn and its defaults filled in. Pictures are made one after
     the other, so that each is to the bit what its seed gives alone. ``enough`` stands around the
     work and tells memory that runs out; ``state`` is a `Progress.state` to go on from; ``learnt``
-    are the files of the embeddings that the request hears.
+    are the files of the embeddings that the request hears; ``enlarger`` is its upscaler.
     """
 
     def __init__(
@@ -92,9 +98,11 @@ class Run:
         enough: Callable[[], AbstractContextManager[None]],
         state: bytes | None = None,
         learnt: tuple[Learnt, ...] = (),
+        enlarger: Enlarger | None = None,
     ) -> None:
         self.request, self.sha256 = request, model.sha256
-        self._learnt = learnt
+        self.upscaler_sha256 = "" if enlarger is None else enlarger.sha256
+        self._learnt, self._enlarger = learnt, enlarger
         self._model, self._precision, self._enough = model, model.precision, enough
         self._pictures: list[Picture] = []
         self._seconds = 0.0
@@ -138,11 +146,18 @@ class Run:
                         done, steps, float(sigmas[done]), last, family, canvas, bond, one.rounding
                     )
             assert last is not None
+            end = Progress(steps, steps, 0.0, last, family, canvas, bond, one.rounding)
             image = self._finished(last)
+            if self._enlarger is not None and one.upscale is not None:
+                work = Enlargement(self._enlarger, image, one.upscale)
+                yield replace(end, upscaling=(0, work.total))
+                for done in work:
+                    yield replace(end, upscaling=(done, work.total))
+                image = work.picture()
             seconds = time.perf_counter() - begun
             self._seconds += seconds
             self._pictures.append(Picture(image, self._recipe(one, i, seconds)))
-            yield Progress(steps, steps, 0.0, last, family, canvas, bond, one.rounding)
+            yield end
 
     def _bond(self, request: Request) -> str:
         """What must be the same, for a stored step to go on to the same picture."""
@@ -200,6 +215,7 @@ class Run:
             torch=torch.__version__,
             index=index,
             seconds=round(seconds, 3),
+            upscaler_sha256=self.upscaler_sha256,
         )
 
 

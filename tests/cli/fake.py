@@ -32,6 +32,7 @@ class FakeStep:
     request: Request
     index: int
     total: int
+    upscaling: tuple[int, int] | None = None
 
     def preview(self) -> list[Image.Image]:
         return [painted(self.request, self.index / self.total)]
@@ -42,11 +43,15 @@ class FakeRun:
     engine: "FakeEngine"
     request: Request
     sha256: str
+    upscaler_sha256: str = ""
 
     def __iter__(self) -> Iterator[FakeStep]:
         total = self.request.run_steps
         for index in range(1, total + 1):
             self.engine.on_step(len(self.engine.submitted), index)
+            if index == total and self.request.upscale is not None:
+                yield FakeStep(self.request, index, total, (0, 1))
+                yield FakeStep(self.request, index, total, (1, 1))
             yield FakeStep(self.request, index, total)
 
     def result(self) -> Result:
@@ -64,7 +69,8 @@ class FakeRun:
             sfumato="0.1.0",
             torch="2.13.0",
         )
-        return Result((Picture(painted(request, 1), recipe),), 0.5)
+        image = painted(request, 1).resize(request.finished)
+        return Result((Picture(image, recipe),), 0.5)
 
 
 @dataclass

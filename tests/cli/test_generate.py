@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sfumato.images import Texts, save
-from sfumato.recipe import NUMERICS, Picture, read
+from sfumato.images import Texts, read_picture, save
+from sfumato.recipe import NUMERICS, Picture, Recipe, read
 from sfumato.request import MAX_SEED
 from tests.cli.conftest import Sfumato
 from tests.cli.fake import DRAWN, FakeEngine
@@ -72,6 +72,8 @@ OPTIONS: Sequence[tuple[list[str], dict[str, object]]] = (
     ),
     (["--seed-size", "64x32"], {"seed_width": 64, "seed_height": 32}),
     (["--stream", "nv"], {"stream": "nv"}),
+    (["--upscale", "4"], {"upscale": 4, "upscaler": "realesr-animevideov3"}),
+    (["--upscale", "2", "--upscaler", "mine.pth"], {"upscale": 2, "upscaler": "mine.pth"}),
     (["--weighting", "comfy"], {"weighting": "comfy"}),
     (["--weighting", "plain"], {"weighting": "plain"}),
     (["--model", "other"], {"model": "other"}),
@@ -211,6 +213,29 @@ def test_a_file_of_somebody_else_is_not_replaced(
     assert engine.made == []
 
 
+def test_a_picture_made_larger_is_told_and_its_film_strip_is_not(sfumato: Sfumato, tmp_path: Path):
+    words = ["--steps", "3", "--size", "128", "--animate", "a.webp", "--upscale", "2"]
+    answer = sfumato("generate", "fox", "--out", "fox.png", *words)
+    assert answer.status == 0
+    assert "picture: making it larger: 0 of 1" in answer.err
+    with Image.open(tmp_path / "fox.png") as picture, Image.open(tmp_path / "a.webp") as steps:
+        assert picture.size == (256, 256)
+        assert steps.size == (128, 128)
+        assert getattr(steps, "n_frames", 1) == 3
+
+
+def test_another_upscaler_than_the_pictures_is_refused(sfumato: Sfumato, tmp_path: Path):
+    sfumato("generate", "fox", "--upscale", "2", "--out", "fox.png")
+    image, texts = read_picture(tmp_path / "fox.png")
+    recipe = replace(Recipe.from_json(texts.sfumato), upscaler_sha256="ef" * 32)
+    Picture(image, recipe).save(tmp_path / "other.png")
+    answer = sfumato("generate", "--from", "other.png", "--out", "again.png")
+    assert answer.status == 2
+    assert "made larger by realesr-animevideov3 (sha256 efefefefef" in answer.err
+    assert sfumato("generate", "--from", "other.png", "--anyway").status == 0
+    assert sfumato("generate", "--from", "fox.png", "--out", "again.png").status == 0
+
+
 def test_a_film_strip_has_a_frame_for_each_step(sfumato: Sfumato, tmp_path: Path):
     sfumato("generate", "fox", "--steps", "3", "--size", "128", "--filmstrip", "s.png")
     with Image.open(tmp_path / "s.png") as sheet:
@@ -258,6 +283,10 @@ BAD: Sequence[tuple[list[str], str]] = (
     (["fox", "--weighting", "A1111"], "weighting is 'A1111', but must be one of 'a1111' or"),
     (["fox", "--stream", "gpu"], "stream is 'gpu', but must be one of 'cpu' or 'nv'"),
     (["fox", "--wander", "--sampler", "DDIM"], "ddim"),
+    (["fox", "--upscale", "3"], "upscale is 3 (int), but must be 2 or 4"),
+    (["fox", "--upscale", "x"], "upscale is 'x', but must be a whole number"),
+    (["fox", "--upscaler", "a.pth"], "upscaler has no effect without upscale"),
+    (["fox", "--upscale", "4", "--size", "4096"], "a picture may have 8192 pixels a side"),
     (["fox", "--variation-seed", "3"], "variation_seed has no effect without variation_strength"),
     (["fox", "--variation-strength", "2"], "variation_strength is 2.0"),
     (["fox", "--seed-size", "60"], "seed_width is 60, but must be a multiple of 8"),

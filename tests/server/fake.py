@@ -52,6 +52,7 @@ class FakeStep:
     request: Request
     index: int
     x: bytes
+    upscaling: tuple[int, int] | None = None
 
     @property
     def total(self) -> int:

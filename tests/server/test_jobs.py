@@ -81,6 +81,8 @@ def test_a_reference_to_what_was_never_sent_is_refused(shop: Shop) -> None:
         (replace(FOX, count=5), "count is 5.*at most 4"),
         (replace(FOX, steps=21), "steps is 21.*at most 20"),
         (replace(FOX, width=64, height=72), "width x height is 64x72.*4096 pixels"),
+        (replace(FOX, width=32, height=32, upscale=4), "upscale is 4, which makes 128x128.*4096"),
+        (replace(FOX, upscale=2, upscaler="/etc/passwd"), "upscaler is '/etc/passwd', but this"),
         (replace(FOX, prompt="(" * 10_001), "prompt has 10001 letters.*at most 10000"),
         (replace(FOX, negative="(" * 10_001), "negative has 10001 letters"),
     ],

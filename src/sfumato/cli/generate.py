@@ -38,22 +38,32 @@ _AS: Mapping[str, str] = {"image": "a picture", "mask": "a mask"}
 
 
 class StepLike(Protocol):
-    """One step of a run: its number from 1, and what the picture looks like by then."""
+    """One step of a run: its number from 1, and what the picture looks like by then.
+
+    `upscaling` is there while the picture is made larger: so many tiles of so many.
+    """
 
     @property
     def index(self) -> int: ...
     @property
     def total(self) -> int: ...
+    @property
+    def upscaling(self) -> tuple[int, int] | None: ...
     def preview(self) -> list[Image]: ...
 
 
 class RunLike(Protocol):
-    """A run: iterate its steps, then take the result. `sha256` is that of the model's weights."""
+    """A run: iterate its steps, then take the result.
+
+    `sha256` is that of the model's weights, `upscaler_sha256` that of its upscaler, if it has one.
+    """
 
     @property
     def request(self) -> Request: ...
     @property
     def sha256(self) -> str: ...
+    @property
+    def upscaler_sha256(self) -> str: ...
     def __iter__(self) -> Iterator[StepLike]: ...
     def result(self) -> Result: ...
 
@@ -268,13 +278,18 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
             run = engine.submit(request.single(i))
             if i == 0:
                 _check_run(job, run)
-                # What the first picture settled holds for all; the model keeps its folder.
-                request = replace(run.request, count=count, model=request.model)
+                # What the first picture settled holds for all; files keep their folders.
+                files = {"model": request.model, "upscaler": request.upscaler}
+                request = replace(run.request, count=count, **files)
             frames: list[Frame] = []
             progress.begin(i, run.request.run_steps)
             for step in run:
+                if step.upscaling is not None:
+                    progress.upscaling(i, *step.upscaling)
+                    continue
                 progress.step(i, step.index, step.total)
-                if job.files.wants_frames and step.index < step.total:
+                # The last one is the picture itself, unless that was made larger meanwhile.
+                if job.files.wants_frames and (step.index < step.total or request.upscale):
                     label = f"step {step.index} of {step.total}"
                     frames.append(Frame(label, step.preview()[0]))
             (picture,) = run.result().pictures
@@ -326,10 +341,15 @@ def _check_run(job: Job, run: RunLike) -> None:
             f"{request.model} here has {run.sha256[:10]}….\n"
             "Give the place of that file with --model, or add --anyway."
         )
-    width, height = request.width or 0, request.height or 0
-    if request.image is not None and request.mask_padding is not None:
-        width, height = request.image.width, request.image.height
-    job.files.check_room(width, height, request.run_steps)
+    if recipe is not None and recipe.request.upscale is not None and not job.order.anyway:
+        theirs, ours = recipe.upscaler_sha256, run.upscaler_sha256
+        if request.upscale is not None and theirs != ours and "upscaler" not in job.order.changes:
+            raise PictureError(
+                f"the picture was made larger by {recipe.request.upscaler} (sha256 {theirs[:10]}…),"
+                f" and {request.upscaler} here has {ours[:10]}….\n"
+                "Give the place of that file with --upscaler, or add --anyway."
+            )
+    job.files.check_room(*request.finished, request.run_steps)
 
 
 def _save(job: Job, index: int, picture: Picture) -> Path:
@@ -345,7 +365,8 @@ def _save_frames(
     """The film strip and the animation of one picture, which end with the picture itself."""
     request, files, count = picture.recipe.request, job.files, job.request.count
     steps = request.run_steps
-    frames = [*frames, Frame(f"step {steps} of {steps}", picture.image)]
+    if request.upscale is None:
+        frames = [*frames, Frame(f"step {steps} of {steps}", picture.image)]
     ours = Texts(sfumato=picture.recipe.to_json())
     if files.filmstrip is not None:
         path = numbered(files.filmstrip, index, count)

@@ -53,6 +53,7 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("guidance", _number(request.guidance)),
         ("rescale", _number(request.rescale or None)),
         ("size", _size(request.width, request.height)),
+        ("made larger", _larger(request)),
         ("like", None if request.like == "sfumato" else request.like),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA", None: None}[request.stream]),
         ("brackets", None if request.brackets == "a1111" else request.brackets),
@@ -67,6 +68,7 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         rows += [
             ("", f"{recipe.title}, {recipe.family}"),
             ("", f"sha256 {recipe.sha256}"),
+            ("upscaler", f"sha256 {recipe.upscaler_sha256}" if recipe.upscaler_sha256 else None),
             ("made by", f"sfumato {recipe.sfumato}, numerics {recipe.numerics}"),
             ("", f"torch {recipe.torch}, {recipe.device}, {recipe.precision}"),
             ("", f"in {duration(recipe.seconds)}"),
@@ -82,6 +84,10 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
 
 def _size(width: int | None, height: int | None) -> str | None:
     return None if width is None else f"{width} x {height}"
+
+
+def _larger(request: Request) -> str | None:
+    return None if request.upscale is None else f"{request.upscale} times, by {request.upscaler}"
 
 
 def _varied(request: Request) -> str | None:

@@ -235,6 +235,8 @@ OPTIONS = (
         START,
     ),
     Option("mask_invert", "", "Paint where it is black.", panel=START),
+    Option("upscale", "2|4", "Make the finished picture so many times larger.", whole),
+    Option("upscaler", "FILE", "By this network; without, by the one that comes along."),
     Option(
         "model",
         "NAME",

@@ -160,6 +160,16 @@ class Progress:
     def _name(self, picture: int) -> str:
         return f"picture {picture + 1} of {self.count}" if self.count > 1 else "picture"
 
+    def upscaling(self, picture: int, done: int, total: int) -> None:
+        """Of picture `picture`, from 0, `done` tiles of `total` are made larger."""
+        now = self.clock()
+        words = f"making it larger: {done} of {total}"
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], steps=words, left="")
+        elif not self.quiet and (done == 0 or now - self.told >= _QUIET_SECONDS):
+            self.told = now
+            note(f"{self._name(picture)}: {words}")
+
     def step(self, picture: int, index: int, total: int) -> None:
         """Step `index` of `total`, both from 1, of picture `picture`, from 0, is done."""
         now = self.clock()

@@ -195,7 +195,10 @@ def _paint(work: Work, engine: EngineLike, cell: Cell, progress: Progress, i: in
     _check_model(work, cell, run.sha256)
     progress.begin(i, run.request.run_steps)
     for step in run:
-        progress.step(i, step.index, step.total)
+        if step.upscaling is None:
+            progress.step(i, step.index, step.total)
+        else:
+            progress.upscaling(i, *step.upscaling)
     (picture,) = run.result().pictures
     if not cell.made(picture.recipe):
         raise AssertionError(f"{cell.stem} is not what was asked for")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sfumato import request as requests
 from sfumato.errors import RequestError
-from sfumato.request import MAX_STEPS, Request
+from sfumato.request import MAX_STEPS, UPSCALER, Request
 from sfumato.server.settings import Limits
 
 __all__ = ["Wish", "check_limits", "identity", "referred", "seeded"]
@@ -73,6 +73,17 @@ def check_limits(request: Request, limits: Limits) -> None:
             f"width x height is {width}x{height}, but this server paints at most "
             f"{limits.pixels} pixels in one picture."
         )
+    if request.upscale is not None:
+        width, height = request.finished
+        if width * height > limits.pixels:
+            raise RequestError(
+                f"upscale is {request.upscale}, which makes {width}x{height}, but this server "
+                f"makes at most {limits.pixels} pixels in one picture."
+            )
+        if request.upscaler not in (None, UPSCALER):  # a stranger's words open no file
+            raise RequestError(
+                f"upscaler is {request.upscaler!r:.60}, but this server has only {UPSCALER}."
+            )
 
 
 def seeded(request: Request) -> Request:

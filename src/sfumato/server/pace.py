@@ -37,7 +37,7 @@ class Speeds:
     def of(self, request: Request) -> Speed:
         """The speed of a resolved request, to read and to set."""
         r = request
-        kind = (r.model, r.sampler, r.width, r.height, r.guidance == 1, r.mask is None)
+        kind = (r.model, r.sampler, r.width, r.height, r.guidance == 1, r.mask is None, r.upscale)
         speed = self._speeds.pop(kind, None) or Speed()
         self._speeds[kind] = speed
         if len(self._speeds) > REMEMBERED:

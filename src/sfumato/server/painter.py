@@ -18,7 +18,11 @@ __all__ = ["Painter", "Run", "Step"]
 
 
 class Step(Protocol):
-    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at."""
+    """One step of a run, counted from 1; ``sigma`` is the noise level that it ended at.
+
+    Where the picture is made larger the last step is told several times, with ``upscaling`` (so
+    many tiles of so many) until it is finished.
+    """
 
     @property
     def index(self) -> int: ...
@@ -26,6 +30,8 @@ class Step(Protocol):
     def total(self) -> int: ...
     @property
     def sigma(self) -> float: ...
+    @property
+    def upscaling(self) -> tuple[int, int] | None: ...
 
     def sketch(self) -> Image:
         """The picture so far, one pixel for each element of the latent: nearly free."""

@@ -77,6 +77,12 @@ class Painting:
         trail = Trail(self._steps.folder, number, after)
         self._pace.begin(run.request)
         for step in run:
+            if step.upscaling is not None:  # between two tiles it can be stopped, as between steps
+                if easel.jobs.cancelling(job.id):
+                    return "cancelled"
+                if easel.between(job):
+                    return "stopped"
+                continue
             last = step.index == step.total
             self._pace.stepped(last=last)
             if not last:

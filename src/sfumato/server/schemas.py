@@ -23,6 +23,8 @@ from sfumato.request import (
     MIN_SIZE,
     RULES,
     SIZE_STEP,
+    UPSCALER,
+    UPSCALES,
 )
 from sfumato.server.admission import MAX_PRIORITY
 from sfumato.server.library.search import MOST
@@ -243,6 +245,16 @@ class RequestWanted(Given):
         None, description="Paint the masked area alone, enlarged, with so many pixels around it."
     )
     mask_invert: bool = Field(False, description="Repaint where the mask is black.")
+    upscale: Annotated[int, Field(json_schema_extra={"enum": [*UPSCALES]})] | None = Field(
+        None,
+        description="So many times as wide and high the finished picture is made, by a network.",
+        examples=[4],
+    )
+    upscaler: str | None = Field(
+        None,
+        description="The network that does it; only the one that comes with sfumato.",
+        examples=[UPSCALER],
+    )
 
 
 class InputTold(Told):
@@ -308,6 +320,8 @@ class RequestTold(Told):
     mask_fill: str
     mask_padding: int | None
     mask_invert: bool
+    upscale: int | None = None
+    upscaler: str | None = None
 
 
 # ---- pictures
