@@ -21,7 +21,7 @@ options = $(foreach word,$1,$${TYPED_$(word):+--$(call lower,$(word)) "$$TYPED_$
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help picture serve test lint types data train pins clean
+.PHONY: help picture serve test lint types data train evaluate rehearse pins clean
 
 help: ## Say what there is to make
 	@echo 'make picture PROMPT="a red fox, 3d" SEED=7   paint a picture'
@@ -53,6 +53,13 @@ data: $(VENV)/.data ## Build the training data from published packages (needs np
 
 train: $(VENV)/.reader ## Train the bundled model, or go on from where it was stopped
 	$(BIN)/sfumato train
+
+evaluate: $(VENV)/.reader ## Measure the bundled model with judges trained on real drawings
+	$(BIN)/sfumato train evaluate --out docs/model
+
+rehearse: $(VENV)/.reader ## Train and measure in small, every stage of it
+	$(BIN)/sfumato train --config benchmarks/rehearsal.toml --folder runs/rehearsal
+	$(BIN)/sfumato train evaluate runs/rehearsal/model.safetensors --portion 0.01 --out out/rehearsal
 
 pins: $(VENV)/.test ## Write the pinned requirements from what is installed here
 	$(BIN)/python requirements/freeze.py

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sfumato.cli import train as room
 from sfumato.train import bundled, store
 from sfumato.train.bundled import Recipe
+from sfumato.train.loop import Stop
+from sfumato.train.own import Captioned
 from sfumato.train.scenes import Scenes
 from tests.cli.conftest import Sfumato
 from tests.train import tiny
@@ -27,7 +30,17 @@ def pictures(tmp_path: Path) -> None:
 def test_help_names_every_step(sfumato: Sfumato) -> None:
     answer = sfumato("train", "--help")
     assert answer.status == 0
-    for name in ("data", "autoencoder", "denoiser", "export", "report", "sheet"):
+    for name in (
+        "data",
+        "autoencoder",
+        "denoiser",
+        "export",
+        "report",
+        "sheet",
+        "evaluate",
+        "new",
+        "compare",
+    ):
         assert name in answer.out
 
 
@@ -35,6 +48,83 @@ def test_missing_pictures_are_told_with_what_to_do(sfumato: Sfumato) -> None:
     said = sfumato("train", "denoiser", "--data", "none.zip").refused()
     assert "no training pictures at none.zip" in said
     assert "build" in said
+
+
+def test_a_measurement_without_pictures_or_room_for_its_report_is_refused(
+    sfumato: Sfumato, tmp_path: Path
+) -> None:
+    said = sfumato("train", "evaluate", "--data", "none.zip").refused()
+    assert "no training pictures at none.zip" in said
+    (tmp_path / "taken").write_text("")
+    said = sfumato("train", "evaluate", "--out", "taken").refused()
+    assert "taken" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--data", "none"), "There is nothing at none"),
+        (
+            ("--data", "empty", "--shape", "stretch"),
+            "--shape is 'stretch', but must be crop or pad",
+        ),
+        (("--data", "empty"), "holds 0 pictures with captions"),
+        ((), "--data"),
+    ],
+)
+def test_data_of_one_s_own_that_cannot_be_used_are_refused_before_anything_is_made(
+    words: tuple[str, ...], said: str, sfumato: Sfumato, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert said in sfumato("train", "new", *words, "--device", "cpu").refused()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_of_one_s_own_ends_in_a_file_and_its_options_are_heard(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sfumato.train import new
+
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for i, picture in enumerate(tiny.pictures(5, side=128)):
+        Image.fromarray(picture).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(f"a disc {i}")
+    told: list[tuple[Recipe, int, Path | None]] = []
+
+    def train(
+        recipe: Recipe,
+        data: Captioned,
+        run: Path,
+        device: torch.device,
+        tell: Tell,
+        *,
+        begin: Path | None,
+        stop: Stop,
+    ) -> None:
+        told.append((recipe, len(data.captions), begin))
+
+    monkeypatch.setattr(new, "train_new", train)
+    words = ("train", "new", "--data", "mine", "--steps", "7", "--batch", "3", "--device", "cpu")
+    said = sfumato(*words).refused()
+    assert "runs/own/unet.safetensors" in said  # nothing was trained that could be exported
+    sfumato(*words, "--from", "nothing").refused()
+    (bundled_first, count, begin), (_, _, nothing) = told
+    assert (bundled_first.denoiser_loop.steps, bundled_first.denoiser.batch, count) == (7, 3, 5)
+    assert begin is not None
+    assert begin.name == "model.safetensors"
+    assert nothing is None
+
+
+def test_recipes_of_one_name_or_without_an_autoencoder_are_not_compared(
+    sfumato: Sfumato, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    for place in ("x.toml", "a/x.toml"):
+        (tmp_path / place).write_text("compiled = false\n")
+    assert "x, x are not alone" in sfumato("train", "compare", "x.toml", "a/x.toml").refused()
+    said = sfumato("train", "compare", "x.toml", "--from", "nothing").refused()
+    assert "needs a model whose autoencoder" in said
 
 
 def test_an_unknown_setting_is_refused_by_name(sfumato: Sfumato, tmp_path: Path) -> None:

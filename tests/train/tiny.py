@@ -14,7 +14,7 @@ from sfumato.request import Defaults
 from sfumato.spec import BertConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask
-from sfumato.train.captions import Facts, Subject
+from sfumato.train.captions import Facts, Named, Subject
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask
 from sfumato.train.reader import Reader
 from sfumato.train.start import start
@@ -90,7 +90,7 @@ def reader(length: int = 24) -> Reader:
     return Reader(bert.eval().requires_grad_(False), WordPieceTokenizer(WORDS, length), CPU)
 
 
-def banks() -> dict[str, Bank]:
+def banks() -> dict[str, Bank[Facts]]:
     rng = np.random.default_rng(1)
 
     def latents(n: int) -> torch.Tensor:
@@ -103,9 +103,9 @@ def banks() -> dict[str, Bank]:
     }
 
 
-def denoiser(seed: int = 0, length: int = 24) -> DenoiserTask:
+def denoiser(seed: int = 0, length: int = 24) -> DenoiserTask[Facts]:
     config = DenoiserConfig(seed=seed, batch=4, length=length)
-    return DenoiserTask(SPEC, config, reader(length), SUBJECTS, banks())
+    return DenoiserTask(SPEC, config, reader(length), Named(SUBJECTS), banks())
 
 
 def pack(path: Path) -> None:

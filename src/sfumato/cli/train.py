@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from sfumato.train.bundled import Recipe
     from sfumato.train.loop import Stop, Tell
+    from sfumato.train.measure.asks import Ask
+    from sfumato.train.measure.paint import Settings
+    from sfumato.train.stylize import Picture
 
 DATA, RUN, PACKAGES = Path("data/emoji.zip"), Path("runs/mini"), Path("data/packages")
 
@@ -94,6 +97,67 @@ def whole(
             _train_autoencoder(order)
         _train_denoiser(order)
         export(folder)
+
+
+@app.command()
+def new(
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Pictures with captions beside them, or a tar."),
+    ],
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="RUN", help="Where it lies and goes on.")
+    ] = Path("runs/own"),
+    begin: Annotated[
+        str,
+        typer.Option("--from", metavar="MODEL", help="mini, a file made here, or nothing."),
+    ] = "mini",
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="What no square becomes one by: crop or pad."),
+    ] = None,
+    config: Config = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    compiled: Compile = None,
+) -> None:
+    """Train a model on pictures of your own: to a file for --model.
+
+    Ctrl-C saves the state, and the same words go on from it.
+    """
+    order = Order(data, folder, config, device, threads, compiled, steps, batch)
+    if shape not in (None, "crop", "pad"):
+        raise RequestError(f"--shape is {shape!r}, but must be crop or pad.")
+    from sfumato.train.new import FROM_A_MODEL, FROM_NOTHING, objection, train_new
+    from sfumato.train.own import gather
+
+    path = _beginning(begin)
+    recipe, where = _begin(order, FROM_NOTHING if path is None else FROM_A_MODEL)
+    recipe = _changed(order, recipe)
+    size = recipe.scenes.size
+    captioned = gather(data, size, shape, objection(recipe.denoiser.length))
+    count, held = len(captioned.captions), len(captioned.held())
+    note(f"{count:,} pictures of {size} x {size}, {held:,} of them only to judge by.")
+    with _stopping() as stop:
+        tell = _teller(recipe.denoiser_loop.steps)
+        train_new(recipe, captioned, folder, where, tell, begin=path, stop=stop)
+    export(folder)
+
+
+def _beginning(name: str) -> Path | None:
+    """The file of the model to begin from; None for nothing."""
+    from importlib import resources
+
+    from sfumato.catalog import MINI
+
+    if name == "nothing":
+        return None
+    if name != MINI.name:
+        return Path(name)
+    assert MINI.asset is not None
+    return Path(str(resources.files("sfumato").joinpath("assets", MINI.asset)))
 
 
 @app.command()
@@ -216,6 +280,129 @@ def sheet(
     say(str(out))
 
 
+@app.command()
+def compare(
+    recipes: Annotated[
+        list[Path], typer.Argument(metavar="A.toml B.toml ...", help="What is compared.")
+    ],
+    minutes: Annotated[float, typer.Option(metavar="M", min=0.1, help="Of each training.")] = 5.0,
+    data: Pictures = DATA,
+    folder: Folder = Path("runs/compare"),
+    begin: Annotated[
+        str, typer.Option("--from", metavar="MODEL", help="Whose autoencoder all of them take.")
+    ] = "mini",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Compare recipes at equal time: each trains its denoiser for as long; a table."""
+    names = [path.stem for path in recipes]
+    if len(set(names)) < len(names):
+        raise RequestError(f"Recipes go by their file names, and {', '.join(names)} are not alone.")
+    path = _beginning(begin)
+    if path is None:
+        raise RequestError("A comparison needs a model whose autoencoder is taken; give --from.")
+    orders = [Order(data, folder, config, device, threads, None) for config in recipes]
+    from sfumato.train.compare import compare as train
+    from sfumato.train.compare import table
+    from sfumato.train.new import autoencoder_of
+
+    begun = [_begin(order) for order in orders]
+    wanted = {name: recipe for name, (recipe, _) in zip(names, begun, strict=True)}
+    taken = [name for name in names if (folder / name).exists()]
+    if taken:
+        raise RequestError(f"{folder / taken[0]} is there already; take another --folder.")
+    where, vae = begun[0][1], autoencoder_of(path)
+
+    def tell(line: dict[str, float]) -> None:
+        note(f"step {line['step']:,.0f}, loss {line['loss']:.4g}")
+
+    made = train(wanted, data, vae, folder, where, 60 * minutes, tell)
+    say(table(made).rstrip())
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A name, a file or a folder.")] = "mini",
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the report and its pictures go.")
+    ] = Path("out/evaluation"),
+    data: Pictures = DATA,
+    portion: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0.01,
+            max=4.0,
+            help="How much is asked; 1 is sure to 3 points or 5.",
+        ),
+    ] = 1.0,
+    config: Config = None,
+    device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, fp32, fp16, bf16.")
+    ] = "auto",
+) -> None:
+    """Measure a model: what it was asked for and painted, judged by features of real drawings.
+
+    The judges are made once from the packed pictures, and kept beside them.
+    """
+    from sfumato.engine import Engine
+    from sfumato.images import check_output
+    from sfumato.images import write as write_bytes
+    from sfumato.request import Request
+    from sfumato.train.bundled import Recipe
+    from sfumato.train.measure.evaluation import evaluate as judge
+    from sfumato.train.measure.features import find_eye
+    from sfumato.train.measure.judges import judges
+    from sfumato.train.measure.page import page, samples
+    from sfumato.train.measure.paint import paint
+    from sfumato.train.measure.reals import Reals
+    from sfumato.train.scenes import Scenes
+    from sfumato.train.settings import read_recipe
+
+    begun = time.monotonic()
+    names = ("evaluation.json", "evaluation.md", "evaluation.webp")
+    for name in names:
+        check_output(out / name)
+    recipe = Recipe() if config is None else read_recipe(config)
+    scenes = Scenes(data, recipe.scenes)
+    run = Engine(device, precision, model=model).submit(Request("", seed=1, steps=1))
+    family = next(iter(run)).model
+    eye = find_eye().to(family.device)
+    reals = Reals(data, [style for style, weight in recipe.scenes.styles if weight > 0])
+    note("The judges: read, or made of some ten thousand real drawings in a few minutes.")
+    made = judges(reals, eye, data.parent)
+    note(f"Judges after {duration(time.monotonic() - begun)}. Painting.")
+
+    def painted(some: Sequence[Ask], settings: Settings) -> Picture:
+        def heard(done: int, total: int) -> None:
+            if total >= 320 and done % 320 == 0:
+                note(f"{done:,} of {total:,} pictures")
+
+        return paint(family, [(ask.prompt, ask.seed) for ask in some], settings, heard)
+
+    usual = family.spec.defaults.guidance
+    found = judge(painted, usual, scenes, reals.scenes, made, eye, portion=portion)
+    took = duration(time.monotonic() - begun)
+    facts = [
+        f"`sfumato train evaluate {model} --portion {portion:g}`, sha256 {run.sha256}",
+        f"{found.settings.steps} steps, guidance {found.settings.guidance:g}, {took} in all",
+    ]
+    for name, content in zip(
+        names,
+        (found.as_json().encode(), page(found, model, facts).encode(), samples(found.samples)),
+        strict=True,
+    ):
+        write_bytes(content, out / name)
+    columns(
+        [
+            (row.name, f"{row.value.percent:.1f} ± {row.value.within:.1f} %")
+            for row in (*found.rows, *found.memory)
+        ]
+    )
+    say(str(out / "evaluation.md"))
+
+
 # ---- what the commands share -----------------------------------------------------------------
 
 
@@ -240,10 +427,8 @@ def _train_denoiser(order: Order) -> None:
     from sfumato.train.bundled import train_denoiser
     from sfumato.train.scenes import Scenes
 
+    recipe = _changed(order, recipe)
     loop, part = recipe.denoiser_loop, recipe.denoiser
-    loop = loop if order.steps is None else replace(loop, steps=order.steps)
-    part = part if order.batch is None else replace(part, batch=order.batch)
-    recipe = replace(recipe, denoiser=part, denoiser_loop=loop)
     note(f"Denoiser: {part.bank:,} pictures, {loop.steps:,} steps of {part.batch}.")
     with _stopping() as stop:
         scenes = Scenes(order.data, recipe.scenes)
@@ -252,7 +437,15 @@ def _train_denoiser(order: Order) -> None:
     say(str(order.folder / "adapter.safetensors"))
 
 
-def _begin(order: Order) -> tuple[Recipe, torch.device]:
+def _changed(order: Order, recipe: Recipe) -> Recipe:
+    """The recipe with the denoiser's steps and batch as they were ordered."""
+    loop, part = recipe.denoiser_loop, recipe.denoiser
+    loop = loop if order.steps is None else replace(loop, steps=order.steps)
+    part = part if order.batch is None else replace(part, batch=order.batch)
+    return replace(recipe, denoiser=part, denoiser_loop=loop)
+
+
+def _begin(order: Order, usual: Recipe | None = None) -> tuple[Recipe, torch.device]:
     """The recipe and the device, checked before anything that takes time."""
     import torch
 
@@ -263,7 +456,8 @@ def _begin(order: Order) -> tuple[Recipe, torch.device]:
     if order.threads is not None:
         torch.set_num_threads(order.threads)
     device = choose_device(order.device)
-    recipe = Recipe() if order.config is None else read_recipe(order.config)
+    usual = Recipe() if usual is None else usual
+    recipe = usual if order.config is None else read_recipe(order.config, usual)
     if order.compiled is not None:
         recipe = replace(recipe, compiled=order.compiled)
     compilers = ("g++", "c++", "clang++")

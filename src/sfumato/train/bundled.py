@@ -11,6 +11,7 @@ import platform
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,13 +27,28 @@ from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask, to_unit, whiten
+from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
 from sfumato.train.loop import LoopConfig, Stop, Tell, fit, never
 from sfumato.train.muon import MuonConfig
 from sfumato.train.reader import Reader, find_published, published
 from sfumato.train.scenes import SceneConfig, Scenes
+from sfumato.train.stylize import Picture
 
-__all__ = ["Recipe", "average", "encoder", "train_autoencoder", "train_denoiser", "vocabulary"]
+__all__ = [
+    "Recipe",
+    "average",
+    "encoder",
+    "fit_autoencoder",
+    "fit_denoiser",
+    "reader_of",
+    "train_autoencoder",
+    "train_denoiser",
+    "trained_autoencoder",
+    "vocabulary",
+]
+
+Fact = TypeVar("Fact")
 
 _DRAWINGS = SceneConfig(
     focus=False,
@@ -91,9 +107,24 @@ def train_autoencoder(
     Ends in ``vae.safetensors``: the averaged autoencoder, its latents made zero-mean and
     unit-variance. Raises what `loop.fit` raises.
     """
-    _note(recipe, folder, "autoencoder", device)
     pictures = np.stack([scenes.draw(i).picture for i in range(recipe.pictures)])
     held = np.stack([example.picture for example in scenes.held_out()])
+    fit_autoencoder(recipe, pictures, held, folder, device, tell, stop=stop, spec=spec)
+
+
+def fit_autoencoder(
+    recipe: Recipe,
+    pictures: Picture,
+    held: Picture,
+    folder: Path,
+    device: torch.device,
+    tell: Tell,
+    *,
+    stop: Stop = never,
+    spec: ModelSpec = MINI,
+) -> None:
+    """The first training on any ``pictures``, judged by ``held``: (N, S, S, 3) uint8."""
+    _note(recipe, folder, "autoencoder", device)
     task = AutoencoderTask(
         spec.vae, recipe.autoencoder, pictures, held, device, compiled=recipe.compiled
     )
@@ -123,22 +154,40 @@ def train_denoiser(
     """
     text, c = spec.texts[0].config, recipe.denoiser
     assert isinstance(text, BertConfig)
-    vae = Vae(spec.vae).eval().requires_grad_(False)
-    vae.load_state_dict(store.read(folder / "vae.safetensors")[0])
-    vae = convert_conv2d_weight_memory_format(vae.to(device), torch.channels_last)
-    bert, words = encoder(text)
-    reader = Reader(bert.to(device), WordPieceTokenizer(words, c.length), device)
-    _note(recipe, folder, "denoiser", device)
+    vae = trained_autoencoder(spec, folder, device)
+    reader = reader_of(text, c.length, device)
     banks = {
         "train": _train_bank(vae, scenes, folder, c.bank, device),
         "seen": encode(vae, scenes.seen()[::24], device),
         "held": encode(vae, scenes.held_out(), device),
     }
-    task = DenoiserTask(spec, c, reader, scenes.subjects, banks, compiled=recipe.compiled)
+    words = Named(scenes.subjects)
+    task = DenoiserTask(spec, c, reader, words, banks, compiled=recipe.compiled)
+    fit_denoiser(recipe, task, folder, tell, stop=stop)
+
+
+def reader_of(text: BertConfig, length: int, device: torch.device) -> Reader:
+    """The frozen encoder, reading captions of so many word pieces. WeightsError if not there."""
+    bert, words = encoder(text)
+    return Reader(bert.to(device), WordPieceTokenizer(words, length), device)
+
+
+def fit_denoiser(
+    recipe: Recipe, task: DenoiserTask[Fact], folder: Path, tell: Tell, *, stop: Stop = never
+) -> None:
+    """The second training, of any task, to its two files."""
+    _note(recipe, folder, "denoiser", task.device)
     plain = ("conv_in", "conv_out", "time_in", "added_in")
     loop, rates = recipe.denoiser_loop, recipe.denoiser_rates
     fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell, stop=stop)
     average(folder)
+
+
+def trained_autoencoder(spec: ModelSpec, folder: Path, device: torch.device) -> Vae:
+    """The first training's result. WeightsError if it is not there."""
+    vae = Vae(spec.vae).eval().requires_grad_(False)
+    vae.load_state_dict(store.read(folder / "vae.safetensors")[0])
+    return convert_conv2d_weight_memory_format(vae.to(device), torch.channels_last)
 
 
 def average(folder: Path) -> int:
@@ -173,7 +222,9 @@ def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
     return published(find_published(), text, words), words
 
 
-def _train_bank(vae: Vae, scenes: Scenes, folder: Path, size: int, device: torch.device) -> Bank:
+def _train_bank(
+    vae: Vae, scenes: Scenes, folder: Path, size: int, device: torch.device
+) -> Bank[Facts]:
     """The training pictures as latents: read from the folder, or made once and kept there."""
     path = folder / f"bank-{size}.safetensors"
     if not path.exists():

@@ -230,6 +230,21 @@ def plain(facts: Facts, subjects: Mapping[str, Subject]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Named:
+    """The words of scenes: what `Facts` say, with the names of these subjects."""
+
+    subjects: Mapping[str, Subject]
+
+    def said(self, facts: Facts, rng: np.random.Generator, drop: float) -> str:
+        """One wording of many, or "" with probability `drop`."""
+        return caption(facts, self.subjects, rng, drop)
+
+    def plain(self, facts: Facts) -> str:
+        """The canonical wording."""
+        return plain(facts, self.subjects)
+
+
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
     return options[int(rng.random() * len(options))]
 

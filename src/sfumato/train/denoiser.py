@@ -6,6 +6,7 @@ N pictures in the bank, B batch, Z latent channels, H W latent height and width,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,13 +19,14 @@ from sfumato.nn.unet import ResBlock, SpatialTransformer, UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train.autoencoder import to_unit
-from sfumato.train.captions import Facts, Subject, caption, plain
+from sfumato.train.captions import Facts
 from sfumato.train.loop import Modules, TrainingError
 from sfumato.train.reader import Reader
 from sfumato.train.scenes import Example, Scenes
 from sfumato.train.start import start
+from sfumato.train.stylize import Picture
 
-__all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "draw_bank", "encode"]
+__all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "Words", "draw_bank", "encode", "latents_of"]
 
 
 @dataclass(frozen=True)
@@ -46,28 +48,49 @@ class DenoiserConfig:
     length: int = 24
 
 
+Fact = TypeVar("Fact")  # what is known of a picture, and captions are made of
+Told = TypeVar("Told", contravariant=True)
+
+
+class Words(Protocol[Told]):
+    """How a picture is put into words."""
+
+    def said(self, facts: Told, rng: np.random.Generator, drop: float) -> str:
+        """One wording of perhaps many, or "" with probability `drop`."""
+        ...
+
+    def plain(self, facts: Told) -> str:
+        """The wording by which the picture is judged."""
+        ...
+
+
 @dataclass(frozen=True)
-class Bank:
+class Bank(Generic[Fact]):
     """Pictures as latents, encoded once, and the facts that captions are made of."""
 
     latents: Tensor  # (N, Z, H, W) float16
-    facts: tuple[Facts, ...]
+    facts: tuple[Fact, ...]
 
 
 @torch.no_grad()
-def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank:
-    """The bank of some examples, in batches of 32."""
+def latents_of(vae: Vae, pictures: Picture, device: torch.device) -> Tensor:
+    """The latents (N, Z, H, W), float16, of pictures (N, S, S, 3) uint8, in batches of 32."""
     latents: list[Tensor] = []
-    for first in range(0, len(examples), 32):
-        part = np.stack([e.picture for e in examples[first : first + 32]])
-        picture = to_unit(torch.from_numpy(part)).to(device)
+    for first in range(0, len(pictures), 32):
+        picture = to_unit(torch.from_numpy(pictures[first : first + 32])).to(device)
         picture = picture.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             latents.append(vae.encode(picture).to("cpu", torch.float16))
-    return Bank(torch.cat(latents).contiguous(), tuple(e.facts for e in examples))
+    return torch.cat(latents).contiguous()
 
 
-def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank:
+def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank[Facts]:
+    """The bank of some examples."""
+    latents = latents_of(vae, np.stack([e.picture for e in examples]), device)
+    return Bank(latents, tuple(e.facts for e in examples))
+
+
+def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank[Facts]:
     """The first ``size`` scenes as a bank, drawn and encoded a few hundred at a time."""
     parts = [
         encode(vae, [scenes.draw(i) for i in range(first, min(first + 256, size))], device)
@@ -76,7 +99,7 @@ def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank
     return Bank(torch.cat([p.latents for p in parts]), tuple(f for p in parts for f in p.facts))
 
 
-class DenoiserTask:
+class DenoiserTask(Generic[Fact]):
     """The U-Net and the adapter on the bank ``train``; judged by every other bank, by its name."""
 
     def __init__(
@@ -84,8 +107,8 @@ class DenoiserTask:
         spec: ModelSpec,
         config: DenoiserConfig,
         reader: Reader,
-        subjects: Mapping[str, Subject],
-        banks: Mapping[str, Bank],
+        words: Words[Fact],
+        banks: Mapping[str, Bank[Fact]],
         *,
         compiled: bool = False,
     ) -> None:
@@ -94,7 +117,11 @@ class DenoiserTask:
         assert isinstance(unet, UNetConfig)
         self.config, self.process = config, process_of(spec.process)
         self.reader, self.device = reader, reader.device
-        self.subjects, self.banks = subjects, banks
+        self.words = words
+        # On the device: a step then moves a few numbers there, and no pictures.
+        self.banks = {
+            name: Bank(bank.latents.to(self.device), bank.facts) for name, bank in banks.items()
+        }
         self.unet, self.adapter = UNet(unet), Adapter(text)
         start(self.unet, config.seed)
         start(self.adapter, config.seed + 1)
@@ -114,18 +141,18 @@ class DenoiserTask:
         rng = np.random.default_rng([self.config.seed, step])
         chosen = rng.integers(len(bank.facts), size=self.config.batch)
         captions = [self._caption(bank.facts[int(i)], rng) for i in chosen]
-        x0 = bank.latents[torch.from_numpy(chosen)]
+        x0 = bank.latents[torch.from_numpy(chosen).to(self.device)]
         return self._error(self._unet, self.adapter, x0, captions, rng)
 
-    def _caption(self, facts: Facts, rng: np.random.Generator) -> str:
+    def _caption(self, facts: Fact, rng: np.random.Generator) -> str:
         """A wording that can be read whole: a few of those with two long names cannot."""
         for _ in range(20):
-            words = caption(facts, self.subjects, rng, self.config.drop)
+            words = self.words.said(facts, rng, self.config.drop)
             if self.reader.fits(words):
                 return words
         raise TrainingError(
             f"A caption of {self.config.length} word pieces has no room for "
-            f"{plain(facts, self.subjects)!r}; train with a greater denoiser.length."
+            f"{self.words.plain(facts)!r}; train with a greater denoiser.length."
         )
 
     def _error(
@@ -137,7 +164,7 @@ class DenoiserTask:
         rng: np.random.Generator,
     ) -> Tensor:
         c = self.config
-        x0 = latents.to(self.device).float()
+        x0 = latents.float()
         x0 = x0.contiguous(memory_format=torch.channels_last)  # (B, Z, H, W)
         logit = c.centre + c.spread * rng.standard_normal(len(captions), dtype=np.float32)
         sigma = torch.from_numpy(logit).sigmoid().to(self.device)
@@ -167,7 +194,7 @@ class DenoiserTask:
             losses: list[float] = []
             for first in range(0, len(bank.facts), self.config.batch):
                 facts = bank.facts[first : first + self.config.batch]
-                words = [plain(f, self.subjects) for f in facts]
+                words = [self.words.plain(f) for f in facts]
                 x0 = bank.latents[first : first + self.config.batch]
                 error = self._error(modules["unet"], modules["adapter"], x0, words, rng)
                 losses += [error.item()] * len(facts)

@@ -129,6 +129,7 @@ class SceneConfig:
     recolour: float = 0.04  # of single subjects
     small: float = 0.03  # of single subjects
     big: float = 0.015  # of single subjects
+    everything: bool = False  # for judges alone: what is held out is drawn too
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,11 @@ def _subjects(index: Mapping[str, Any], config: SceneConfig) -> dict[str, Subjec
     focus = focus_subjects()
     _, held = held_cells()
     subjects: dict[str, Subject] = {}
-    for code in focus if config.focus else sorted(index):
-        if code in held or code not in index:
+    codes = focus if config.focus else sorted(index)
+    if config.everything:
+        codes = [*codes, *(code for code in sorted(held) if code not in codes)]
+    for code in codes:
+        if (code in held and not config.everything) or code not in index:
             continue
         entry, told = index[code], focus.get(code)
         if told is not None:
@@ -200,7 +204,7 @@ class Scenes:
     def __init__(self, pack: Path, config: SceneConfig | None = None) -> None:
         """Decode the drawings that `config` needs. Raises SourcesError if `pack` is not ours."""
         self.config = SceneConfig() if config is None else config
-        self._held, _ = held_cells()
+        self._held = frozenset[Cell]() if self.config.everything else held_cells()[0]
         self._wanted = dict(self.config.styles)
         if not pack.exists():
             raise SourcesError(f"There are no training pictures at {pack}; build the file first.")
@@ -415,19 +419,60 @@ class Scenes:
 
     def cell(self, code: str, style: str) -> Example:
         """One subject in one style, alone, on white (or on the ground that the style brings)."""
+        return self.show(self.told(code, style))
+
+    def cells(self) -> list[Cell]:
+        """Every (code point, style) that `draw` may draw."""
+        return [(code, style) for code in self._codes for style in self._styles[code]]
+
+    def made_from(self, code: str, style: str) -> str | None:
+        """The style of the drawing that a cell's picture is made from; None if it has none."""
+        return self._source(code, style)
+
+    def told(self, code: str, style: str) -> Facts:
+        """What may be said of a cell alone on white, or on the ground that the style brings."""
         own = style in DERIVED and DERIVED[style].own_ground
-        colour = self._colour(code, style)
-        facts = Facts(code, style, background=None if own else "white", colour=colour)
-        return Example(self._paint(_Plan(facts, WHITE, ((code, None),))), facts)
+        return Facts(code, style, None if own else "white", self._colour(code, style))
+
+    def colours(self, code: str, style: str) -> list[str]:
+        """The colours that a cell's drawing can be turned to; none where that would not be true."""
+        found = self._tints.get((code, style))
+        return targets(found) if found is not None and self._may_turn(code, style) else []
+
+    def grounds(self, facts: Facts) -> list[str]:
+        """The named colours that a single subject stands out from."""
+        if facts.background is None:
+            return []
+        cell = (facts.subject, facts.style)
+        return [
+            name for name, rgb in GROUNDS.items() if name != facts.colour and self._clear(cell, rgb)
+        ]
+
+    def show(self, facts: Facts, box: Box | None = None) -> Example:
+        """The picture of which the facts are true; ``box`` is where a single subject stands."""
+        parts: tuple[tuple[str, Box | None], ...] = ((facts.subject, box),)
+        if facts.relation is not None:
+            where, other = facts.relation
+            first, second = _RELATIONS[where]
+            parts = ((facts.subject, first), (other, second))
+        elif facts.count > 1:
+            parts = tuple((facts.subject, place) for place in _PLACES[facts.count])
+        rgb = GROUNDS.get(facts.background or "white", WHITE)
+        return Example(self._paint(_Plan(facts, rgb, parts)), facts)
+
+    def turned(self, facts: Facts, look: str) -> Picture:
+        """A drawing on white in a look that this subject's scenes make of another drawing."""
+        made = DERIVED[look].make(self._cells[(facts.subject, facts.style)])
+        return np.clip(np.round(over(made, WHITE)), 0, 255).astype(np.uint8)
 
     def seen(self) -> list[Example]:
         """Every cell that may be trained on, once, plain."""
-        return [self.cell(code, style) for code in self._codes for style in self._styles[code]]
+        return [self.cell(code, style) for code, style in self.cells()]
 
     def held_out(self) -> list[Example]:
         """The cells of these subjects that are held back, plain: never drawn by `draw`."""
-        return [
-            self.cell(code, style)
-            for code, style in self._cells
-            if (code, style) in self._held and self._wanted.get(style, 0) > 0
-        ]
+        return [self.cell(code, style) for code, style in self.held_back()]
+
+    def held_back(self) -> list[Cell]:
+        """The cells of these subjects, in the styles that are drawn, which `draw` never draws."""
+        return [c for c in self._cells if c in self._held and self._wanted.get(c[1], 0) > 0]

@@ -36,8 +36,8 @@ class _Settings(Protocol):
 Part = TypeVar("Part", bound=_Settings)
 
 
-def read_recipe(path: Path) -> Recipe:
-    """The recipe of a file; what it does not say stays as the bundled model was made.
+def read_recipe(path: Path, usual: Recipe | None = None) -> Recipe:
+    """The recipe of a file; what it does not say stays as ``usual``, else the bundled model's.
 
     Raises RequestError for a missing file, one that is no TOML, an unknown name (with the nearest)
     or a value of the wrong kind.
@@ -48,7 +48,7 @@ def read_recipe(path: Path) -> Recipe:
         raise RequestError(f"{path} is not TOML: {error}.") from error
     except OSError as error:
         raise RequestError(f"There is no recipe to read at {path}: {error.strerror}.") from error
-    return _changed(Recipe(), table, "")
+    return _changed(Recipe() if usual is None else usual, table, "")
 
 
 def _changed(part: Part, table: Mapping[str, object], lead: str) -> Part:

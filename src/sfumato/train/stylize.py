@@ -265,6 +265,11 @@ def pencil_sketch(picture: Picture) -> Picture:
     return _opaque(np.repeat((255 * np.minimum(dodge, stroke) * shade)[..., None], 3, axis=2))
 
 
+def outline(picture: Picture) -> Picture:
+    """Black lines along the edges, on white; opaque."""
+    return _opaque(np.repeat(255 * (1 - _edges(picture, 0.06))[..., None], 3, axis=2))
+
+
 def silhouette(picture: Picture) -> Picture:
     """The outline filled with black."""
     out = np.zeros_like(picture)

@@ -1,0 +1,149 @@
+"""Real drawings as the judges learn them: every subject, look and ground, and variations of them.
+
+What is real is the drawing; grounds, places and sizes, blur and the looks made from drawings are
+laid over it by rule, as in the training's own scenes, held-out drawings included.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from sfumato.train.captions import Facts
+from sfumato.train.measure.features import Eye, Looked
+from sfumato.train.measure.hands import HANDS
+from sfumato.train.scenes import SceneConfig, Scenes
+from sfumato.train.stylize import DERIVED, Box, Picture, outline
+
+__all__ = ["FOLDS", "RELATIONS", "Real", "Reals"]
+
+FOLDS = 5
+RELATIONS = ("above", "below", "to the left of", "to the right of")
+LINES = "lines"
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Real:
+    """A picture to be drawn: what is true of it, where its subject stands, and who drew it."""
+
+    facts: Facts
+    box: Box | None
+    blur: float
+    made: str | None  # the look that the drawing is turned into: what a stranger would make of it
+    fold: int
+    alone: bool  # plain on white, as it was drawn
+    plain: bool  # as a model is asked for it: in one of its styles, as it was drawn
+    style: str | None  # None where the look is no one's style
+    ground: str | None  # None where the look brings its own
+
+
+class Reals:
+    """The drawings of a packed file as the judges learn them, for a model of some styles."""
+
+    def __init__(self, pack: Path, styles: Sequence[str], size: int = 128) -> None:
+        """Raises SourcesError if `pack` is not ours."""
+        wanted = dict.fromkeys((*HANDS, *styles), 1.0)
+        config = SceneConfig(size=size, everything=True, styles=tuple(wanted.items()), emphasis=0.0)
+        self.scenes = Scenes(pack, config)
+        self.styles = tuple(styles)
+        self._places = {code: i for i, code in enumerate(self.scenes.subjects)}
+        content = hashlib.sha256(pack.read_bytes()).hexdigest()
+        self.digest = f"{content} {size} {sorted(styles)}"
+
+    def singles(self) -> list[Real]:
+        """Every cell plain; once more with a ground, elsewhere and softer; and in other colours."""
+        made: list[Real] = []
+        turned = [style for style in self.styles if style in DERIVED]
+        for number, (code, style) in enumerate(self.scenes.cells()):
+            rng = np.random.default_rng([11, number])
+            facts = self.scenes.told(code, style)
+            real = self._real(facts, None, 0.0, plain=style in self.styles)
+            made.append(replace(real, alone=True))
+            grounds = self.scenes.grounds(facts)
+            if grounds:
+                facts = replace(facts, background=grounds[int(rng.random() * len(grounds))])
+            wide = 0.6 + 0.36 * rng.random()
+            x, y = (0.5 + (rng.random() - 0.5) * (0.98 - wide) for _ in range(2))
+            box = None if style in DERIVED else (x, y, wide, wide)
+            blur = float(rng.random())
+            made.append(self._real(facts, box, blur, plain=box is None and style in self.styles))
+            if HANDS.get(style, 0) > 0:
+                real = self._real(self.scenes.told(code, style), None, blur, plain=False)
+                told = replace(real.facts, colour=None)
+                made.append(replace(real, facts=told, made=LINES, style=None, ground=None))
+                look = turned[number % len(turned)] if turned else None
+                if look is not None:
+                    made.append(replace(real, facts=told, made=look, style=look, ground=None))
+            colours = self.scenes.colours(code, style)
+            if colours and style in self.styles:
+                colour = colours[int(rng.random() * len(colours))]
+                told = replace(self.scenes.told(code, style), colour=colour, recoloured=True)
+                made.append(self._real(told, None, 0.5 * blur, plain=True))
+        return made
+
+    def several(self) -> list[Real]:
+        """Two to four of each subject that can be counted, each number in one drawn style."""
+        made: list[Real] = []
+        drawn = [style for style in self.styles if style not in DERIVED]
+        cells = set(self.scenes.cells())
+        for number, (code, subject) in enumerate(self.scenes.subjects.items()):
+            looks = [s for s in drawn if (code, s) in cells]
+            for count in (2, 3, 4) if subject.countable and looks else ():
+                style = looks[(number + count) % len(looks)]
+                facts = replace(self.scenes.told(code, style), count=count)
+                made.append(self._real(facts, None, 0.3, plain=True))
+        return made
+
+    def pairs(self, each: int = 40) -> list[Real]:
+        """Two subjects of one fold in one drawn look, side by side or one above the other."""
+        groups: dict[tuple[int, str], list[str]] = {}
+        for code, style in self.scenes.cells():
+            if style in HANDS and style in self.styles:
+                groups.setdefault((self._fold(code, style), style), []).append(code)
+        rng = np.random.default_rng([12])
+        made: list[Real] = []
+        chosen = [key for key, codes in sorted(groups.items()) if len(codes) > 1]
+        room = sum(len(groups[key]) * (len(groups[key]) - 1) for key in chosen)
+        for number in range(min(room, each * len({fold for fold, _ in chosen}))):
+            codes = groups[chosen[number % len(chosen)]]
+            first, second = (int(i) for i in rng.choice(len(codes), 2, replace=False))
+            where, style = RELATIONS[number % len(RELATIONS)], chosen[number % len(chosen)][1]
+            facts = Facts(codes[first], style, relation=(where, codes[second]))
+            made.append(self._real(facts, None, 0.0, plain=True))
+        return made
+
+    def _fold(self, code: str, style: str) -> int:
+        """Which fifth of the drawings it is of: all looks of one drawing are of the same."""
+        source = self.scenes.made_from(code, style)
+        assert source is not None
+        return (HANDS[source] + self._places[code]) % FOLDS
+
+    def _real(self, facts: Facts, box: Box | None, blur: float, *, plain: bool) -> Real:
+        fold = self._fold(facts.subject, facts.style)
+        style = facts.style if facts.style in self.styles else None
+        return Real(facts, box, blur, None, fold, False, plain, style, facts.background)
+
+    def draw(self, real: Real) -> Picture:
+        """The picture (S, S, 3)."""
+        picture = self.scenes.show(real.facts, real.box).picture
+        if real.made == LINES:
+            opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
+            picture = outline(np.dstack([picture, opaque]))[..., :3]
+        elif real.made is not None:
+            picture = self.scenes.turned(real.facts, real.made)
+        if real.blur < 0.5:
+            return picture
+        soft = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(real.blur))
+        return np.asarray(soft)
+
+    def look(self, eye: Eye, reals: Sequence[Real]) -> Looked:
+        """Features of the pictures, drawn some hundreds at a time."""
+        parts: list[Looked] = []
+        for first in range(0, len(reals), _AT_ONCE):
+            drawn = [self.draw(real) for real in reals[first : first + _AT_ONCE]]
+            parts.append(eye.look(np.stack(drawn)))
+        return Looked.join(parts)

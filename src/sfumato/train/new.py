@@ -1,0 +1,155 @@
+"""A model of one's own: the bundled model's parts trained on anybody's captioned pictures.
+
+It begins from a model of the same make, whose autoencoder it takes as it is, or from nothing, and
+then trains both. The folder is laid out as `train.bundled` says; the same words go on from it.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from sfumato.catalog import MINI
+from sfumato.errors import RequestError, WeightsError
+from sfumato.images import write as write_bytes
+from sfumato.nn.bert import TextTower
+from sfumato.nn.vae import Vae
+from sfumato.spec import BertConfig, ModelSpec
+from sfumato.text.wordpiece import WordPieceTokenizer
+from sfumato.train import store
+from sfumato.train.bundled import (
+    Recipe,
+    fit_autoencoder,
+    fit_denoiser,
+    reader_of,
+    trained_autoencoder,
+    vocabulary,
+)
+from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, latents_of
+from sfumato.train.loop import LoopConfig, Stop, Tell, never
+from sfumato.train.muon import MuonConfig
+from sfumato.train.own import Captioned, Captions, Lines, Objection
+from sfumato.weights.files import open_weights
+from sfumato.weights.layouts import tables
+from sfumato.weights.load import Parts, load_model
+
+__all__ = ["FROM_A_MODEL", "FROM_NOTHING", "autoencoder_of", "objection", "train_new"]
+
+_PART = DenoiserConfig(batch=32)
+_LOOP = LoopConfig(steps=1000, warmup=50, cooldown=400, save_seconds=60.0, validate_steps=100)
+# What a model knows is kept by a third of the rates that it was made with.
+FROM_A_MODEL = Recipe(
+    denoiser=_PART,
+    denoiser_loop=_LOOP,
+    denoiser_rates=MuonConfig(rate=0.007, decay=0.1, adam=3e-4),
+    compiled=False,
+)
+FROM_NOTHING = replace(
+    Recipe(compiled=False),
+    denoiser=_PART,
+    denoiser_loop=replace(_LOOP, steps=10_000, cooldown=3000),
+)
+
+
+def objection(length: int = _PART.length) -> Objection:
+    """Says why the bundled reader cannot read a caption whole; None where it can."""
+    tokenizer = WordPieceTokenizer(vocabulary(), length)
+
+    def object_to(caption: str) -> str | None:
+        lost = tokenizer.unknown(caption)
+        if lost:
+            return f"its caption holds what the model cannot read: {', '.join(lost)}"
+        pieces = len(tokenizer.read(caption).ids)
+        if pieces > length - 2:
+            return f"its caption has {pieces} word pieces, and {length - 2} are read: {caption!r}"
+        return None
+
+    return object_to
+
+
+def train_new(
+    recipe: Recipe,
+    data: Captioned,
+    folder: Path,
+    device: torch.device,
+    tell: Tell,
+    *,
+    begin: Path | None,
+    stop: Stop = never,
+    spec: ModelSpec = MINI,
+) -> None:
+    """Trains on ``data``, or goes on where it stopped; ``begin`` is a model's file, or None.
+
+    Ends in the three files of which `export` makes a model. Raises RequestError where the folder
+    holds a training on other pictures or from another beginning, and what `loop.fit` raises.
+    """
+    text = spec.texts[0].config
+    assert isinstance(text, BertConfig)
+    parts = None if begin is None else _parts(begin, spec)
+    _require_same(data, begin, folder)
+    held = data.held()
+    rest = [i for i in range(len(data.captions)) if i not in set(held)]
+    if not (folder / "vae.safetensors").exists():
+        if parts is None:
+            pictures = data.pictures
+            fit_autoencoder(
+                recipe, pictures[rest], pictures[held], folder, device, tell, stop=stop, spec=spec
+            )
+        else:
+            store.write(parts.vae.state_dict(), folder / "vae.safetensors")
+    vae = trained_autoencoder(spec, folder, device)
+    reader = reader_of(text, recipe.denoiser.length, device)
+    banks: dict[str, Bank[Captions]] = {}
+    for name, rows in (("train", rest), ("seen", rest[:64]), ("held", held)):
+        latents = latents_of(vae, data.pictures[rows], device)
+        banks[name] = Bank(latents, tuple(data.captions[i] for i in rows))
+    task = DenoiserTask(spec, recipe.denoiser, reader, Lines(), banks, compiled=recipe.compiled)
+    if parts is not None:
+        (tower,) = parts.texts
+        assert isinstance(tower, TextTower)
+        task.unet.load_state_dict(parts.denoiser.state_dict())
+        task.adapter.load_state_dict(tower.adapter.state_dict())
+    fit_denoiser(recipe, task, folder, tell, stop=stop)
+
+
+def autoencoder_of(begin: Path, spec: ModelSpec = MINI) -> Vae:
+    """The autoencoder of a model's file. WeightsError for a model of another make."""
+    return _parts(begin, spec).vae
+
+
+def _parts(begin: Path, spec: ModelSpec) -> Parts:
+    """The networks of a model of the same make. WeightsError for any other."""
+    weights = open_weights(begin)
+    if weights.metadata.get("model") != spec.name:
+        raise WeightsError(
+            f"{begin} is no model of the make of {spec.name}, which is what is trained here.\n"
+            f"  Begin from {spec.name}, from a model that this trainer made, or from nothing."
+        )
+    return load_model(weights, spec, tables("sfumato", spec), torch.float32)
+
+
+def _require_same(data: Captioned, begin: Path | None, folder: Path) -> None:
+    """Writes down on what the folder's training is, or refuses one on something else."""
+    path = folder / "data.json"
+    facts = {
+        "digest": data.digest,
+        "pictures": len(data.captions),
+        "begun from": "nothing" if begin is None else begin.name,
+    }
+    if not path.exists():
+        write_bytes((json.dumps(facts, indent=1) + "\n").encode(), path)
+        return
+    try:
+        known = cast(dict[str, object], json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise RequestError(f"{path} is damaged ({error}); train into another folder.") from error
+    odd = [name for name in facts if known.get(name) != facts[name]]
+    if odd:
+        raise RequestError(
+            f"{folder} holds a training on other data: {known.get('pictures')} pictures, begun "
+            f"from {known.get('begun from')}; now it is {len(data.captions)} pictures, from "
+            f"{facts['begun from']}, and {', '.join(odd)} differ.\n"
+            "  Train into another --folder, or give the pictures and captions as they were."
+        )
