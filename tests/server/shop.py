@@ -43,11 +43,12 @@ class Shop:
         return self.jobs.submit(request, client="native", priority=priority, previews=previews)[0]
 
     @contextmanager
-    def working(self, make: Callable[[], Painter] | None = None) -> Iterator[Worker]:
-        """A worker that paints until the block ends."""
-        worker = Worker(
-            make or (lambda: self.painter), self.jobs, self.library, self.home, self.hub
-        )
+    def working(
+        self, make: Callable[[], Painter] | None = None, *, beside: float = 0.0
+    ) -> Iterator[Worker]:
+        """A worker that paints until the block ends; usually it keeps and shows each step."""
+        parts = self.jobs, self.library, self.home, self.hub
+        worker = Worker(make or (lambda: self.painter), *parts, beside=beside)
         worker.start()
         try:
             yield worker
@@ -67,10 +68,10 @@ class Shop:
             time.sleep(0.005)
         return job
 
-    def stopped_at(self, step: int, request: Request) -> Job:
+    def stopped_at(self, step: int, request: Request, *, beside: float = 0.0) -> Job:
         """A job whose worker was stopped when it had made so many steps."""
         self.painter.hold(step)
-        with self.working() as worker:
+        with self.working(beside=beside) as worker:
             job = self.submit(request)
             self.painter.held()
             stopping = threading.Thread(target=worker.stop)

@@ -219,6 +219,28 @@ def test_others_jobs_are_not_told_to_a_follower(shop: Shop) -> None:
     assert {event.job.id for event in told if isinstance(event, Changed)} == {one.id}
 
 
+def test_who_waits_for_the_end_alone_hears_no_steps_and_does_not_watch(shop: Shop) -> None:
+    job = shop.submit()
+    shop.jobs.claim()
+    shop.hub.publish(stepped(job.id, 1))
+
+    async def wait() -> list[Event]:
+        events = shop.hub.follow(job.id, steps=False)
+        first = await take(events, 1)
+        shop.hub.publish(stepped(job.id, 2))
+        shop.hub.publish(Painted(job.id, 0, f"{job.id}-0"))
+        assert shop.hub.followers(job.id) == 1
+        assert not shop.hub.watched(job.id)
+        shop.jobs.ended(job.id, "done")
+        return first + await asyncio.wait_for(rest(events), 10)
+
+    begun, painted, end = asyncio.run(wait())
+    assert isinstance(begun, Changed)
+    assert (begun.job.step, begun.job.steps) == (1, 9)
+    assert isinstance(painted, Painted)
+    assert isinstance(end, Changed)
+
+
 def test_two_hundred_followers_all_hear_the_same(shop: Shop) -> None:
     job = shop.submit()
 
@@ -252,6 +274,8 @@ def test_a_picture_is_encoded_once_for_all(shop: Shop) -> None:
 
 def test_a_poller_sees_the_latest_step_and_counts_as_watching(shop: Shop) -> None:
     job = shop.submit()
+    assert shop.hub.last(job.id, look=False) is None
+    assert not shop.hub.watched(job.id)
     assert shop.hub.last(job.id) is None
     assert shop.hub.watched(job.id)
     other = shop.submit(replace(FOX, seed=8))

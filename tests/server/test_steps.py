@@ -33,7 +33,7 @@ def test_a_step_of_another_picture_is_none(steps: Steps) -> None:
 def test_a_step_that_was_cut_or_changed_anywhere_gives_the_one_before(steps: Steps) -> None:
     steps.save(0, 6, b"the step before")
     steps.save(0, 7, b"a state of some bytes")
-    file = steps.folder / "state-1"
+    file = steps.folder / "state-0"
     data = file.read_bytes()
     for at in range(len(data)):
         file.write_bytes(data[:at])
@@ -57,6 +57,22 @@ def test_where_nothing_can_be_written_the_older_step_stays(
         steps.save(0, 2, b"two")
     assert steps.load(0) == (1, b"one")
     assert "No space left" in caplog.text
+
+
+def test_whoever_goes_on_replaces_the_older_step_first(tmp_path: Path) -> None:
+    """A kill in the middle of the first step that is kept then costs nothing of the last life."""
+    for saved in ((1, 2), (1, 2, 3)):
+        before = Steps(Home(tmp_path), f"job{len(saved)}")
+        for step in saved:
+            before.save(0, step, b"%d" % step)
+        newest = {file.name: file.read_bytes() for file in before.folder.iterdir()}
+        again = Steps(Home(tmp_path), f"job{len(saved)}")
+        last = saved[-1]
+        assert again.load(0) == (last, b"%d" % last)
+        again.save(0, last + 1, b"next")
+        (same,) = [n for n, data in newest.items() if (again.folder / n).read_bytes() == data]
+        (again.folder / f"state-{1 - int(same[-1])}").write_bytes(b"cut")
+        assert again.load(0) == (last, b"%d" % last)
 
 
 def test_clearing_leaves_nothing(steps: Steps, tmp_path: Path) -> None:

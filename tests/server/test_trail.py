@@ -44,6 +44,7 @@ def test_a_picture_that_goes_on_keeps_the_frames_up_to_its_step(tmp_path: Path) 
     trail = Trail(tmp_path, 0)
     for step in (1, 2, 3):
         trail.add(step, bytes([step]))
+        trail.keep()
     again = Trail(tmp_path, 0, after=2)  # the third was made, but its state was not kept
     again.add(3, b"c")
     again.finish(tmp_path / "t", FOX)
@@ -52,7 +53,9 @@ def test_a_picture_that_goes_on_keeps_the_frames_up_to_its_step(tmp_path: Path) 
 
 
 def test_a_picture_that_is_painted_anew_has_only_new_frames(tmp_path: Path) -> None:
-    Trail(tmp_path, 0).add(1, b"old")
+    old = Trail(tmp_path, 0)
+    old.add(1, b"old")
+    old.keep()
     trail = Trail(tmp_path, 0)
     trail.add(1, b"new")
     trail.finish(tmp_path / "t", FOX)
@@ -70,14 +73,15 @@ def test_pictures_of_a_job_do_not_mix(tmp_path: Path) -> None:
 def test_a_record_that_was_cut_ends_the_trail(tmp_path: Path) -> None:
     trail = Trail(tmp_path, 0)
     trail.add(1, b"first")
+    trail.keep()
     whole = (tmp_path / "trail-0").read_bytes()
     trail.add(2, b"second")
+    trail.keep()
     both = (tmp_path / "trail-0").read_bytes()
     for cut in range(len(whole), len(both)):
         (tmp_path / "trail-0").write_bytes(both[:cut])
         Trail(tmp_path, 0, after=9).finish(tmp_path / "t", FOX)
         assert frames(tmp_path / "t") == [Frame(FOX, 1, b"first")]
-        Trail(tmp_path, 0).add(1, b"first")
 
 
 def test_damage_anywhere_gives_no_wrong_estimate(tmp_path: Path) -> None:
@@ -101,10 +105,21 @@ def test_a_disk_that_is_full_costs_the_trail_only(
 ) -> None:
     (tmp_path / "job").write_text("a file where a folder must be")
     trail = Trail(tmp_path / "job", 0)
-    trail.add(1, b"first")
+    for step in (1, 2):
+        trail.add(step, b"estimate")
+        trail.keep()
+    assert caplog.text.count("cannot keep the trail") == 1
     trail.finish(tmp_path / "t", FOX)
     assert count_frames(tmp_path / "t") == 0
-    assert caplog.text.count("cannot keep the trail") == 1
+
+
+def test_steps_that_were_never_kept_are_in_the_finished_trail(tmp_path: Path) -> None:
+    trail = Trail(tmp_path / "job", 0)
+    trail.add(1, b"first")
+    trail.keep()
+    trail.add(2, b"second")
+    trail.finish(tmp_path / "t", FOX)
+    assert frames(tmp_path / "t") == [Frame(FOX, 1, b"first"), Frame(FOX, 2, b"second")]
 
 
 @pytest.mark.parametrize("steps", [1, 5, 63, 64])

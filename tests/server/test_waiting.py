@@ -10,6 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.types import Message
 
 from sfumato.request import Request
+from sfumato.server.errors import DatabaseError
+from sfumato.server.job import Job
 from sfumato.server.services import Services
 from sfumato.server.waiting import Counter, HungUpError, StoppingError, Wish, faulty
 from sfumato.server.worker import FAULT
@@ -165,6 +167,50 @@ def test_who_says_that_he_asks_again_takes_his_place_back_from_a_dead_line(
     first, second = asyncio.run(again())
     assert first.id == second.id
     assert (second.state, second.parties) == ("done", 1)
+
+
+def test_where_more_hang_up_than_can_come_back_the_oldest_is_painted_for_nobody_no_more(
+    services: Services, fake_painter: FakePainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfumato.server.waiting._MOST", 2)
+    fake_painter.hold(1)
+
+    async def leave() -> list[str]:
+        counter = Counter(services, "test", grace=3600.0)
+        wishes = [Wish(replace(WISH.request, seed=seed)) for seed in range(4)]
+        ids = [await hung_up(counter, wish) for wish in wishes]
+        await until(lambda: not counter._tasks)
+        return ids
+
+    ids = asyncio.run(leave())
+    fake_painter.release()
+    stay = [services.jobs.get(id).parties for id in ids]
+    assert stay == [0, 0, 1, 1]
+
+
+def test_a_part_is_given_up_also_where_the_database_was_away(
+    services: Services, fake_painter: FakePainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave, refused = services.jobs.leave, list[str]()
+
+    def away_once(id: str) -> Job:
+        if not refused:
+            refused.append(id)
+            raise DatabaseError("The server closed the connection.")
+        return leave(id)
+
+    monkeypatch.setattr(services.jobs, "leave", away_once)
+    monkeypatch.setattr("sfumato.server.waiting.AGAIN", 0.0)
+    fake_painter.hold(1)
+
+    async def give_up() -> str:
+        counter = Counter(services, "test", grace=0.0)
+        id = await hung_up(counter, WISH)
+        await until(lambda: services.jobs.get(id).parties == 0)
+        return id
+
+    assert refused == [asyncio.run(give_up())]
+    fake_painter.release()
 
 
 def test_a_part_given_up_is_given_up_once(services: Services, fake_painter: FakePainter) -> None:

@@ -23,7 +23,7 @@ from sfumato.server.settings import Limits
 from sfumato.server.steps import Steps
 from sfumato.server.worker import FAULT
 from sfumato.source import Source
-from tests.server.fake import DEFAULTS, FakePainter
+from tests.server.fake import DEFAULTS, PATIENCE, FakePainter
 from tests.server.shop import FOX, Shop, shop_in
 
 OWL = Request(prompt="an owl", seed=11, steps=6)
@@ -204,6 +204,34 @@ def test_a_stopped_job_goes_on_from_its_last_step_to_the_same_picture(
     assert shop.painter.resumed == ([0, step] if step < 6 else [0])
     assert shop.pixels(ended) == expected(alone, OWL)[0]
     assert shop.frames(ended.pictures[0]) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_quick_steps_are_kept_now_and_then_and_a_kill_ends_in_the_same_picture(
+    shop: Shop, alone: Shop
+) -> None:
+    """The steps since the last that was kept are made again."""
+    shop.painter.fail(5, SystemExit())  # what no worker survives
+    owl = shop.submit(OWL)
+    with shop.working(beside=3600.0) as worker:
+        assert worker._thread is not None
+        worker._thread.join(PATIENCE)
+        assert shop.painter.steps == 5
+    assert shop.jobs.get(owl.id).state == "running"
+    shop.jobs.recover()
+    with shop.working(beside=3600.0):
+        ended = shop.ended(owl.id)
+    assert shop.painter.resumed == [0, 1]
+    assert shop.pixels(ended) == expected(alone, OWL)[0]
+    assert shop.frames(ended.pictures[0]) == [1, 2, 3, 4, 5, 6]
+
+
+def test_who_stops_a_server_loses_no_step_of_it_however_quick(shop: Shop, alone: Shop) -> None:
+    between = shop.stopped_at(4, OWL, beside=3600.0)
+    with shop.working():
+        ended = shop.ended(between.id)
+    assert shop.painter.resumed == [0, 4]
+    assert shop.pixels(ended) == expected(alone, OWL)[0]
 
 
 def test_a_more_urgent_job_in_between_changes_nothing(shop: Shop, alone: Shop) -> None:
@@ -412,6 +440,19 @@ def test_previews_that_are_asked_for_are_made_at_even_steps(
     seen = [e.step for e in told if isinstance(e, Stepped) and e.preview is not None]
     assert seen == [2, 4, 6]
     assert shop.painter.previews == 3
+
+
+def test_of_quick_steps_that_nobody_watches_one_is_shown_now_and_then(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Event] = []
+    monkeypatch.setattr(shop.hub, "publish", told.append)
+    with shop.working(beside=3600.0):
+        shop.ended(shop.submit(replace(FOX, steps=8), previews=1).id)
+        shop.hub.last(job := shop.submit(replace(FOX, steps=8)).id)  # this one is watched
+        shop.ended(job)
+    seen = [(event.job == job, event.step) for event in told if isinstance(event, Stepped)]
+    assert seen == [(False, 1), (False, 4), *((True, step) for step in range(1, 9))]
 
 
 def test_nobody_watches_so_there_is_no_preview(shop: Shop) -> None:

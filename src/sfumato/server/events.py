@@ -75,6 +75,22 @@ class LibraryChanged:
 Event = Changed | Stepped | Painted | LibraryChanged
 
 
+@dataclass(frozen=True)
+class _Interest:
+    """What a reader is told of: one job or, without one, everything; with its steps or without."""
+
+    job: str | None
+    steps: bool = True
+
+    def covers(self, event: Event) -> bool:
+        if self.job is not None and self.job != _job_of(event):
+            return False
+        return self.steps or not isinstance(event, Stepped)
+
+    def sees(self, job_id: str) -> bool:
+        return self.steps and self.job in (None, job_id)
+
+
 class Hub:
     """Passes events on. A reader who is slow misses steps, and never anything else.
 
@@ -84,31 +100,32 @@ class Hub:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._readers: dict[_Mailbox, str | None] = {}  # each with the one job that he follows
+        self._readers: dict[_Mailbox, _Interest] = {}
         self._last: dict[str, Stepped] = {}
         self._polled: dict[str, float] = {}
         self._closed = False
 
     def publish(self, event: Event) -> None:
         """Tells all who follow; from any thread, and without waiting for any of them."""
-        job = _job_of(event)
         with self._lock:
             if isinstance(event, Stepped):
                 self._last[event.job] = event
             elif isinstance(event, Changed) and event.job.ended:
                 self._last.pop(event.job.id, None)
                 self._polled.pop(event.job.id, None)
-            told = [who for who, followed in self._readers.items() if followed in (None, job)]
+            told = [who for who, interest in self._readers.items() if interest.covers(event)]
             for reader in told:
                 if not reader.put(event):
                     del self._readers[reader]
 
-    async def follow(self, job_id: str) -> AsyncGenerator[Event]:
+    async def follow(self, job_id: str, *, steps: bool = True) -> AsyncGenerator[Event]:
         """The events of one job: first a Changed of now, at the end the Changed of its end.
 
-        Raises NoSuchJob. Whoever stops before the end closes the iterator (`aclosing`).
+        Who waits for the end alone leaves the ``steps`` out, and does not count as watching: for
+        him nothing is sketched and nothing previewed. Raises NoSuchJob. Whoever stops before the
+        end closes the iterator (`aclosing`).
         """
-        reader = self._enter(job_id)
+        reader = self._enter(_Interest(job_id, steps))
         try:
             # Whatever happens from here on is in the mailbox; some of it is in `job` already.
             job = await asyncio.to_thread(read_job, self._database, job_id)
@@ -118,7 +135,7 @@ class Hub:
             yield Changed(job if last is None else job.at(last.step, last.steps))
             if job.ended:
                 return
-            if last is not None:
+            if last is not None and steps:
                 yield last
             async for event in reader.events():
                 if isinstance(event, Changed):
@@ -135,18 +152,22 @@ class Hub:
 
     def everything(self) -> AsyncGenerator[Event]:
         """All events from this call on, of all jobs and of the library."""
-        return self._read(self._enter(None))
+        return self._read(self._enter(_Interest(None)))
 
-    def last(self, job_id: str) -> Stepped | None:
-        """The latest step of a job that runs, for those who poll; counts as watching it."""
+    def last(self, job_id: str, *, look: bool = True) -> Stepped | None:
+        """The latest step of a job that runs, for those who poll.
+
+        Counts as watching it, unless only its numbers are wanted and not a ``look`` at it.
+        """
         with self._lock:
-            self._polled[job_id] = time.monotonic()
+            if look:
+                self._polled[job_id] = time.monotonic()
             return self._last.get(job_id)
 
     def followers(self, job_id: str) -> int:
         """How many follow this job at the moment."""
         with self._lock:
-            return sum(followed == job_id for followed in self._readers.values())
+            return sum(interest.job == job_id for interest in self._readers.values())
 
     def watched(self, job_id: str) -> bool:
         """Whether anybody would see a preview of this job."""
@@ -154,7 +175,7 @@ class Hub:
             polled = self._polled.get(job_id)
             if polled is not None and time.monotonic() - polled < POLLED_SECONDS:
                 return True
-            return any(followed in (None, job_id) for followed in self._readers.values())
+            return any(interest.sees(job_id) for interest in self._readers.values())
 
     def close(self) -> None:
         """Ends every iteration, now and from now on: the server stops."""
@@ -170,10 +191,10 @@ class Hub:
         finally:
             self._leave(reader)
 
-    def _enter(self, job_id: str | None) -> _Mailbox:
+    def _enter(self, interest: _Interest) -> _Mailbox:
         reader = _Mailbox(asyncio.get_running_loop())
         with self._lock:
-            self._readers[reader] = job_id
+            self._readers[reader] = interest
             if self._closed:
                 reader.end()
         return reader

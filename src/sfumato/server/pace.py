@@ -10,7 +10,7 @@ from time import perf_counter
 
 from sfumato.request import Request
 
-__all__ = ["Pace", "Speeds"]
+__all__ = ["Pace", "Seldom", "Speeds"]
 
 PREVIEW_SHARE = 0.05  # of the time that painting takes
 RECENT = 9  # steps whose median is the speed
@@ -43,6 +43,22 @@ class Speeds:
         if len(self._speeds) > REMEMBERED:
             del self._speeds[next(iter(self._speeds))]
         return speed
+
+
+class Seldom:
+    """Says at most every so many ``seconds`` that it is time; asked the first time, it is."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = perf_counter) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._last: float | None = None
+
+    def due(self) -> bool:
+        """Whether it is time; then it is not again for a while."""
+        now = self._clock()
+        if self._last is not None and now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
 
 
 class Pace:

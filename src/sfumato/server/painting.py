@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
@@ -11,11 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from sfumato.errors import SfumatoError
 from sfumato.recipe import Picture
 from sfumato.server.admission import check_limits
-from sfumato.server.errors import NoSuchPicture
 from sfumato.server.events import Hub, Stepped
 from sfumato.server.home import Home, picture_id
 from sfumato.server.jobs import Job, Jobs
-from sfumato.server.pace import Pace, Speeds
+from sfumato.server.pace import Pace, Seldom, Speeds
 from sfumato.server.painter import Painter, Run, Step
 from sfumato.server.steps import Steps
 from sfumato.server.trail import Trail, chosen
@@ -31,7 +31,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Easel:
-    """What is needed to paint. ``between`` is called after each step: whether to stop there."""
+    """What is needed to paint. ``between`` is called after each step: whether to stop there.
+
+    What is done for those who may come later (the state that a job goes on from after a kill, the
+    step that is seen by whoever looks next) is done every so many ``seconds`` at most: where steps
+    are quicker than that, it would cost more than it is worth.
+    """
 
     jobs: Jobs
     library: Library
@@ -39,6 +44,7 @@ class Easel:
     hub: Hub
     speeds: Speeds
     between: Callable[[Job], bool]
+    seconds: float
 
 
 class Painting:
@@ -52,16 +58,20 @@ class Painting:
         self._easel, self._painter, self._job = easel, painter, job
         self._steps = Steps(easel.home, job.id)
         self._pace = Pace(easel.speeds)
+        self._keeping, self._showing = Seldom(easel.seconds), Seldom(easel.seconds)
         self._told = 0.0  # seconds of painting that are in the database already
 
     def run(self) -> Outcome:
         """Paints what is missing. Raises whatever the painter, the library or the disk does."""
         for number in range(self._job.painted, self._job.count):
             identity = picture_id(self._job.id, number)
-            outcome = "done" if self._kept(identity) else self._picture(number, identity)
+            there = self._easel.library.has(identity)
+            outcome = "done" if there else self._picture(number, identity)
             if outcome != "done":
                 return outcome
             self._finished(number)
+            with suppress(SfumatoError):  # now that nobody waits; else it is made for who asks
+                self._easel.library.thumbnail(identity)
         return "done"
 
     def clear(self) -> None:
@@ -85,15 +95,17 @@ class Painting:
                 continue
             last = step.index == step.total
             self._pace.stepped(last=last)
-            if not last:
-                self._steps.save(number, step.index, step.state())
             if step.index in chosen(step.total):
                 trail.add(step.index, step.estimate())
             easel.jobs.progressed(job.id, step.index, step.total)
-            easel.hub.publish(self._stepped(number, step))
+            self._show(number, step)
             if easel.jobs.cancelling(job.id):
                 return "cancelled"
-            if not last and easel.between(job):
+            stopping = not last and easel.between(job)
+            if stopping or (not last and self._keeping.due()):
+                trail.keep()
+                self._steps.save(number, step.index, step.state())
+            if stopping:
                 return "stopped"
             self._pace.resume()
         (picture,) = run.result().pictures
@@ -121,13 +133,6 @@ class Painting:
                 _LOG.warning("job %s is painted anew: %s", self._job.id, error)
         return self._painter.submit(request), 0
 
-    def _kept(self, identity: str) -> bool:
-        try:
-            self._easel.library.get(identity)
-        except NoSuchPicture:
-            return False
-        return True
-
     def _finished(self, number: int) -> None:
         """The picture is in the library; now the job knows it, and whoever follows it."""
         easel, pace = self._easel, self._pace
@@ -135,14 +140,17 @@ class Painting:
         last = number + 1 == self._job.count
         self._job = easel.jobs.painted(self._job.id, number, seconds, last=last)
 
-    def _stepped(self, number: int, step: Step) -> Stepped:
+    def _show(self, number: int, step: Step) -> None:
+        """Tells of a step: each to those who look, and else one now and then, for who comes."""
         preview = None
         if self._wants_preview(step):
             begun = perf_counter()
             (preview,) = step.preview()
             self._pace.previewed(perf_counter() - begun)
+        elif not (self._showing.due() or self._easel.hub.watched(self._job.id)):
+            return
         more = self._job.count - number - 1
-        return Stepped(
+        stepped = Stepped(
             job=self._job.id,
             picture=number,
             step=step.index,
@@ -152,6 +160,7 @@ class Painting:
             sketch=step.sketch(),
             preview=preview,
         )
+        self._easel.hub.publish(stepped)
 
     def _wants_preview(self, step: Step) -> bool:
         """Those asked for are made; others only for somebody who looks, and while they are cheap.

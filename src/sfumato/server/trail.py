@@ -1,8 +1,9 @@
 """The way that a picture came: the estimates of its steps, kept to be developed and looked at.
 
-While a picture is painted its frames are appended to a file of records; a kill may cut the last
-one. Once it is finished they go into one file of their own: "SFTRAIL1", count and length of a JSON
-header (u32, little-endian), the header, and the frames one after another.
+While a picture is painted its frames are appended to a file of records, whenever its state is kept
+(`steps.py`); a kill may cut the last one. Once it is finished they go into one file of their own:
+"SFTRAIL1", count and length of a JSON header (u32, little-endian), the header, and the frames one
+after another.
 """
 
 from __future__ import annotations
@@ -42,22 +43,26 @@ class Trail:
 
     def __init__(self, folder: Path, picture: int, after: int = 0) -> None:
         self._file = folder / f"trail-{picture}"
-        records = [each for each in _records(self._file) if each[0] <= after]
+        self._records = [each for each in _records(self._file) if each[0] <= after]
+        self._kept = 0  # how many of them are in the file
         self._full = False
-        self._put(b"".join(_record(*each) for each in records), mode="wb")
 
     def add(self, step: int, estimate: bytes) -> None:
-        """Appends a step."""
-        self._put(_record(step, estimate), mode="ab")
+        """Appends a step, in memory until `keep`."""
+        self._records.append((step, estimate))
+
+    def keep(self) -> None:
+        """Writes down what was added: before the state of the same step, which trusts in it."""
+        new = b"".join(_record(*each) for each in self._records[self._kept :])
+        self._put(new, mode="ab" if self._kept else "wb")
+        self._kept = len(self._records)
 
     def finish(self, path: Path, request: Request) -> None:
         """Puts the trail of the finished picture into ``path``, and the records away.
 
         A disk that is full costs the trail, not the picture.
         """
-        if self._full:
-            return
-        records = _records(self._file)
+        records = self._records
         steps = [step for step, _ in records]
         sizes = [len(estimate) for _, estimate in records]
         sums = [zlib.crc32(estimate) for _, estimate in records]

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sfumato import request as requests
 from sfumato.errors import SfumatoError
+from sfumato.server.errors import DatabaseError
 from sfumato.server.events import Changed, Event
 from sfumato.server.worker import FAULT
 
@@ -36,7 +38,10 @@ __all__ = ["GRACE", "Counter", "HungUpError", "StoppingError", "Visit", "Wish", 
 GRACE = 15.0
 # How long a finished job is kept for the client that never had its answer.
 KEPT = 600.0
+# After which the database is asked again where it could not answer.
+AGAIN = 1.0
 _MOST = 256
+_LOG = logging.getLogger(__name__)
 
 
 class HungUpError(SfumatoError):
@@ -89,7 +94,7 @@ class Counter:
         self._here: dict[Visit, str] = {}  # each with the digest of its wish
         # Those who hung up: each with the digest of its wish and its job, in the order of leaving.
         self._left: OrderedDict[object, tuple[str, str]] = OrderedDict()
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._tasks: set[asyncio.Future[object]] = set()
 
     @asynccontextmanager
     async def visit(self, wish: Wish) -> AsyncGenerator[Visit]:
@@ -130,9 +135,12 @@ class Counter:
             raise HungUpError("the client went away")
         visit.served = True
 
-    async def events(self, id: str) -> AsyncGenerator[Event]:
-        """What happens to a job until it has ended; StoppingError when the server stops first."""
-        async with aclosing(self._hub.follow(id)) as events:
+    async def events(self, id: str, *, steps: bool = True) -> AsyncGenerator[Event]:
+        """What happens to a job until it has ended, with its ``steps`` or without.
+
+        Raises StoppingError when the server stops first.
+        """
+        async with aclosing(self._hub.follow(id, steps=steps)) as events:
             async for event in events:
                 yield event
                 if isinstance(event, Changed) and event.job.ended:
@@ -167,7 +175,7 @@ class Counter:
         return None if job.state in ("failed", "cancelled") else job
 
     async def _end(self, id: str) -> Job:
-        async for event in self.events(id):
+        async for event in self.events(id, steps=False):
             if isinstance(event, Changed) and event.job.ended:
                 return event.job
         raise AssertionError("unreachable: the events end with the job")
@@ -178,11 +186,15 @@ class Counter:
         loop = asyncio.get_running_loop()
         loop.call_later(self._grace, self._give_up, token)
         loop.call_later(KEPT, self._left.pop, token, None)
-        while len(self._left) > _MOST:
-            self._left.popitem(last=False)
+        while len(self._left) > _MOST:  # nobody could come back for it: the oldest is over now
+            _, (_, oldest) = self._left.popitem(last=False)
+            self._begin(_surely(self._jobs.leave, oldest))
 
     def _give_up(self, token: object) -> None:
-        task = asyncio.ensure_future(self._part(token))
+        self._begin(self._part(token))
+
+    def _begin(self, work: Coroutine[None, None, object]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -190,14 +202,24 @@ class Counter:
         """Nobody came back in time: no part in the job any more, unless it waits, finished."""
         if token in self._left:
             id = self._left[token][1]
-            job = await asyncio.to_thread(self._jobs.get, id)
+            job = await _surely(self._jobs.get, id)
             if not job.ended and self._left.pop(token, None) is not None:
-                await asyncio.to_thread(self._jobs.leave, id)
+                await _surely(self._jobs.leave, id)
 
 
 def faulty(job: Job) -> bool:
     """Whether a job failed by a fault of ours, which its client cannot mend."""
     return job.error == FAULT
+
+
+async def _surely(ask: Callable[[str], Job], id: str) -> Job:
+    """The answer about a job, once the database gives one."""
+    while True:
+        try:
+            return await asyncio.to_thread(ask, id)
+        except DatabaseError as error:
+            _LOG.warning("cannot give up a part in job %s yet: %s", id, error)
+            await asyncio.sleep(AGAIN)
 
 
 async def _gone(http: HttpRequest) -> None:

@@ -38,6 +38,7 @@ FAULT = "A fault of sfumato's own stopped this job; the server's log says which.
 MAX_DEVELOPING = 64
 DEVELOP_SECONDS = 120.0
 AGAIN_SECONDS = 1.0
+BESIDE_SECONDS = 0.1  # so often at most something is done for those who may come later
 WEBP_QUALITY = 85
 _LOG = logging.getLogger(__name__)
 
@@ -79,7 +80,8 @@ class _Held:
 class Worker:
     """Paints the jobs of one queue with one painter; several may share a queue.
 
-    ``make_painter`` is called on the worker's own thread, and again at the next job if it fails.
+    ``make_painter`` is called on the worker's own thread, and again at the next job if it fails;
+    for ``beside`` see `painting.Easel.seconds`.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class Worker:
         library: Library,
         home: Home,
         hub: Hub,
+        *,
+        beside: float = BESIDE_SECONDS,
     ) -> None:
         self.jobs, self.library, self.home, self.hub = jobs, library, home, hub
         self._make_painter = make_painter
@@ -98,7 +102,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._waiting: deque[_Developing] = deque()
         self._lock = threading.Lock()
-        self._easel = Easel(jobs, library, home, hub, Speeds(), self._between)
+        self._easel = Easel(jobs, library, home, hub, Speeds(), self._between, beside)
 
     # For everybody
 

@@ -83,9 +83,10 @@ class Library:
     ) -> Entry:
         """Keep a picture that was painted here; the second time, with the same ``id``, do nothing.
 
-        Raises `OutputError` if it cannot be written.
+        Its thumbnail is made by the first call of `thumbnail`. Raises `OutputError` if the picture
+        cannot be written.
         """
-        with suppress(NoSuchPicture):
+        if self.has(id):
             return self.get(id)
         found = _painted(picture.image, picture.recipe)
         data = encode(picture.image, "PNG", picture.recipe.texts())
@@ -93,7 +94,7 @@ class Library:
         path = self.home.picture(id, created, found.suffix)
         sha256 = hashlib.sha256(data).hexdigest()
         place = Place(id, self.home.relative(path), sha256, created, job, number)
-        return self._keep(place, found, data, picture.image, checked(tags))[0]
+        return self._keep(place, found, data, checked(tags))[0]
 
     def import_file(self, data: bytes, *, name: str, created: float | None = None) -> Entry:
         """Keep a picture file of any program, byte for byte; one that is there already is returned.
@@ -129,6 +130,12 @@ class Library:
             wanted = Search() if search is None else search
             return find(connection, self.home, wanted, limit=limit, cursor=cursor)
 
+    def has(self, id: str) -> bool:
+        """Whether there is such a picture, be it in the trash."""
+        here = pictures.c.id == _plain(id), pictures.c.emptied.is_(None)
+        with self._database.read() as connection:
+            return connection.scalar(select(pictures.c.serial).where(*here)) is not None
+
     def get(self, id: str) -> Entry:
         """One picture, also one in the trash; raises `NoSuchPicture`."""
         found = self.get_many([id])
@@ -155,8 +162,7 @@ class Library:
         with suppress(FileNotFoundError):
             return path.read_bytes()
         data = thumbs.thumbnail(_picture(entry))
-        with suppress(OutputError):  # it is shown all the same
-            thumbs.keep(data, path, self.home.folder / "thumbs")
+        self._keep_thumbnail(id, data)
         return data
 
     def image(self, id: str) -> Image:
@@ -228,6 +234,7 @@ class Library:
             return self._again(known, data), False
         try:
             found, image = look(data, pixels=self._limits.upload_pixels)
+            small = thumbs.thumbnail(image)
         except PictureError as error:
             raise type(error)(f"{name}: {error}" if name else str(error)) from error
         now = self._clock()
@@ -235,7 +242,9 @@ class Library:
         id = import_id(sha256)
         path = self.home.picture(id, created, found.suffix)
         place = Place(id, self.home.relative(path), sha256, created)
-        return self._keep(place, found, data, image, ())
+        entry, new = self._keep(place, found, data, ())
+        self._keep_thumbnail(id, small)
+        return entry, new
 
     def _again(self, entry: Entry, data: bytes) -> Entry:
         """A file that the library has: heal what is lost of it, and show it again."""
@@ -253,18 +262,21 @@ class Library:
             return next(iter(entries(connection, self.home, found)), None)
 
     def _keep(
-        self, place: Place, found: Found, data: bytes, image: Image, tags: tuple[str, ...]
+        self, place: Place, found: Found, data: bytes, tags: tuple[str, ...]
     ) -> tuple[Entry, bool]:
-        """File, thumbnail, row, in this order; and whether the row is new."""
-        small = thumbs.thumbnail(image)
+        """File, then row; and whether the row is new."""
         with self._files:
             self._finish(place.id)
             _put(data, self.home.folder / place.file, place.created)
-            with suppress(OutputError):  # it is made again when it is asked for
-                thumbs.keep(small, self.home.thumb(place.id), self.home.folder / "thumbs")
             with self._database.write() as connection:
                 new = insert(connection, place, found, tags)
         return self._changed(place.id) if new else self.get(place.id), new
+
+    def _keep_thumbnail(self, id: str, data: bytes) -> None:
+        """Of a picture that is not on its way out; where there is no room it is made again."""
+        with self._files, suppress(OutputError):
+            if self.has(id):
+                thumbs.keep(data, self.home.thumb(id), self.home.folder / "thumbs")
 
     def _finish(self, id: str) -> None:
         """If a picture of this id is on its way out, see it out first."""

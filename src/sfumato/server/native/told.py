@@ -125,7 +125,7 @@ def picture_detail(services: Services, entry: Entry) -> schemas.PictureDetail:
 def job_told(services: Services, job: Job) -> schemas.Job:
     """A job as it is now: how far it is, how long it will take, and what it has made."""
     made = services.library.get_many(job.pictures)
-    last = services.hub.last(job.id) if job.state == "running" else None
+    last = services.hub.last(job.id, look=False) if job.state == "running" else None
     return schemas.Job(
         id=job.id,
         state=job.state,
