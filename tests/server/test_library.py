@@ -340,6 +340,7 @@ def test_the_trash_gives_back_and_forgets(room: Room):
     assert room.found() == [c.id]
     assert room.found(Search(trash=True)) == [b.id, a.id]
     assert library.restore(a.id) == a
+    library.thumbnail(b.id)
     files = [
         b.file,
         room.home.thumb(b.id),

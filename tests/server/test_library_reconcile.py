@@ -114,6 +114,7 @@ def test_half_written_files_are_removed(room: Room):
     entry = room.add()
     part = entry.file.with_name(".sfumato-0123456789abcdef.part")
     small = room.home.folder / "thumbs" / "0123456789abcdef.part"
+    small.parent.mkdir()
     for path in (part, small):
         path.write_bytes(b"half")
     assert room.library.reconcile() == Report(parts=2)
@@ -132,6 +133,7 @@ def test_a_row_whose_file_is_gone_is_told_and_kept(room: Room):
 @pytest.mark.parametrize("gone", ["nothing", "file", "thumb", "all"])
 def test_an_emptying_that_was_cut_off_is_finished(room: Room, gone: str):
     entry, kept = room.add(), room.add()
+    room.library.thumbnail(entry.id)
     trail, frames = room.home.trail(entry.id), room.home.frames(entry.id)
     frames.mkdir(parents=True)
     trail.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +187,7 @@ CHILD = textwrap.dedent("""
         armed = True
         if doing == "adding":
             library.add(paint(), id="0123456789abcdef0123-0", job="0123456789abcdef0123", number=0)
+            library.thumbnail("0123456789abcdef0123-0")
         else:
             library.empty_trash()
         print("done")
