@@ -341,3 +341,10 @@ def test_the_surroundings_of_a_mask_are_painted_at_the_models_own_size():
     wide, mask = Image.new("RGB", (400, 40)), Image.new("L", (400, 40), 255)
     request = Request(image=Source.picture(wide), mask=Source.mask(mask), mask_padding=8)
     assert (resolve(request).width, resolve(request).height) == (128, 64)
+
+
+@pytest.mark.parametrize("name", ["prompt", "negative", "model", "sampler"])
+def test_a_nul_is_refused_by_the_fields_name_and_its_place(name: str):
+    """A PNG's text ends at it, and so would the recipe."""
+    with pytest.raises(RequestError, match=f"{name} holds a NUL at character 4"):
+        Request(**{name: "fox\0, 3d"})  # pyright: ignore[reportArgumentType]

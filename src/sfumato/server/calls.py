@@ -97,8 +97,6 @@ def _wired(name: str, value: object) -> object:
 
 
 def _command(given: Mapping[str, object], server: Server) -> str:
-    if any("\0" in value for value in given.values() if isinstance(value, str)):
-        return "# A command line cannot hold the character NUL, which is in this request."
     if ("width" in given) != ("height" in given):
         return "# The command line takes width and height together; give the other one, too."
     words = ["sfumato", "generate"]

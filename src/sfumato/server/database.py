@@ -197,6 +197,24 @@ class Database:
         except exc.DBAPIError as error:
             raise self._unusable(error) from error
 
+    def hold(self) -> None:
+        """Makes sure that a PostgreSQL database is there, and kept for this server as by `migrate`.
+
+        A database that was started anew has forgotten who had it. Raises DatabaseError.
+        """
+        if self._owner is None:
+            return
+        try:
+            self._owner.execute(text("SELECT 1"))
+            return
+        except exc.DBAPIError:
+            self._owner.close()
+            self._owner = None
+        try:
+            self._own()
+        except exc.DBAPIError as error:
+            raise self._unusable(error) from error
+
     def close(self) -> None:
         """Gives all connections back."""
         if self._owner is not None:

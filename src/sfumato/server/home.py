@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +19,7 @@ from sfumato.server.errors import HomeError, NoSuchInput, NotFound
 
 __all__ = ["Home", "job_of", "new_id", "picture_id"]
 
+ROOM = 16 * 2**20  # bytes that a picture may take, with all that belongs to it
 # Every name that becomes part of a path: ids that we drew and hashes, never a client's words.
 _NAME = re.compile(r"[0-9a-z]{1,64}(?:-[0-9]{1,4})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -92,6 +96,24 @@ class Home:
             yield
         finally:
             held.release()
+
+    def probe(self) -> None:
+        """Raises OSError unless a picture of usual size could be written now."""
+        if shutil.disk_usage(self.folder).free < ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        file = self.folder / f".probe-{secrets.token_hex(4)}"
+        try:
+            with file.open("xb") as probe:
+                probe.write(bytes(4096))
+                probe.flush()
+                os.fsync(probe.fileno())
+        finally:
+            file.unlink(missing_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file with the name of the model that A1111's clients have chosen."""
+        return self.folder / "a1111-checkpoint"
 
     def picture(self, identity: str, created: float, suffix: str = ".png") -> Path:
         """The file of a finished picture; ``created`` is seconds since 1970."""

@@ -29,6 +29,7 @@ class Job:
     - `painted`: pictures that are finished; `pictures`: their ids, less those deleted since.
     - `step` of `steps`: of the picture that is being painted; both 0 before its first step.
     - `parties`: how many clients wait for it. `seconds`: of painting, by a steady clock.
+    - `error`: why it failed; of one that waits, why it could not go on.
     - `revision`: rises with each change, so that of two the later can be told.
     """
 

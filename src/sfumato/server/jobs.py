@@ -41,6 +41,7 @@ class _Live:
     step: int = 0
     steps: int = 0
     cancelled: bool = False
+    skipped: bool = False
 
 
 class Jobs:
@@ -144,6 +145,16 @@ class Jobs:
         """Ends a waiting job at once, a running one within a step; an ended one stays as it is."""
         return self._change(identity, _cancelled)
 
+    def skip(self, identity: str) -> Job:
+        """Gives up the picture that is being painted, within a step; the job goes on to the next.
+
+        A job that is not running stays as it is.
+        """
+        with self._news:
+            if (live := self._live.get(identity)) is not None:
+                live.skipped = True
+        return self.get(identity)
+
     def cancel_running(self) -> list[Job]:
         """Cancels whatever is being painted."""
         running = select(jobs.c.id).where(jobs.c.state == "running")
@@ -178,8 +189,13 @@ class Jobs:
         with self._database.read() as connection:
             return set(connection.scalars(found))
 
+    def hold(self) -> None:
+        """Raises DatabaseError where the database is away, or another server's by now."""
+        self._database.hold()
+
     def claim(self) -> Job | None:
         """The next job, for the one worker that gets it: by priority, then by age."""
+        self._database.hold()
         order = (jobs.c.priority.desc(), jobs.c.id)
         queued = select(jobs).where(jobs.c.state == "queued").order_by(*order).limit(1)
         with self._database.write() as connection:
@@ -188,7 +204,7 @@ class Jobs:
             if row is None:
                 return None
             started = time.time() if row.started is None else row.started
-            _set(connection, row.id, {"state": "running", "started": started})
+            _set(connection, row.id, {"state": "running", "started": started, "error": ""})
             with self._news:
                 self._live[row.id] = _Live()
             job = self._read(connection, row.id)
@@ -217,6 +233,15 @@ class Jobs:
             live = self._live.get(identity)
             return live is not None and live.cancelled
 
+    def skipping(self, identity: str) -> bool:
+        """Whether the picture that is being painted is to be given up; told once."""
+        with self._news:
+            live = self._live.get(identity)
+            if live is None or not live.skipped:
+                return False
+            live.skipped = False
+            return True
+
     def progressed(self, identity: str, step: int, steps: int) -> None:
         """A step was made: shown to whoever asks, and not written down."""
         with self._news:
@@ -228,14 +253,23 @@ class Jobs:
 
         ``seconds`` of painting went into it.
         """
+        made = Painted(identity, number, picture_id(identity, number))
+        return self._further(identity, number, seconds, last=last, first=made)
+
+    def passed(self, identity: str, number: int, seconds: float, *, last: bool) -> Job:
+        """As `painted`, for a picture that was skipped and is nowhere."""
+        return self._further(identity, number, seconds, last=last, first=None)
+
+    def _further(
+        self, identity: str, number: int, seconds: float, *, last: bool, first: Event | None
+    ) -> Job:
         self.progressed(identity, 0, 0)
 
         def further(row: Row[Any]) -> dict[str, object]:
             values: dict[str, object] = {"painted": number + 1, "seconds": row.seconds + seconds}
             return values | _ended("done") if last else values
 
-        told = Painted(identity, number, picture_id(identity, number))
-        return self._change(identity, further, first=told)
+        return self._change(identity, further, first=first)
 
     def ended(self, identity: str, state: State, *, error: str = "") -> Job:
         """The worker is through with a job: done, failed with ``error``, or cancelled."""
@@ -245,9 +279,18 @@ class Jobs:
 
         return self._change(identity, end)
 
-    def release(self, identity: str) -> Job:
-        """The worker stops in the middle of a job, which waits for the next one."""
-        return self._change(identity, lambda row: {"state": "queued"} if _running(row) else {})
+    def release(self, identity: str, *, why: str = "") -> Job:
+        """The worker stops in the middle of a job, which waits to be claimed again.
+
+        ``why`` is told to those who wait for it. One that was to be cancelled is, with that.
+        """
+
+        def back(row: Row[Any]) -> dict[str, object]:
+            if row.cancelled and _running(row):
+                return _ended("cancelled")
+            return {"state": "queued", "error": why} if _running(row) else {}
+
+        return self._change(identity, back)
 
     # Within
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Easel", "Outcome", "Painting"]
 
-Outcome = Literal["done", "cancelled", "stopped"]
+Outcome = Literal["done", "skipped", "cancelled", "stopped"]
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,9 +67,9 @@ class Painting:
             identity = picture_id(self._job.id, number)
             there = self._easel.library.has(identity)
             outcome = "done" if there else self._picture(number, identity)
-            if outcome != "done":
+            if outcome in ("cancelled", "stopped"):
                 return outcome
-            self._finished(number)
+            self._finished(number, made=outcome == "done")
             with suppress(SfumatoError):  # now that nobody waits; else it is made for who asks
                 self._easel.library.thumbnail(identity)
         return "done"
@@ -101,6 +101,8 @@ class Painting:
             self._show(number, step)
             if easel.jobs.cancelling(job.id):
                 return "cancelled"
+            if easel.jobs.skipping(job.id) and not last:
+                return "skipped"
             stopping = not last and easel.between(job)
             if stopping or (not last and self._keeping.due()):
                 trail.keep()
@@ -133,12 +135,13 @@ class Painting:
                 _LOG.warning("job %s is painted anew: %s", self._job.id, error)
         return self._painter.submit(request), 0
 
-    def _finished(self, number: int) -> None:
-        """The picture is in the library; now the job knows it, and whoever follows it."""
+    def _finished(self, number: int, *, made: bool) -> None:
+        """The picture is in the library, or given up; now the job knows it, and who follows it."""
         easel, pace = self._easel, self._pace
         seconds, self._told = pace.painting - self._told, pace.painting
         last = number + 1 == self._job.count
-        self._job = easel.jobs.painted(self._job.id, number, seconds, last=last)
+        tell = easel.jobs.painted if made else easel.jobs.passed
+        self._job = tell(self._job.id, number, seconds, last=last)
 
     def _show(self, number: int, step: Step) -> None:
         """Tells of a step: each to those who look, and else one now and then, for who comes."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sfumato.server.shelf import Shelf
     from sfumato.server.worker import Worker
 
-__all__ = ["Services", "build", "running"]
+__all__ = ["Services", "build", "running", "tidy"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,13 @@ def stop(services: Services) -> None:
     services.hub.close()
 
 
+def tidy(services: Services) -> int:
+    """Remove the pictures that clients sent and that nothing needs any more; how many they were."""
+    from sfumato.server.references import referred
+
+    return services.inputs.sweep(lambda: referred(services.database))
+
+
 @contextmanager
 def running(services: Services) -> Generator[Services]:
     """Hold the home, bring its database up to date, and paint until the block ends.
@@ -83,6 +90,7 @@ def running(services: Services) -> Generator[Services]:
             services.database.migrate()
             services.jobs.recover()
             services.library.reconcile()
+            tidy(services)
             services.worker.start()
             try:
                 yield services

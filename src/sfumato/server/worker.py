@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["About", "Worker"]
 
+HINDERED = (
+    "The server cannot write to its disk, or not use its database; its log says why. "
+    "This job goes on when it can."
+)
 FAULT = "A fault of sfumato's own stopped this job; the server's log says which."
 MAX_DEVELOPING = 64
 DEVELOP_SECONDS = 120.0
@@ -98,6 +102,7 @@ class Worker:
         self._make_painter = make_painter
         self._painter: Painter | None = None
         self._error = ""
+        self._hindered = False  # by disk or database, in the middle of a job
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._waiting: deque[_Developing] = deque()
@@ -190,6 +195,9 @@ class Worker:
             ticket = self.jobs.ticket()
             self._develop(lambda _: True)
             job: Job | None = None
+            if self._hindered and not self._may_go_on():
+                self._stopping.wait(AGAIN_SECONDS)
+                continue
             with _Held() as held:
                 job = self.jobs.claim()
             if held.error is not None:
@@ -215,6 +223,11 @@ class Worker:
         outcome = "done"
         with _Held() as held:
             outcome = painting.run()
+        if isinstance(held.error, SfumatoError) and unavailable(held.error) is not None:
+            # Not the job's fault: it goes on from its last step when there is room again.
+            self._hindered = True
+            self._settle(job, "queued", HINDERED)
+            return
         if held.error is not None:
             self._settle(job, "failed", self._words(held.error, f"job {job.id}"))
         elif outcome == "cancelled":
@@ -229,7 +242,7 @@ class Worker:
         while True:
             with _Held() as held:
                 if state == "queued":
-                    self.jobs.release(job.id)
+                    self.jobs.release(job.id, why=error)
                 else:
                     self.jobs.ended(job.id, state, error=error)
             if held.error is None:
@@ -237,6 +250,16 @@ class Worker:
             _LOG.error("cannot write how job %s ended", job.id, exc_info=held.error)
             if self._stopping.wait(AGAIN_SECONDS):
                 return  # it is found running at the next start, and goes on
+
+    def _may_go_on(self) -> bool:
+        """Whether what kept the last job from being finished is over: disk and database answer."""
+        with _Held() as held:
+            self.home.probe()
+            self.jobs.hold()
+        if held.error is not None and not isinstance(held.error, OSError | DatabaseError):
+            _LOG.error("cannot look whether jobs may go on", exc_info=held.error)
+        self._hindered = held.error is not None
+        return not self._hindered
 
     def _between(self, job: Job) -> bool:
         """After a step of ``job``: develops what its model can, and says whether to stop."""
@@ -265,8 +288,6 @@ class Worker:
 
     def _words(self, error: Exception, what: str) -> str:
         """What a client is told of an error; a fault of ours goes to the log instead."""
-        if isinstance(error, DatabaseError):
-            return unavailable(error) or FAULT
         if isinstance(error, SfumatoError):
             # Where the server's folder lies is not the client's business.
             return str(error).replace(f"{self.home.folder}{os.sep}", "")

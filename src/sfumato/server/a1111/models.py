@@ -6,11 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from sfumato.errors import RequestError
+from sfumato.images import write
 from sfumato.server.a1111.errors import RefusedError
 from sfumato.shelves import without_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sfumato.server.shelf import Shelf
     from sfumato.shelves import Item, Role
@@ -34,12 +36,18 @@ def title(row: Item) -> str:
 
 
 class Checkpoints:
-    """The models of the shelf, and which of them this dialect's requests get that name none."""
+    """The models of the shelf, and which of them this dialect's requests get that name none.
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    The choice is kept in ``file``, and outlives the server.
+    """
+
+    def __init__(self, shelf: Shelf, file: Path) -> None:
+        self._shelf, self._file = shelf, file
         self._lock = threading.Lock()
-        self._chosen: str | None = None
+        try:
+            self._chosen = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            self._chosen = ""
 
     @property
     def rows(self) -> Sequence[Item]:
@@ -66,10 +74,15 @@ class Checkpoints:
             raise RefusedError(f"sd_model_checkpoint: {problem}") from problem
 
     def choose(self, asked: str) -> None:
-        """From now on requests that name no model get this one. Raises RefusedError."""
+        """From now on requests that name no model get this one.
+
+        Raises RefusedError, and OutputError where the choice cannot be kept.
+        """
         name = self.find(asked)
         with self._lock:
-            self._chosen = name
+            if name != self._chosen:
+                write(name.encode(), self._file)
+                self._chosen = name
 
     def others(self, role: Role) -> Sequence[Item]:
         """What there is beside models."""

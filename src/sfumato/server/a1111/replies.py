@@ -94,10 +94,9 @@ def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
 def progress(job: Job | None, step: Stepped | None, task: str, *, image: bool) -> dict[str, Any]:
     """How far a job is; without one, the idle state that clients wait for: 0 of 0."""
     count = 0 if job is None else job.count
-    number = 0 if job is None else max(job.painted, 0 if step is None else step.picture)
-    if step is not None and step.picture < number:
+    number, done, steps = (0, 0, 0) if job is None else (job.painted, job.step, job.steps)
+    if step is not None and step.picture != number:
         step = None  # of a picture that is finished by now
-    done, steps = (0, 0) if step is None else (step.step, step.steps)
     share = 0.0 if not count else min((number + (done / steps if steps else 0)) / count, 1.0)
     left = None if step is None else step.seconds_left
     return {

@@ -38,7 +38,7 @@ class Desk:
     def __init__(self, services: Services, grace: float) -> None:
         self.jobs, self.library, self.hub = services.jobs, services.library, services.hub
         self.limits = services.settings.limits
-        self.checkpoints = Checkpoints(services.shelf)
+        self.checkpoints = Checkpoints(services.shelf, services.home.checkpoint)
         self.options = Options(self.checkpoints)
         self.counter = Counter(services, CLIENT, grace)
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Desk:
     def progress(self, *, image: bool) -> dict[str, Any]:
         """How far the current job is."""
         job = self.current()
-        step = None if job is None else self.hub.last(job.id)
+        step = None if job is None else self.hub.last(job.id, look=image)
         with self._lock:
             task = "" if job is None else self._tasks.get(job.id, "")
         return progress(job, step, task, image=image)
@@ -90,6 +90,12 @@ class Desk:
         job = self.current()
         if job is not None:
             self.jobs.cancel(job.id)
+
+    def skip(self) -> None:
+        """Give up the picture that is being painted; its job goes on to the next one."""
+        job = self.current()
+        if job is not None:
+            self.jobs.skip(job.id)
 
 
 def router(services: Services, *, grace: float = GRACE) -> APIRouter:
@@ -120,13 +126,16 @@ def _painting(desk: Desk) -> APIRouter:
     def how_far(skip_current_image: bool = False) -> dict[str, Any]:
         return desk.progress(image=not skip_current_image)
 
-    def stop() -> dict[str, Any]:
-        """Ends the job; with one picture at a time in work, to skip it is to end it too."""
+    @router.post("/interrupt")
+    def interrupt() -> dict[str, Any]:
         desk.stop()
         return {}
 
-    router.add_api_route("/interrupt", stop, methods=["POST"], name="interrupt")
-    router.add_api_route("/skip", stop, methods=["POST"], name="skip")
+    @router.post("/skip")
+    def skip() -> dict[str, Any]:
+        desk.skip()
+        return {}
+
     return router
 
 

@@ -24,7 +24,7 @@ from sfumato.server.native.files import (
     file_told,
 )
 from sfumato.server.native.told import picture_detail, picture_told
-from sfumato.server.services import Services
+from sfumato.server.services import Services, tidy
 from sfumato.server.uploads import measure
 from sfumato.source import Source
 
@@ -134,7 +134,9 @@ def _changing(router: APIRouter, services: Services) -> None:
     @router.delete("/api/trash")
     def empty_trash() -> schemas.Deleted:
         """Remove for good what lies in the trash."""
-        return schemas.Deleted(deleted=library.empty_trash())
+        deleted = library.empty_trash()
+        tidy(services)
+        return schemas.Deleted(deleted=deleted)
 
 
 def _showing(router: APIRouter, services: Services) -> None:
