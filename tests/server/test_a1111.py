@@ -83,6 +83,7 @@ class TestTextToImage:
         )
         (request,) = fake_painter.submitted
         assert replace(request, model=None) == Request(
+            like="a1111",
             prompt="a fox",
             negative="a dog",
             seed=7,
