@@ -282,7 +282,7 @@ def test_a_request_of_this_dialect_means_a1111s_numerics(chosen: Chosen) -> None
 
 
 def test_an_infotext_says_whether_brackets_weigh(chosen: Chosen) -> None:
-    assert text(chosen, infotext=INFOTEXT).weighting == "a1111"
+    assert text(chosen, infotext=INFOTEXT).weighting is None  # as A1111 likes it
     assert text(chosen, infotext=INFOTEXT + ", Emphasis: None").weighting == "plain"
 
 
