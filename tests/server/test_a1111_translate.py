@@ -16,6 +16,7 @@ from sfumato.server.a1111.payloads import Image2Image, Text2Image
 from sfumato.server.a1111.translate import Chosen, request_of, sampler_and_schedule
 from sfumato.server.settings import Limits, Settings
 from sfumato.server.shelf import Shelf
+from sfumato.shelves import Folder, Shelves
 
 
 def picture(colour: str = "red", size: tuple[int, int] = (16, 16)) -> str:
@@ -290,7 +291,7 @@ def test_the_chosen_checkpoint_is_chosen_still_after_a_restart(tmp_path: Path) -
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "fox.safetensors").write_bytes(b"no model, but a name on the shelf")
-    shelf = Shelf(Settings(home=tmp_path, models=(folder,)))
+    shelf = Shelf(Settings(home=tmp_path, shelves=Shelves([Folder(folder)])))
     before = Checkpoints(shelf, tmp_path / "chosen")
     assert before.chosen.name == "mini"
     before.choose("fox")
