@@ -10,8 +10,11 @@ from sfumato.request import UPSCALER, Defaults
 from sfumato.spec import (
     BertConfig,
     ClipConfig,
+    FluxConfig,
+    MMDiTConfig,
     ModelSpec,
     ProcessConfig,
+    T5Config,
     TextPart,
     UNetConfig,
     UpscalerConfig,
@@ -193,12 +196,131 @@ SDXL_REFINER = replace(
     ),
 )
 
-CATALOG: Mapping[str, ModelSpec] = MappingProxyType(
-    {
-        spec.name: spec
-        for spec in (MINI, SD15, SD15_INPAINT, SD21, SD21_BASE, SD21_INPAINT, SDXL, SDXL_REFINER)
-    }
+# As in SDXL, but under the names of transformers in every file, and both pooled states are taken.
+# That of the first is not projected (Stability-AI/sd3.5, `sd3_infer.py`): what diffusers' folders
+# keep for it is the unit matrix.
+_CLIP_L_3 = ClipConfig(take=-2, final_norm=False)
+_CLIP_G_3 = replace(_OPEN_CLIP_G, open_clip=False)
+_MMDIT = MMDiTConfig()
+SD3 = ModelSpec(
+    name="sd3-medium",
+    title="Stable Diffusion 3 medium",
+    family="sd3",
+    texts=(
+        TextPart(_CLIP_L_3),
+        TextPart(_CLIP_G_3, "text_encoder_2"),
+        TextPart(T5Config(), "text_encoder_3", optional=True),
+    ),
+    denoiser=_MMDIT,
+    vae=VaeConfig(
+        latent_channels=16,
+        scale=1.5305,
+        shift=0.0609,
+        quant=False,
+        sketch=(  # the factors in common use, as AUTOMATIC1111 lists them
+            (-0.0645, 0.0177, 0.1052),
+            (0.0028, 0.0312, 0.0650),
+            (0.1848, 0.0762, 0.0360),
+            (0.0944, 0.0360, 0.0889),
+            (0.0897, 0.0506, -0.0364),
+            (-0.0020, 0.1203, 0.0284),
+            (0.0855, 0.0118, 0.0283),
+            (-0.0539, 0.0658, 0.1047),
+            (-0.0057, 0.0116, 0.0700),
+            (-0.0412, 0.0281, -0.0039),
+            (0.1106, 0.1171, 0.1220),
+            (-0.0248, 0.0682, -0.0481),
+            (0.0815, 0.0846, 0.1207),
+            (-0.0120, -0.0055, -0.0867),
+            (-0.0749, -0.0634, -0.0456),
+            (-0.1418, -0.1457, -0.1259),
+            (0.0, 0.0, 0.0),
+        ),
+    ),
+    process=ProcessConfig("flow", shift=3.0),
+    defaults=Defaults(
+        steps=28,
+        guidance=4.5,
+        sampler="dpmpp_2m",
+        schedule="sgm_uniform",
+        width=1024,
+        height=1024,
+        multiple=16,
+        largest=192 * 16,  # places that it has learnt
+    ),
 )
+SD35_MEDIUM = replace(
+    SD3,
+    name="sd35-medium",
+    title="Stable Diffusion 3.5 medium",
+    denoiser=replace(_MMDIT, positions=384, qk_norm=True, dual=13),
+    defaults=replace(SD3.defaults, largest=384 * 16),
+)
+SD35_LARGE = replace(
+    SD3,
+    name="sd35-large",
+    title="Stable Diffusion 3.5 large",
+    denoiser=replace(_MMDIT, width=2432, depth=38, heads=38, qk_norm=True),
+)
+
+_FLUX = FluxConfig()
+FLUX_DEV = ModelSpec(
+    name="flux-dev",
+    title="Flux.1 dev",
+    family="flux",
+    texts=(TextPart(ClipConfig()), TextPart(T5Config(), "text_encoder_2")),
+    denoiser=_FLUX,
+    vae=VaeConfig(
+        latent_channels=16,
+        scale=0.3611,
+        shift=0.1159,
+        quant=False,
+        sketch=(  # the factors in common use, by which previews of Flux are drawn elsewhere
+            (-0.0346, 0.0244, 0.0681),
+            (0.0034, 0.0210, 0.0687),
+            (0.0275, -0.0668, -0.0433),
+            (-0.0174, 0.0160, 0.0617),
+            (0.0859, 0.0721, 0.0329),
+            (0.0004, 0.0383, 0.0115),
+            (0.0405, 0.0861, 0.0915),
+            (-0.0236, -0.0185, -0.0259),
+            (-0.0245, 0.0250, 0.1180),
+            (0.1008, 0.0755, -0.0421),
+            (-0.0515, 0.0201, 0.0011),
+            (0.0428, -0.0012, -0.0036),
+            (0.0817, 0.0765, 0.0749),
+            (-0.1264, -0.0522, -0.1103),
+            (-0.0280, -0.0881, -0.0499),
+            (-0.1262, -0.0982, -0.0778),
+            (-0.0329, -0.0718, -0.0851),
+        ),
+    ),
+    process=ProcessConfig("flow", by_size=True),
+    defaults=Defaults(
+        steps=20,
+        guidance=1.0,
+        sampler="euler",
+        schedule="simple",
+        width=1024,
+        height=1024,
+        distilled=3.5,
+        multiple=16,
+    ),
+)
+FLUX_SCHNELL = replace(
+    FLUX_DEV,
+    name="flux-schnell",
+    title="Flux.1 schnell",
+    denoiser=replace(_FLUX, guidance=False),
+    process=ProcessConfig("flow"),
+    defaults=replace(FLUX_DEV.defaults, steps=4, distilled=None),
+)
+
+_ROWS = (
+    *(MINI, SD15, SD15_INPAINT, SD21, SD21_BASE, SD21_INPAINT, SDXL, SDXL_REFINER),
+    *(SD3, SD35_MEDIUM, SD35_LARGE, FLUX_DEV, FLUX_SCHNELL),
+)
+CATALOG: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in _ROWS})
 BUNDLED = MINI.name
 
 # For drawings: flat colours and clear edges. train/upscaler.py tells where it comes from.

@@ -14,6 +14,7 @@ __all__ = [
     "came",
     "flag",
     "named",
+    "names",
     "one_number_of",
     "one_of",
     "real",
@@ -22,6 +23,8 @@ __all__ = [
     "text",
     "whole",
 ]
+
+MOST_NAMES = 8  # in a list of them
 
 Check: TypeAlias = Callable[[str, object], object]
 
@@ -49,6 +52,16 @@ def named(name: str, value: object) -> str:
     if given == "":
         raise RequestError(f"{name} is empty; give a name, or leave it out for the model's own.")
     return given
+
+
+def names(name: str, value: object) -> tuple[str, ...]:
+    """A list of texts that could each name something; of at most 8."""
+    if not isinstance(value, list | tuple):
+        raise RequestError(f"{name} is {came(value)}, but must be a list of names.")
+    given = cast("list[object] | tuple[object, ...]", value)
+    if len(given) > MOST_NAMES:
+        raise RequestError(f"{name} has {len(given)} names, but may have {MOST_NAMES}.")
+    return tuple(named(name, each) for each in given)
 
 
 def flag(name: str, value: object) -> bool:

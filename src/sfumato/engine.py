@@ -6,38 +6,26 @@ The only file that names a device.
 import os
 import re
 import secrets
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 import torch
 from PIL import Image
 
-from sfumato.catalog import BUNDLED, ILLUSTRATION, model_spec
+from sfumato.catalog import BUNDLED, ILLUSTRATION
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
-from sfumato.families.ask import predicts
-from sfumato.families.base import Family
-from sfumato.families.mini import Mini
-from sfumato.families.sd import StableDiffusion
-from sfumato.families.sdxl import StableDiffusionXL
-from sfumato.nn.unet import UNet
+from sfumato.opening import Asked, Found, find, load
 from sfumato.request import UPSCALER, Request
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
 from sfumato.upscale import Enlargement, Enlarger, open_enlarger
 from sfumato.vocabulary import Taker, Vocabulary, Word
-from sfumato.weights.detect import recognise
-from sfumato.weights.entries import Weights
-from sfumato.weights.files import open_weights
-from sfumato.weights.hashes import digest
-from sfumato.weights.layouts import tables
-from sfumato.weights.load import Parts, load_model
 
 __all__ = ["Engine", "choose_device", "room"]
 
@@ -45,12 +33,6 @@ PRECISIONS: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
-}
-# How a model of each family is used; the name is that of `ModelSpec.family`.
-FAMILIES: Mapping[str, Callable[[ModelSpec, Parts], Family]] = {
-    "mini": Mini,
-    "sd": StableDiffusion,
-    "sdxl": StableDiffusionXL,
 }
 # How torch says it where it raises a plain RuntimeError.
 OUT_OF_MEMORY = (
@@ -80,14 +62,19 @@ class Engine:
         shelves: Shelves | None = None,
     ) -> None:
         self.device = choose_device(device)
+        self._chosen = precision == "auto"  # by us, so that a model may have it otherwise
         self.precision = _precision(precision, self.device)
         self.model, self.shelves = model, Shelves() if shelves is None else shelves
-        self._resident: tuple[str, Loaded] | None = None  # what was asked for, and what it is
+        self._resident: tuple[Asked, Loaded] | None = None  # what was asked for, and what it is
         self._enlarger: tuple[str, Enlarger] | None = None  # likewise
 
     def load(self) -> None:
         """Loads the engine's own model now rather than at the first request."""
-        self._load(self.model)
+        self._load(Asked(self.model))
+
+    def _asked(self, request: Request) -> Asked:
+        model = self.model if request.model is None else request.model
+        return Asked(model, request.vae, request.text_encoders)
 
     def submit(self, request: Request, *, state: bytes | None = None) -> Run:
         """The run of a request, its model loaded. Nothing is rendered until it is iterated.
@@ -96,7 +83,7 @@ class Engine:
         on after that step and ends as if it had never stopped, to the bit. Raises RequestError,
         PromptError or WeightsError for what cannot be done.
         """
-        model = self._load(self.model if request.model is None else request.model)
+        model = self._load(self._asked(request))
         enlarger = None if request.upscale is None else self._load_enlarger(request.upscaler)
         if enlarger is not None and request.upscale is not None:
             enlarger.check(request.upscale)
@@ -110,7 +97,7 @@ class Engine:
             schedule_name=lambda name: schedule_row(name).name,
             embeddings=tuple(word.embedding for word in words),
         )
-        self._require_room(resolved, model.family.spec)
+        self._require_room(resolved, model.family.spec, model.precision)
         size = f"{resolved.width}x{resolved.height}"
         enough = partial(_enough_memory, self.device, f"a picture of {size}", "a smaller --size")
         learnt = tuple(word.learnt for word in words)
@@ -130,7 +117,7 @@ class Engine:
         Where the request has a mask, its pictures' pixels are needed. Raises RequestError for what
         is none, PictureError for a mere reference.
         """
-        model = self._load(self.model if request.model is None else request.model)
+        model = self._load(self._asked(request))
         return developed(model.family, request, estimate)
 
     def _load_enlarger(self, asked: str | None) -> Enlarger:
@@ -149,38 +136,45 @@ class Engine:
         files = ((item.name, item.path) for item in items)
         return Vocabulary(files, self.shelves.hashes).heard(request, taker)
 
-    def _load(self, asked: str) -> Loaded:
+    def _load(self, asked: Asked) -> Loaded:
         if self._resident is not None and self._resident[0] == asked:
             return self._resident[1]
         self._resident = None  # make room before the next one comes
-        place = self.shelves.locate(asked)
-        path, name = place.path, place.name
-        weights = open_weights(path)
-        spec, layout, sure = _recognised(weights)
-        with _enough_memory(self.device, name, "another --device, or --precision fp16"):
-            family = self._family(weights, spec, layout, sure)
-        model = Loaded(name, digest(weights, self.shelves.hashes), self.precision, family)
+        found = find(asked, self.shelves)
+        precision = self._precision_of(found.spec)
+        dtype = PRECISIONS[precision]
+        self._require_memory(found, dtype)
+        with _enough_memory(self.device, found.name, "another --device, or --precision fp16"):
+            family = load(found, dtype, self.device)
+        own, parts = found.hashes(self.shelves.hashes)
+        model = Loaded(found.name, own, precision, family, parts)
         self._resident = asked, model
         return model
 
-    def _family(self, weights: Weights, spec: ModelSpec, layout: str, sure: bool) -> Family:
-        dtype = PRECISIONS[self.precision]
-        # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more. And
-        # some decoders' values go beyond what fp16 can hold.
-        exact = dtype == torch.bfloat16 or (dtype == torch.float16 and not spec.vae.half)
-        vae_dtype = torch.float32 if exact else dtype
-        parts = load_model(weights, spec, tables(layout, spec), dtype, vae_dtype).to(self.device)
-        if not sure:
-            assert isinstance(parts.denoiser, UNet)
-            spec = _predicting(spec, predicts(parts.denoiser))
-        return FAMILIES[spec.family](spec, parts)
+    def _precision_of(self, spec: ModelSpec) -> str:
+        """The engine's precision, or bf16 where fp16 was not asked for and would overflow."""
+        if self._chosen and self.precision == "fp16" and not spec.denoiser.half:
+            return "bf16"
+        return self.precision
 
-    def _require_room(self, request: Request, spec: ModelSpec) -> None:
+    def _require_memory(self, found: Found, dtype: torch.dtype) -> None:
+        """Refuses a model that this device cannot hold, before it is read."""
+        need, have = found.needs(dtype), _memory(self.device)
+        if have is not None and need > have:
+            packed = found.bytes_packed
+            unpacked = f", {packed / 2**30:.1f} GiB in its files" if packed < need else ""
+            raise RequestError(
+                f"{found.name} needs {need / 2**30:.1f} GiB of memory on {self.device}{unpacked}; "
+                f"there are {have / 2**30:.1f}. Take another --device, a lower --precision, or a "
+                "smaller model."
+            )
+
+    def _require_room(self, request: Request, spec: ModelSpec, precision: str) -> None:
         """Refuses a size that this device cannot hold, before it is tried."""
         assert request.width is not None
         assert request.height is not None
         width, height = request.width, request.height
-        need, have = room(spec, width, height, self.precision), _memory(self.device)
+        need, have = room(spec, width, height, precision), _memory(self.device)
         if have is not None and need > have:
             side = int((have / need * width * height) ** 0.5) // 64 * 64
             raise RequestError(
@@ -215,27 +209,6 @@ def _enough_memory(device: torch.device, what: str, instead: str) -> Generator[N
             f"The memory of {device} is not enough for {what}.\n"
             f"Take {instead}, or end other programs that use it."
         ) from error
-
-
-def _recognised(weights: Weights) -> tuple[ModelSpec, str, bool]:
-    """The catalog's row for an opened file, its layout, and whether what it predicts is sure."""
-    found = recognise(weights)
-    name, layout = found.require()
-    spec = model_spec(name)
-    if found.prediction is not None:
-        spec = _predicting(spec, found.prediction)
-    if found.zero_snr:
-        spec = replace(spec, process=replace(spec.process, zero_snr=True))
-    return spec, layout, found.prediction is not None or spec.sibling is None
-
-
-def _predicting(spec: ModelSpec, kind: Literal["eps", "v"]) -> ModelSpec:
-    """The row of a model of this shape that predicts so."""
-    if spec.process.kind == kind:
-        return spec
-    if spec.sibling is not None:
-        return model_spec(spec.sibling)
-    return replace(spec, process=replace(spec.process, kind=kind))
 
 
 def choose_device(asked: str) -> torch.device:

@@ -77,8 +77,11 @@ def _guided(
     model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: Guidance
 ) -> Denoise:
     """The denoiser of one stage, under guidance; ``told`` is `Family.told_of`."""
-    parts = [(c if told is None else replace(c, concat=told), w) for c, w in stage.positives]
-    negative = stage.negative if told is None else replace(stage.negative, concat=told)
+    strength = None
+    if request.distilled is not None:
+        strength = torch.tensor([request.distilled], device=model.device)
+    parts = [(replace(c, concat=told, guidance=strength), w) for c, w in stage.positives]
+    negative = replace(stage.negative, concat=told, guidance=strength)
     process = process_of(model, request)
     if stage.alone is not None:
         positive, join = parts[0][0], Conditioning.join

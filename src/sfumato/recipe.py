@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,7 +59,7 @@ _SCHEDULE_SUFFIXES = (" Karras", " Exponential")
 _PAIR = re.compile(r'(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 # Settings that say who made the picture, and never how: nothing is lost by not following them.
-_CREDITS = frozenset({"Version", "Model hash", "User"})
+_CREDITS = frozenset({"Version", "Model hash", "VAE hash", "User"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class Recipe:
 
     - `request`: resolved, with count 1 and this picture's own seeds. Its `model` is a name of the
       catalog or the name of a file; the folder is dropped, because pictures are shown to others.
+      So are those of `vae` and `text_encoders`.
     - `family`, `title`, `sha256`: the model that was used; the hash is of the weights file.
+    - `parts`: the sha256 of each part that lay in a file of its own, by the part's name.
     - `sampler_title`, `schedule_title`: their names in A1111, for the `parameters` text.
     - `device`, `precision`, `torch`, `numerics`: the same recipe gives the same bits only where
       these are the same too. `sfumato`: the version of this package.
@@ -86,6 +88,7 @@ class Recipe:
     precision: str
     sfumato: str
     torch: str
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
     numerics: int = NUMERICS
     index: int = 0
     seconds: float = 0.0
@@ -95,8 +98,10 @@ class Recipe:
         if not self.request.resolved or self.request.count != 1:
             raise ValueError("a recipe is for one picture, and its request must be resolved")
         model = _file_name(self.request.model or "")
-        upscaler = None if self.request.upscaler is None else _file_name(self.request.upscaler)
-        request = replace(self.request.references, model=model, upscaler=upscaler)
+        named = {name: getattr(self.request, name) for name in ("vae", "upscaler")}
+        bare = {name: None if file is None else _file_name(file) for name, file in named.items()}
+        texts = tuple(map(_file_name, self.request.text_encoders))
+        request = replace(self.request.references, model=model, text_encoders=texts, **bare)
         object.__setattr__(self, "request", request)
 
     def to_json(self) -> str:
@@ -125,11 +130,15 @@ class Recipe:
             )
         wish = _mapping(values.pop("request", None), "request")
         values.setdefault("upscaler_sha256", "")  # before there were upscalers
+        values.setdefault("parts", {})  # as recipes were before parts had files of their own
         _same_keys(values, {f.name for f in fields(cls)} - {"request"}, "recipe")
         for f in fields(cls):
             kind = {"str": str, "int": int, "float": (int, float)}.get(str(f.type))
             if kind and not isinstance(values[f.name], kind):
                 raise PictureError(f"its sfumato recipe has {f.name} {values[f.name]!r}.")
+        parts = _mapping(values["parts"], "parts")
+        if not all(isinstance(value, str) for value in parts.values()):
+            raise PictureError(f"its sfumato recipe has parts {parts!r:.80}.")
         seconds = cast(float, values["seconds"])
         if not math.isfinite(seconds) or seconds < 0:
             raise PictureError(f"its sfumato recipe has seconds {seconds!r}.")
@@ -154,6 +163,10 @@ class Recipe:
             "Model": _stem(request.model or ""),
         }
         pairs |= _of_the_seed(request)
+        if request.distilled is not None:
+            pairs["Distilled CFG Scale"] = _short(request.distilled)  # Forge's word
+        if request.vae is not None:
+            pairs["VAE hash"], pairs["VAE"] = self.parts.get("vae", "")[:10], request.vae
         if request.strength is not None:
             pairs["Denoising strength"] = _short(request.strength)
         pairs |= _of_the_numerics(request)
@@ -257,6 +270,7 @@ def from_parameters(text: str) -> Origin:
     try:
         learnt = left.pop("TI hashes", "")
         steps, seed, guidance = left.pop("Steps"), left.pop("Seed", None), left.pop("CFG scale", "")
+        distilled = left.pop("Distilled CFG Scale", "")
         request = Request(
             prompt=prompt,
             negative=negative,
@@ -265,6 +279,7 @@ def from_parameters(text: str) -> Origin:
             seed=None if seed is None else int(seed),
             steps=int(steps),
             guidance=float(guidance) if guidance else None,
+            distilled=float(distilled) if distilled else None,
             sampler=sampler or None,
             schedule=schedule or None,
             width=width,
@@ -273,6 +288,7 @@ def from_parameters(text: str) -> Origin:
             embeddings=embeddings_from_text(learnt) if learnt else None,
             model=_file_name(left.pop("Model", "")) or None,
             upscale=_upscaled(left),
+            vae=_vae_of(left),
             **_seed_settings(left),
         )
     except (RequestError, ValueError) as error:
@@ -338,6 +354,12 @@ def _stem(model: str) -> str:
     for suffix in _WEIGHT_SUFFIXES:
         model = model.removesuffix(suffix)
     return model
+
+
+def _vae_of(left: dict[str, str]) -> str | None:
+    """The file of an autoencoder of its own, if the text names one; A1111 says None for none."""
+    name = _file_name(left.pop("VAE", ""))
+    return None if name in ("", "None", "Automatic") else name
 
 
 def _of_the_seed(request: Request) -> dict[str, str]:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import pairwise
+from typing import cast
 
 from sfumato.checks import (
     Check,
     came,
     flag,
     named,
+    names,
     one_number_of,
     one_of,
     real,
@@ -66,6 +68,7 @@ CHECKS: Mapping[str, Check] = {
     "steps": whole(1, MAX_STEPS),
     "guidance": real(0, MAX_GUIDANCE),
     "rescale": real(0, 1),
+    "distilled": real(0, MAX_GUIDANCE),
     "interval": reals(0, MAX_SIGMA, 2),
     "guidance_rule": one_of(RULES),
     "apg_along": real(0, 1),
@@ -95,6 +98,8 @@ CHECKS: Mapping[str, Check] = {
     "rounding": one_of(CHOICES["rounding"]),
     "embeddings": embeddings,
     "model": named,
+    "vae": named,
+    "text_encoders": names,
     "strength": real(0, 1),
     "fit": one_of(FITS),
     "mask_blur": whole(0, MAX_BLUR),
@@ -125,6 +130,8 @@ class Defaults:
     """How a model wants to be used when the user does not say; every `ModelSpec` carries one.
 
     `sampler` and `schedule` are canonical names of `diffusion.table`; width and height are pixels.
+    `distilled` is None for a model that does not take that strength as an input. A side is a
+    multiple of `multiple`, and at most `largest`.
     """
 
     steps: int
@@ -133,6 +140,9 @@ class Defaults:
     schedule: str
     width: int
     height: int
+    distilled: float | None = None
+    multiple: int = SIZE_STEP
+    largest: int = MAX_SIZE
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,9 @@ class Request:
     - `seed`, `path_seed`: 0 … 2^64-1. Picture i of a run has `seed + i` (and `path_seed + i`);
       a run whose last seed would pass 2^64-1 is refused rather than wrapped round.
     - `steps`: 1 … 1000. `guidance`: 0 … 100, 1 is none. `rescale`: 0 … 1.
+    - `distilled`: 0 … 100, the strength of guidance that a distilled model takes as an input (Flux
+      dev; Forge's "Distilled CFG Scale"). `guidance` above 1 then leads away from `negative` as
+      well, and each step asks the network twice. Refused for other models.
     - `interval`: (low, high), noise levels; guidance acts where low < sigma <= high alone.
     - `guidance_rule`: "cfg"; "zero_star", which fits the negative output and lets the first
       `zero_steps` (0 … 1000) rest; or "apg", which leaves the share `apg_along` (0 … 1) of the
@@ -173,6 +186,8 @@ class Request:
       ComfyUI's; "plain" takes them for letters. `rounding`: how pixels become 8 bits.
     - `embeddings`: the learnt words that are heard where a prompt names them; () for none. None
       for each that is named and lies in a folder of embeddings.
+    - `vae`, `text_encoders`: parts of the model that come from files of their own, in place of what
+      the model's own file holds, or because it holds none; T5's vocabulary is one of the latter.
     - `image`: a picture to start from; `strength` says how much of it is made anew, from 0 (none,
       and therefore refused) to 1. Of the steps that share, rounded down, is really made.
     - `fit`: a picture of another shape is cut at two sides ("crop"), drawn out ("stretch"), or gets
@@ -194,6 +209,7 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     rescale: float = 0.0
+    distilled: float | None = None
     interval: tuple[float, float] | None = None
     guidance_rule: str = "cfg"
     apg_along: float = 0.0
@@ -223,6 +239,8 @@ class Request:
     rounding: str | None = None
     embeddings: tuple[Embedding, ...] | None = None
     model: str | None = None
+    vae: str | None = None
+    text_encoders: tuple[str, ...] = ()
     image: Source | None = None
     strength: float | None = None
     fit: str = "crop"
@@ -366,7 +384,7 @@ class Request:
     @property
     def resolved(self) -> bool:
         """Whether nothing is left for a model or a die to decide."""
-        optional = {"image", "mask", "mask_padding", "upscale", "interval"}
+        optional = {"image", "mask", "mask_padding", "upscale", "interval", "distilled", "vae"}
         optional |= {"sigmas"} if self.sigmas is None else {"schedule"}
         optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
@@ -458,6 +476,8 @@ class Request:
         `embeddings` are those that the prompts name.
         """
         width, height = self._size(defaults)
+        guidance = defaults.guidance if self.guidance is None else self.guidance
+        self._check_heard(guidance, defaults, model)
         steps = defaults.steps if self.steps is None else self.steps
         usual = max(STRENGTH, 1 / steps) if self.image is not None else None
         sampler = sampler_name(defaults.sampler if self.sampler is None else self.sampler)
@@ -469,7 +489,8 @@ class Request:
         return replace(
             self.seeded(draw_seed),
             steps=steps,
-            guidance=defaults.guidance if self.guidance is None else self.guidance,
+            guidance=guidance,
+            distilled=defaults.distilled if self.distilled is None else self.distilled,
             sampler=sampler,
             schedule=None if self.sigmas else schedule_name(self.schedule or defaults.schedule),
             width=width,
@@ -480,6 +501,19 @@ class Request:
             upscaler=larger if self.upscaler is None else self.upscaler,
             **open_fields,  # pyright: ignore[reportArgumentType] - checked by Request
         )
+
+    def _check_heard(self, guidance: float, defaults: Defaults, model: str) -> None:
+        """That the model takes the strength it is given, and that `negative` is heard."""
+        if self.distilled is not None and defaults.distilled is None:
+            raise RequestError(
+                f"distilled is {self.distilled:g}, and {model} takes no such strength; "
+                "leave it out, and say guidance."
+            )
+        if self.negative.strip() and guidance == defaults.guidance == 1:
+            raise RequestError(
+                f"negative has no effect with the guidance 1, which is what {model} likes; "
+                "give guidance above 1 (each step then takes twice as long), or no negative."
+            )
 
     def seeded(self, draw_seed: Callable[[], int]) -> Request:
         """The same with every seed drawn that is open: its own, a wander's, a variation's."""
@@ -506,9 +540,16 @@ class Request:
                 area = defaults.width * defaults.height
                 width, height = (area * ratio) ** 0.5, (area / ratio) ** 0.5
         return (
-            _stepped(width) if self.width is None else self.width,
-            _stepped(height) if self.height is None else self.height,
+            self._side("width", width, defaults.multiple, defaults.largest),
+            self._side("height", height, defaults.multiple, defaults.largest),
         )
+
+    def _side(self, name: str, wished: float, multiple: int, largest: int) -> int:
+        """A side in pixels: as given, if the model can paint it, or the nearest to `wished`."""
+        given = getattr(self, name)
+        if given is None:
+            return min(largest, max(multiple, round(wished / multiple) * multiple))
+        return cast("int", side(multiple, largest, multiple)(f"{name}, for this model,", given))
 
     def single(self, index: int) -> Request:
         """The request for picture `index` (from 0) alone: its seeds higher by index, count 1.
@@ -555,11 +596,6 @@ def from_dict(values: Mapping[str, object]) -> Request:
     if "embeddings" in given:
         given["embeddings"] = embeddings_from_json(given["embeddings"])
     return Request(**given)  # pyright: ignore[reportArgumentType] - checked by Request
-
-
-def _stepped(pixels: float) -> int:
-    """The nearest size that a side may have."""
-    return min(MAX_SIZE, max(MIN_SIZE, round(pixels / SIZE_STEP) * SIZE_STEP))
 
 
 def _drawn(draw_seed: Callable[[], int], count: int) -> int:

@@ -7,9 +7,9 @@ becomes a picture later.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 
 import torch
@@ -34,12 +34,16 @@ __all__ = ["Loaded", "Progress", "Run", "developed"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory: what a recipe calls it, the hash of its file, and its networks."""
+    """A model in memory: what a recipe calls it, the hash of its file, and its networks.
+
+    ``parts`` are the sha256 of those of its parts that lie in files of their own, by their names.
+    """
 
     name: str
     sha256: str
     precision: str
     family: Family
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ class Run:
 
     def _bond(self, request: Request) -> str:
         """What must be the same, for a stored step to go on to the same picture."""
-        facts = (to_dict(request), self.sha256, self._precision, NUMERICS)
+        parts = sorted(self._model.parts.items())
+        facts = (to_dict(request), self.sha256, parts, self._precision, NUMERICS)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _stored(self, state: bytes) -> Step:
@@ -191,7 +196,7 @@ class Run:
         try:
             return finish(self._model.family, self._canvas, last.x, self.request.rounding)
         except PictureError as error:  # its decoder gave values that are no numbers
-            instead = "Try --precision fp32."
+            instead = f"Try --precision {'bf16, or ' * (self._precision == 'fp16')}fp32."
             if self._precision == "fp32":
                 instead = "Take less guidance, and smaller weights in the prompt."
             raise SfumatoError(
@@ -207,6 +212,7 @@ class Run:
             family=spec.family,
             title=spec.title,
             sha256=self.sha256,
+            parts=dict(self._model.parts),
             sampler_title=sampler_row(request.sampler).title,
             schedule_title=schedule_row(request.schedule).title if request.schedule else "",
             device=str(self._model.family.device),

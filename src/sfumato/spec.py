@@ -44,6 +44,7 @@ class ClipConfig:
     projection: int | None = None
     pad: int = 49407
     open_clip: bool = False
+    half: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ class BertConfig:
     heads: int = 12
     hidden: int = 1536
     adapter: int = 2
+    half: bool = True
 
 
 @dataclass(frozen=True)
 class T5Config:
     """The encoder of T5 version 1.1 (Raffel et al. 2020); the defaults are those of its XXL.
 
-    ``distance``: from how many tokens apart all places are alike.
+    ``distance``: from how many tokens apart all places are alike. ``half``: see `VaeConfig`.
     """
 
     vocab: int = 32128
@@ -78,6 +80,7 @@ class T5Config:
     hidden: int = 10240
     buckets: int = 32
     distance: int = 128
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class MMDiTConfig:
     positions: int = 192
     qk_norm: bool = False
     dual: int = 0
+    half: bool = False
 
     @property
     def widest(self) -> float:
@@ -128,6 +132,7 @@ class FluxConfig:
     axes: tuple[int, int, int] = (16, 56, 56)
     guidance: bool = True
     patch: int = 2
+    half: bool = False
 
     @property
     def widest(self) -> float:
@@ -162,6 +167,8 @@ class UNetConfig:
     added: int | None = None
     scale_shift: bool = False
     groups: int = 32
+    patch: int = 1
+    half: bool = True
 
     @property
     def widest(self) -> float:
@@ -230,11 +237,13 @@ class ProcessConfig:
     """What the denoiser predicts, and for flow models how far the noise levels are shifted.
 
     ``zero_snr``: the last level of training was noise alone (Lin et al. 2023, arXiv:2305.08891).
+    ``by_size``: the levels are shifted by the number of tokens, as Flux dev's are; ``shift`` is 1.
     """
 
     kind: Literal["eps", "v", "flow"] = "eps"
     shift: float = 1.0
     zero_snr: bool = False
+    by_size: bool = False
 
 
 TextConfig: TypeAlias = ClipConfig | BertConfig | T5Config
@@ -281,8 +290,11 @@ class ModelSpec:
     def embeds(self) -> Mapping[str, int]:
         """The width of the words that an embedding's file must have for each CLIP encoder.
 
-        By the name that such a file gives the encoder: none for the only one of a model.
+        By the name that such a file gives the encoder: none for the only one of a model. Beside a
+        T5, which no such file has words for, none is taken.
         """
+        if any(isinstance(part.config, T5Config) for part in self.texts):
+            return {}
         alone = [part.name for part in self.texts] == ["text_encoder"]
         return {
             "" if alone else _LEARNT[part.name]: part.config.width

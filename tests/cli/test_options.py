@@ -19,10 +19,13 @@ def test_every_field_of_a_request_can_be_given_and_no_other():
 @pytest.mark.parametrize("option", OPTIONS, ids=[option.name for option in OPTIONS])
 def test_an_option_is_shown_as_it_was_typed(option):
     typed = "512x768" if "WxH" in option.metavar else {"seed": "0"}.get(option.name, "1")
-    values = option.values(typed if option.metavar else False)
+    words_typed = [typed, "2"] if option.many else typed
+    values = option.values(words_typed if option.metavar else False)
     words = option.words(values)
     assert words[0].startswith(("--no-", option.flag))
-    if option.metavar:
+    if option.many:
+        assert words == [option.flag, typed, option.flag, "2"]
+    elif option.metavar:
         assert words == [option.flag, typed]
         assert option.values(words[1]) == values
     else:

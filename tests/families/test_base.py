@@ -22,6 +22,7 @@ def full(value: float) -> Conditioning:
         [of(2, 8, 8), of(4, 4, 4)],
         [(of(2, 6), of(2, 6))],
         of(5, 8, 8),
+        torch.full((1,), value),
     )
 
 
@@ -32,8 +33,10 @@ def test_the_first_one_s_half_comes_first_in_every_field() -> None:
     assert both.residuals is not None
     assert both.extra is not None
     assert both.concat is not None
+    assert both.guidance is not None
     tensors = [both.context, both.mask, both.added, *both.residuals, *both.extra[0], both.concat]
-    assert len(tensors) == 8
+    tensors.append(both.guidance)
+    assert len(tensors) == 9
     for tensor in tensors:
         assert len(tensor) == 2
         assert bool((tensor[0] == (tensor.dtype != torch.bool)).all())
@@ -43,10 +46,10 @@ def test_the_first_one_s_half_comes_first_in_every_field() -> None:
 def test_what_neither_has_the_batch_has_not() -> None:
     bare = Conditioning(torch.zeros(1, 3, 4))
     both = Conditioning.join(bare, bare)
-    assert [getattr(both, field.name) for field in fields(both)[1:]] == [None] * 5
+    assert [getattr(both, field.name) for field in fields(both)[1:]] == [None] * 6
 
 
-@pytest.mark.parametrize("name", ["mask", "added", "residuals", "extra", "concat"])
+@pytest.mark.parametrize("name", ["mask", "added", "residuals", "extra", "concat", "guidance"])
 def test_what_one_has_alone_is_not_dropped_in_silence(name: str) -> None:
     for pair in ((full(1.0), replace(full(2.0), **{name: None})),):
         for first, second in (pair, pair[::-1]):

@@ -78,7 +78,7 @@ def test_mmdit_is_that_of_diffusers_from_either_layout(
     with torch.no_grad():
         expected = oracle(x, context, pooled, time, return_dict=False)[0]
     weights = stored(oracle.state_dict())
-    table = layouts.mmdit_diffusers(config, "")
+    table = layouts.mmdit_diffusers(config, ("",))
     network = load_part(MMDiT, config, weights, table, torch.float32)
     with torch.no_grad():
         assert relative(network(x, time, context, pooled), expected) <= 1e-5
@@ -127,7 +127,7 @@ def test_flux_is_that_of_diffusers_from_either_layout(
         )[0]
     expected = tokens.view(2, height, width, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
     weights = stored(oracle.state_dict())
-    network = load_part(Flux, config, weights, layouts.flux_diffusers(config, ""), torch.float32)
+    network = load_part(Flux, config, weights, layouts.flux_diffusers(config, ("",)), torch.float32)
     with torch.no_grad():
         assert relative(network(x, time, context, pooled, strength), expected) <= 1e-5
     original = layouts.flux(config)

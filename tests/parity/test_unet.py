@@ -100,7 +100,7 @@ def test_the_output_is_that_of_diffusers(
 ) -> None:
     config, settings = VARIANTS[name]
     oracle = oracle_of(settings, randomised)
-    table = diffusers.unet(config, "")
+    table = diffusers.unet(config, ("",))
     network = load_part(UNet, config, stored(oracle.state_dict()), table, torch.float32)
     if layout == "original":
         # Written by our table, read by it again, and read by diffusers' own converter.
@@ -122,7 +122,7 @@ def pair(randomised: Any, stored: Any) -> tuple[UNet, UNet2DConditionModel, UNet
     config, settings = VARIANTS["sd1"]
     oracle = oracle_of(settings, randomised)
     weights = stored(oracle.state_dict())
-    network = load_part(UNet, config, weights, diffusers.unet(config, ""), torch.float32)
+    network = load_part(UNet, config, weights, diffusers.unet(config, ("",)), torch.float32)
     return network, oracle, config
 
 

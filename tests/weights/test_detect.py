@@ -238,8 +238,10 @@ SMALL: Mapping[str, Shapes] = {
     "an IP-Adapter": {"image_proj.proj.weight": (4, 8)},
     "an AnimateDiff motion module": {"down_blocks.0.motion_modules.0.norm.weight": (4,)},
     "a textual inversion": {"emb_params": (2, 768)},
-    "Flux": {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (9, 3)},
-    "Stable Diffusion 3": {
+    "a relative of Flux.1 that is unknown here": {
+        "model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (9, 3)
+    },
+    "a relative of Stable Diffusion 3 that is unknown here": {
         "model.diffusion_model.joint_blocks.0.context_block.attn.qkv.weight": (9, 3)
     },
     "an autoencoder .VAE. alone": {"decoder.conv_in.weight": (512, 4, 3, 3)},
@@ -296,3 +298,72 @@ def test_recognition_does_not_import_torch(tmp_path: Path) -> None:
     )
     done: Any = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert done.returncode == 0
+
+
+TRANSFORMERS = [CATALOG[name] for name in ("sd3-medium", "sd35-medium", "sd35-large")]
+TRANSFORMERS += [CATALOG[name] for name in ("flux-dev", "flux-schnell")]
+
+
+def shapes_by_pieces(spec: ModelSpec, layout: str, names: tuple[str, ...]) -> Shapes:
+    """The keys of some parts by a layout that may keep our tensors in several pieces."""
+    found: Shapes = {}
+    for name in names:
+        config, table = spec.parts[name], tables(layout, spec)[name]
+        with torch.device("meta"):
+            state = NETWORKS[type(config)](config).state_dict()
+        for ours, tensor in state.items():
+            place = next(table.places(ours))
+            rows = tensor.shape[0] // len(place.keys) if len(place.keys) in (3, 1) else None
+            for i, key in enumerate(place.keys):
+                if rows is None:  # Flux's single block: queries, keys, values, hidden layer
+                    width = tensor.shape[0] // 7
+                    first = width if i < 3 else 4 * width
+                else:
+                    first = rows
+                found[key] = (first, *tensor.shape[1:])
+    return found
+
+
+@pytest.mark.parametrize("spec", TRANSFORMERS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("layout", ["original", "diffusers"])
+def test_each_transformer_is_told_by_its_shapes(
+    tmp_path: Path, spec: ModelSpec, layout: str
+) -> None:
+    shapes = shapes_by_pieces(spec, layout, ("denoiser", "vae"))
+    if layout == "diffusers":
+        shapes = {k.removeprefix("transformer/"): s for k, s in shapes.items() if k[0] == "t"}
+    found = inspect(sparse(tmp_path / "m.safetensors", shapes))
+    assert (found.spec_name, found.layout) == (spec.name, layout)
+    assert found.role == ("model" if layout == "original" else "denoiser")
+    assert found.prediction is None
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_a_transformer_alone_is_opened_only_with_its_other_parts(
+    tmp_path: Path, prefix: str
+) -> None:
+    spec = CATALOG["flux-schnell"]
+    shapes = shapes_by_pieces(spec, "original", ("denoiser",))
+    alone = {prefix + k.removeprefix("model.diffusion_model."): s for k, s in shapes.items()}
+    found = inspect(sparse(tmp_path / "m.safetensors", alone))
+    assert found.require(alone=True) == ("flux-schnell", "original")
+    with pytest.raises(WeightsError, match=r"the transformer of Flux\.1 schnell alone; give its"):
+        found.require()
+
+
+def test_a_transformer_of_other_sizes_is_told_with_what_it_resembles(tmp_path: Path) -> None:
+    spec = CATALOG["sd35-medium"]
+    odd = replace(spec, denoiser=replace(spec.denoiser, depth=20))
+    shapes = shapes_by_pieces(odd, "original", ("denoiser",))
+    found = inspect(sparse(tmp_path / "m.safetensors", shapes))
+    assert found.spec_name is None
+    line = "depth is 20, and 24 in Stable Diffusion 3.5 medium, which it resembles"
+    assert line in found.evidence
+
+
+def test_a_relative_of_flux_without_its_embedder_is_not_taken_for_flux(tmp_path: Path) -> None:
+    shapes = shapes_by_pieces(CATALOG["flux-schnell"], "original", ("denoiser",))
+    chroma = {k: s for k, s in shapes.items() if "vector_in" not in k}
+    chroma["model.diffusion_model.distilled_guidance_layer.in_proj.weight"] = (5120, 64)
+    with pytest.raises(WeightsError, match=r"no model\.diffusion_model\.vector_in"):
+        inspect(sparse(tmp_path / "m.safetensors", chroma)).require(alone=True)

@@ -100,7 +100,7 @@ def test_a_quantised_network_computes_nearly_the_same(tmp_path: Path) -> None:
     network = MMDiT(config).eval()
     with torch.no_grad():
         network.positions.normal_(std=0.1)
-    table = mmdit(config, "")
+    table = mmdit(config, ("",))
     state = {table.usual(n): t.numpy() for n, t in network.state_dict().items()}
     flat = {key: t.reshape(len(t), -1) if t.ndim == 4 else t for key, t in state.items()}
     path = tmp_path / "model.gguf"

@@ -106,7 +106,7 @@ def test_the_unet_has_diffusers_keys_and_their_converter_agrees(name: str) -> No
     with torch.device("meta"):
         oracle = UNet2DConditionModel(**({"cross_attention_dim": 768} | settings))
     network = meta(UNet, config)
-    assert shapes(named(network, diffusers.unet(config, ""))) == shapes(oracle.state_dict())
+    assert shapes(named(network, diffusers.unet(config, ("",)))) == shapes(oracle.state_dict())
     converted = single_file_utils.convert_ldm_unet_checkpoint(
         named(network, original.unet(config)), oracle.config
     )

@@ -71,7 +71,7 @@ def test_stable_diffusion_3_in_both_layouts(config: MMDiTConfig) -> None:
         )
     network = meta(MMDiT, config)
     theirs = shapes(oracle.state_dict())
-    every_key_is_placed(network, layouts.mmdit_diffusers(config, ""), theirs)
+    every_key_is_placed(network, layouts.mmdit_diffusers(config, ("",)), theirs)
     converted = single_file_utils.convert_sd3_transformer_checkpoint_to_diffusers(
         named(network, layouts.mmdit(config))
     )
@@ -86,7 +86,7 @@ def test_flux_in_both_layouts(guided: bool) -> None:
         oracle = FluxTransformer2DModel(guidance_embeds=guided)
     network = meta(Flux, config)
     theirs = shapes(oracle.state_dict())
-    every_key_is_placed(network, layouts.flux_diffusers(config, ""), theirs)
+    every_key_is_placed(network, layouts.flux_diffusers(config, ("",)), theirs)
     converted = single_file_utils.convert_flux_transformer_checkpoint_to_diffusers(
         named(network, layouts.flux(config, ("",)))
     )

@@ -279,3 +279,44 @@ def test_int8_rows_without_a_scale_for_each_are_refused(
     with pytest.raises(WeightsError) as caught:
         load_part(ClipText, TEXT, weights, own.part("text"), torch.float32)
     assert words in str(caught.value)
+
+
+# ---- eight bits with a scale ----------------------------------------------------------------
+
+
+def scaled(model: Parts) -> State:
+    """A text encoder as ComfyUI's scaled files keep it: one matrix in eight bits."""
+    state = {f"text.{k}": v.detach() for k, v in model.texts[0].state_dict().items()}
+    key = "text.blocks.0.hidden"
+    state[f"{key}.weight"] = (state[f"{key}.weight"] / 0.25).to(torch.float8_e4m3fn)
+    state[f"{key}.scale_weight"] = torch.tensor(0.25)
+    return state | {"text.scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
+
+
+def test_eight_bits_with_a_scale_are_scaled_on_loading(model: Parts, tmp_path: Path) -> None:
+    state = scaled(model)
+    save_file(state, tmp_path / "m.safetensors")
+    weights = open_weights(tmp_path / "m.safetensors")
+    text = load_part(ClipText, TEXT, weights, own.part("text"), torch.float32)
+    stored = state["text.blocks.0.hidden.weight"].float() * 0.25
+    assert torch.equal(text.state_dict()["blocks.0.hidden.weight"], stored)
+    exact = model.texts[0].state_dict()["blocks.0.hidden.weight"]
+    assert (stored - exact).abs().max() <= 0.07 * exact.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("scale_weight", torch.ones(3), "its scale is float32 (3,), expected one number"),
+        ("weight_scale", torch.ones(1), "has no place for: text.blocks.0.hidden.weight_scale"),
+        ("comfy_quant", torch.ones(4), "has no place for: text.blocks.0.hidden.comfy_quant"),
+    ],
+)
+def test_eight_bits_scaled_in_another_way_are_refused_by_name(
+    model: Parts, tmp_path: Path, name: str, tensor: torch.Tensor, words: str
+) -> None:
+    save_file(scaled(model) | {f"text.blocks.0.hidden.{name}": tensor}, tmp_path / "m.safetensors")
+    weights = open_weights(tmp_path / "m.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_part(ClipText, TEXT, weights, own.part("text"), torch.float32)
+    assert words in str(caught.value)

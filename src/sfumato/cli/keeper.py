@@ -18,6 +18,7 @@ from sfumato.shelves import Item, Role, Shelves, without_suffix
 
 if TYPE_CHECKING:
     from sfumato.shelves.choice import Wish
+    from sfumato.weights.detect import Inspection
 
 __all__ = ["add", "get", "inspect", "listed", "remove"]
 
@@ -73,6 +74,14 @@ def _role(word: str, option: str) -> Role:
     return word
 
 
+def _opens(found: Inspection) -> str:
+    """As what a file is opened, and whether it needs other files beside it."""
+    if found.spec_name is None:
+        return "not by this version"
+    alone = found.role == "denoiser"
+    return f"as {found.spec_name}{', with --vae and --text-encoder for the rest' * alone}"
+
+
 def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
     """Print what a model file is, and the evidence; raises `WeightsError` if it is none."""
     from sfumato.weights.detect import inspect as look
@@ -101,13 +110,14 @@ def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
     rows = [
         ("file", str(path)),
         ("kind", found.kind),
-        ("opens", f"as {found.spec_name}" if found.spec_name else "not by this version"),
+        ("opens", _opens(found)),
         ("layout", found.layout or "unknown"),
         ("precision", found.precision),
         (
             "holds",
             f"{found.tensors:,} tensors, {found.parameters:,} numbers, {amount(found.bytes)}",
         ),
+        ("in memory", f"{amount(2 * found.parameters)} in bf16 or fp16, twice that in fp32"),
         ("sha256", known or "not read yet; --sha256 reads it"),
     ]
     rows += [("because" if i == 0 else "", line) for i, line in enumerate(found.evidence)]

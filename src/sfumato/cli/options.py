@@ -50,6 +50,7 @@ class Option:
     metavar: what follows the name, as help shows it; empty for a switch, which has a `--no-name`.
     read: (name, what was typed) -> the value, or the values of `fields`. Raises RequestError.
     complete: what the Tab key offers for it.
+    many: it may be typed several times, and its field, which has the plural for a name, is a list.
     show: the way back from the value, or from the values of `fields`, to what is typed.
     """
 
@@ -60,16 +61,20 @@ class Option:
     panel: str = HOW
     fields: tuple[str, ...] = ()
     complete: Callable[[str], list[tuple[str, str]]] | None = None
+    many: bool = False
     show: Callable[[object], str] = shown
 
     @property
     def flag(self) -> str:
-        return f"--{self.name.replace('_', '-')}"
+        name = self.name.removesuffix("s") if self.many else self.name
+        return f"--{name.replace('_', '-')}"
 
-    def values(self, typed: str | bool) -> dict[str, object]:
+    def values(self, typed: str | bool | list[str]) -> dict[str, object]:
         """The fields that what was typed gives, with their values."""
         if isinstance(typed, bool):
             return {self.name: typed}
+        if isinstance(typed, list):
+            return {self.name: tuple(self.read(self.name, each) for each in typed)}
         value = self.read(self.name, typed)
         if not self.fields:
             return {self.name: value}
@@ -80,6 +85,9 @@ class Option:
         values = tuple(changes.get(name) for name in self.fields or (self.name,))
         if any(value is None for value in values):
             return []
+        if self.many:
+            each = cast("tuple[object, ...]", values[0])
+            return [word for value in each for word in (self.flag, self.show(value))]
         if isinstance(values[0], bool):
             return [self.flag if values[0] else f"--no-{self.flag.removeprefix('--')}"]
         typed = self.show(values if self.fields else values[0])
@@ -96,7 +104,7 @@ class Option:
             rich_help_panel=self.panel,
             show_default=False,
         )
-        kind = str if self.metavar else bool
+        kind = (list[str] if self.many else str) if self.metavar else bool
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -172,6 +180,7 @@ OPTIONS = (
     Option("apg_along", "X", "apg: 0 to 1; what is left along the picture.", real),
     Option("apg_longest", "X", "apg: the longest difference; 0 is any.", real),
     Option("zero_steps", "N", "zero_star: so many first steps rest.", whole),
+    Option("distilled", "X", "Guidance as an input of Flux dev; 3.5 if not said.", real),
     Option("sampler", "NAME", "See: sfumato samplers.", complete=samplers),
     Option("schedule", "NAME", "See: sfumato samplers.", complete=schedules),
     Option(
@@ -244,6 +253,14 @@ OPTIONS = (
         panel=MODEL,
         complete=models,
     ),
+    Option("vae", "FILE", "An autoencoder of its own, for the model's.", panel=MODEL),
+    Option(
+        "text_encoders",
+        "FILE",
+        "A reader of prompts, or T5's vocabulary; once for each.",
+        panel=MODEL,
+        many=True,
+    ),
 )
 
 
@@ -274,7 +291,7 @@ def given(words: Mapping[str, object]) -> Given:
     changes: dict[str, object] = {}
     for option in OPTIONS:
         typed = words.get(option.name)
-        if isinstance(typed, str | bool):
-            changes |= option.values(typed)
+        if isinstance(typed, str | bool) or (isinstance(typed, list) and typed):
+            changes |= option.values(cast("str | bool | list[str]", typed))
     image, mask = changes.pop("image", None), changes.pop("mask", None)
     return Given(changes, cast("Path | None", image), cast("Path | None", mask))

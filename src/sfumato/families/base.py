@@ -32,6 +32,7 @@ class Conditioning:
     residuals: Sequence[Tensor] | None = None
     extra: Sequence[tuple[Tensor, Tensor]] | None = None
     concat: Tensor | None = None  # (B, Z, H, W), behind the channels of the noisy latent
+    guidance: Tensor | None = None  # (B,), the strength that a distilled model was taught
 
     @staticmethod
     def join(first: "Conditioning", second: "Conditioning") -> "Conditioning":
@@ -57,6 +58,7 @@ class Conditioning:
             residuals,
             extra,
             _joined(first.concat, second.concat),
+            _joined(first.guidance, second.guidance),
         )
 
 
@@ -96,7 +98,7 @@ USUAL = Reading()
 class Family(ABC):
     """A loaded model: its networks, on one device, behind the few doors that the pipeline uses.
 
-    A new one is a class of this kind and a row in `engine.FAMILIES`.
+    A new one is a class of this kind and a row in `opening.FAMILIES`.
     """
 
     def __init__(self, spec: ModelSpec, parts: Parts) -> None:

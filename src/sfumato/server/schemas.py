@@ -125,6 +125,11 @@ class RequestWanted(Given):
         None, description="How strictly to follow the prompt; 1 is not at all.", examples=[7.5]
     )
     rescale: _Part = Field(0.0, description="Tames strong guidance.", examples=[0.7])
+    distilled: _Guidance | None = Field(
+        None,
+        description="The guidance that a distilled model (Flux dev) takes as an input.",
+        examples=[3.5],
+    )
     interval: list[float] | None = Field(
         None, description="Guide between these two noise levels only.", examples=[[0.28, 5.42]]
     )
@@ -215,6 +220,12 @@ class RequestWanted(Given):
     model: str | None = Field(
         None, description="A name of GET /api/models; else the server's own.", examples=["mini"]
     )
+    vae: str | None = Field(
+        None, description="A part in a file of its own; no part can be chosen on a server yet."
+    )
+    text_encoders: tuple[str, ...] = Field(
+        (), description="Parts in files of their own; no part can be chosen on a server yet."
+    )
     image: Digest | InputReference | None = Field(
         None, description="The picture to start from: the sha256 that POST /api/inputs answered."
     )
@@ -283,6 +294,7 @@ class RequestTold(Told):
     steps: int | None
     guidance: float | None
     rescale: float
+    distilled: float | None = None
     interval: list[float] | None = None
     guidance_rule: str = "cfg"
     apg_along: float = 0.0
@@ -312,6 +324,8 @@ class RequestTold(Told):
     rounding: str | None = None
     embeddings: list[EmbeddingTold] | None = None
     model: str | None
+    vae: str | None = None
+    text_encoders: tuple[str, ...] = ()
     image: InputTold | None
     strength: float | None
     fit: str
@@ -366,6 +380,10 @@ class RecipeTold(Told):
     family: str
     title: str
     sha256: str = Field(description="Of the model's weights.")
+    parts: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="The sha256 of each part that lay in a file of its own, by the part's name.",
+    )
     sampler_title: str
     schedule_title: str
     device: str

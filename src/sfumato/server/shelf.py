@@ -129,10 +129,20 @@ class OnShelf:
 
     def submit(self, request: Request, *, state: bytes | None = None) -> Run:
         """As `Painter.submit`; RequestError for a model that is not on the shelf any more."""
-        placed = replace(request, model=self.shelf.place(request.model))
+        placed = replace(own_parts(request), model=self.shelf.place(request.model))
         return self.painter.submit(placed, state=state)
 
     def develop(self, request: Request, estimate: bytes) -> Image:
         """As `Painter.develop`."""
-        placed = replace(request, model=self.shelf.place(request.model))
+        placed = replace(own_parts(request), model=self.shelf.place(request.model))
         return self.painter.develop(placed, estimate)
+
+
+def own_parts(request: Request) -> Request:
+    """The same request, which names no part of a model apart: a stranger's words open no file."""
+    for name in ("vae", "text_encoders"):
+        if getattr(request, name):
+            raise RequestError(
+                f"{name} is given, and this server opens no parts of a model by name; leave it out."
+            )
+    return request

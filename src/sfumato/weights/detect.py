@@ -13,6 +13,7 @@ from sfumato.catalog import CATALOG
 from sfumato.errors import WeightsError
 from sfumato.weights.entries import Entry, Weights
 from sfumato.weights.files import open_weights
+from sfumato.weights.measured import transformer
 from sfumato.weights.said import prediction, require_usual, zero_snr
 
 __all__ = ["Inspection", "Role", "inspect", "recognise"]
@@ -20,14 +21,16 @@ __all__ = ["Inspection", "Role", "inspect", "recognise"]
 # What a file is for: a whole model, one of its parts (its network, autoencoder or reader of
 # prompts), an add-on, or nothing that painting uses.
 Role = Literal["model", "denoiser", "vae", "text_encoder", "embedding", "lora", "other"]
+OPENED = "models of Stable Diffusion 1, 2, XL and 3, and of Flux.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What was recognised.
 
-    `role` is what it is for, and `kind` says in words what it is. `spec_name` is the model's row in
-    the catalog, None where this version does not open it. `layout` is one of `layouts.LAYOUTS`.
+    `role` is what it is for, and `kind` says in words what it is. `spec_name` is the row in the
+    catalog of the model that it is, or whose denoiser it is; None where this version does not open
+    it. `layout` is one of `layouts.LAYOUTS`.
     `precision` names the type of most bytes. `prediction` is known where the file says it, and so
     is `zero_snr`: that its last level of noise is noise alone. `evidence` are whole lines.
     """
@@ -45,12 +48,20 @@ class Inspection:
     zero_snr: bool
     evidence: tuple[str, ...]
 
-    def require(self) -> tuple[str, str]:
-        """The catalog's name and the layout, or WeightsError with what it is instead."""
+    def require(self, *, alone: bool = False) -> tuple[str, str]:
+        """The catalog's name and the layout, or WeightsError with what it is instead.
+
+        `alone`: a denoiser will do, for its other parts are given as files of their own.
+        """
+        because = "\n  " + "\n  ".join(self.evidence)
         if self.spec_name is None or self.layout is None:
             raise WeightsError(
-                f"{self.path.name} is {self.kind}; this version of sfumato opens whole models of "
-                f"Stable Diffusion 1, 2 and XL.\n  " + "\n  ".join(self.evidence)
+                f"{self.path.name} is {self.kind}; this version of sfumato opens {OPENED}.{because}"
+            )
+        if self.role == "denoiser" and not alone:
+            raise WeightsError(
+                f"{self.path.name} is {self.kind}; give its other parts by --vae and "
+                f"--text-encoder.{because}"
             )
         return self.spec_name, self.layout
 
@@ -153,27 +164,20 @@ def _attachment(entries: Mapping[str, Entry]) -> _Finding | None:
     return None
 
 
-# Transformers in place of the U-Net, by the end of one key, in the original layout or diffusers'.
-TRANSFORMERS = (
-    ("double_blocks.0.img_attn.qkv.weight", "Flux"),
-    ("single_transformer_blocks.0.attn.to_q.weight", "Flux"),
-    ("joint_blocks.0.context_block.attn.qkv.weight", "Stable Diffusion 3"),
-    ("transformer_blocks.0.attn.add_q_proj.weight", "Stable Diffusion 3"),
-)
-
-
 def _transformer(entries: Mapping[str, Entry]) -> _Finding | None:
-    for ending, kind in TRANSFORMERS:
-        for key in entries:
-            if key.endswith(ending):
-                role: Role = "model" if _is_whole(entries) else "denoiser"
-                return _Finding(role, kind, (f"{key}: a transformer in place of the U-Net",))
-    return None
+    found = transformer(entries)
+    if found is None:
+        return None
+    if _is_whole(entries):
+        return _Finding("model", found.kind, found.evidence, found.spec_name, found.layout)
+    kind = found.kind if found.spec_name is None else f"the transformer of {found.kind} alone"
+    evidence = (*found.evidence, "no autoencoder beside it")
+    return _Finding("denoiser", kind, evidence, found.spec_name, found.layout)
 
 
 def _is_whole(entries: Mapping[str, Entry]) -> bool:
     """Whether an autoencoder lies beside the network."""
-    return any(key.startswith((ORIGINAL.vae, DIFFUSERS.vae)) for key in entries)
+    return any(key.startswith((*ORIGINAL.vaes, *DIFFUSERS.vaes)) for key in entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,7 @@ class _Names:
     first: str
     context: tuple[str, ...]
     added: str
-    vae: str
+    vaes: tuple[str, ...]
     texts: tuple[str, ...]
 
 
@@ -198,7 +202,7 @@ ORIGINAL = _Names(
         "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight",
     ),
     "label_emb.0.0.weight",
-    "first_stage_model.",
+    ("first_stage_model.", "vae."),
     ("cond_stage_model.", "conditioner.embedders."),
 )
 DIFFUSERS = _Names(
@@ -210,7 +214,7 @@ DIFFUSERS = _Names(
         "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight",
     ),
     "add_embedding.linear_1.weight",
-    "vae/",
+    ("vae/",),
     ("text_encoder/", "text_encoder_2/"),
 )
 
@@ -245,13 +249,13 @@ def _unet_kind(
         return _Finding(role, kind, tuple(evidence), None, names.layout)
     missing = [
         what
-        for what, leads in (("autoencoder", names.vae), ("text encoder", names.texts))
+        for what, leads in (("autoencoder", names.vaes), ("text encoder", names.texts))
         if not any(key.startswith(leads) for key in entries)
     ]
     if missing or not prefix:
         evidence.append(f"no {' and no '.join(missing) or 'key led by its part'}")
         alone = f"the U-Net of {kind} alone"
-        return _Finding("denoiser", alone, tuple(evidence), None, names.layout)
+        return _Finding("denoiser", alone, tuple(evidence), name, names.layout)
     evidence.append("autoencoder and text encoder are there")
     return _Finding("model", kind, tuple(evidence), name, names.layout)
 

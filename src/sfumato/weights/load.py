@@ -31,13 +31,16 @@ from sfumato.spec import (
     UNetConfig,
     VaeConfig,
 )
+from sfumato.text.t5 import T5Tokenizer
+from sfumato.weights import fp8
 from sfumato.weights.entries import Weights
 from sfumato.weights.int8 import SCALE, unpack_rows
 from sfumato.weights.layouts import Tables
 from sfumato.weights.layouts.table import Place, Table
+from sfumato.weights.parts import Located, Origins
 from sfumato.weights.reader import Reader
 
-__all__ = ["Parts", "load_model", "load_part"]
+__all__ = ["Parts", "load_model", "load_part", "load_parts"]
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
@@ -61,17 +64,19 @@ NETWORKS: Mapping[type, Callable[[Any], nn.Module]] = {
 class Parts:
     """A whole model's networks, in evaluation mode, asking for no gradients.
 
-    ``texts`` stand in the order of `ModelSpec.texts`, None in place of one that was left out.
+    ``texts`` stand in the order of `ModelSpec.texts`, None in place of one that was left out;
+    ``t5`` is the tokenizer of a T5 among them.
     """
 
     denoiser: nn.Module
     vae: Vae
     texts: tuple[nn.Module | None, ...]
+    t5: T5Tokenizer | None = None
 
     def to(self, device: torch.device) -> "Parts":
         """The same on another device."""
         texts = tuple(None if text is None else text.to(device) for text in self.texts)
-        return Parts(self.denoiser.to(device), self.vae.to(device), texts)
+        return Parts(self.denoiser.to(device), self.vae.to(device), texts, self.t5)
 
 
 def load_model(
@@ -87,17 +92,43 @@ def load_model(
     `vae_dtype` is the precision of the autoencoder where it differs. Raises WeightsError, before
     any tensor is read, where the file and the spec do not fit each other to the last tensor.
     """
-    networks = {name: _blank(NETWORKS[type(c)], c) for name, c in spec.parts.items()}
-    places = {name: _places(network, weights, tables[name]) for name, network in networks.items()}
-    _require_nothing_left(weights, places.values(), tables.values(), weights.entries)
+    own = {} if vae_dtype is None else {"vae": vae_dtype}
+    origins = Origins({name: Located(weights, table) for name, table in tables.items()})
+    return load_parts(spec, origins, dtype, own)
+
+
+def load_parts(
+    spec: ModelSpec,
+    origins: Origins,
+    dtype: torch.dtype,
+    own: Mapping[str, torch.dtype],
+    t5: T5Tokenizer | None = None,
+) -> Parts:
+    """All parts of `spec` from wherever they lie, on the CPU; raises like `load_model`.
+
+    `own` are the precisions of parts in which they differ; `t5` the tokenizer of a T5.
+    """
+    where = origins.parts
+    networks = {n: _blank(NETWORKS[type(c)], c) for n, c in spec.parts.items() if n in where}
+    places = {
+        name: _places(network, where[name].weights, where[name].table)
+        for name, network in networks.items()
+    }
+    for file in {id(one.weights): one.weights for one in where.values()}.values():
+        here = [name for name, one in where.items() if one.weights is file]
+        _require_nothing_left(
+            file,
+            [places[name] for name in here],
+            [*(where[name].table for name in here), *origins.aside],
+            [key for key in file.entries if not any(t.holds(key) for t in origins.aside)],
+        )
     reader = Reader()
     for name, network in networks.items():
-        own = vae_dtype if name == "vae" and vae_dtype is not None else dtype
-        _fill(network, weights, places[name], reader, own)
+        _fill(network, where[name].weights, places[name], reader, own.get(name, dtype))
     vae = networks["vae"]
     assert isinstance(vae, Vae)
-    texts = tuple(networks[part.name] for part in spec.texts)
-    return Parts(networks["denoiser"], vae, texts)
+    texts = tuple(networks.get(part.name) for part in spec.texts)
+    return Parts(networks["denoiser"], vae, texts, t5)
 
 
 def load_part(
@@ -188,6 +219,8 @@ def _problem(weights: Weights, place: Place) -> str | None:
     """Why a tensor's type cannot be a weight's, or None."""
     for key in place.keys:
         entry = weights.entries[key]
+        if (why := fp8.problem(weights.entries, key)) is not None:
+            return why
         if entry.dtype in FLOATS or entry.packing is not None:
             continue
         scale = weights.entries.get(key + SCALE)
@@ -209,9 +242,14 @@ def _require_nothing_left(
     """Every key is used, or known by a table to come along."""
     used = {key for part in places for place in part.values() for key in place.keys}
     used |= {key + SCALE for key in used if weights.entries[key].dtype == "int8"}
+    used |= {each for key in tuple(used) for each in fp8.beside(weights.entries, key)}
     rows = list(tables)
     left = [
-        key for key in keys if key not in used and not any(table.is_extra(key) for table in rows)
+        key
+        for key in keys
+        if key not in used
+        and key.rpartition(".")[2] != fp8.MARK
+        and not any(table.is_extra(key) for table in rows)
     ]
     if left:
         shown = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
@@ -241,6 +279,9 @@ def _fill(
 
 def _read(weights: Weights, key: str, reader: Reader, dtype: torch.dtype) -> Tensor:
     entry = weights.entries[key]
+    if (factor := fp8.scale_key(weights.entries, key)) is not None:
+        stored = reader.read(entry)
+        return fp8.unscaled(stored, reader.read(weights.entries[factor])).to(dtype)
     if entry.dtype != "int8":
         return reader.read(entry, dtype)
     scale = reader.read(weights.entries[key + SCALE])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
 from sfumato.errors import WeightsError
-from sfumato.spec import ClipConfig, ModelSpec, UNetConfig
+from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, UNetConfig
 from sfumato.weights.entries import Weights
 
 __all__ = ["prediction", "require_usual", "zero_snr"]
@@ -28,8 +28,7 @@ USUAL_SCHEDULER: Mapping[str, object] = {
 
 def _usual(spec: ModelSpec) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Each small file of a folder, and what it has to say where it says it."""
-    if spec.process.kind != "flow":
-        yield SCHEDULER, USUAL_SCHEDULER
+    yield SCHEDULER, _usual_scheduler(spec.process)
     if isinstance(unet := spec.denoiser, UNetConfig):
         heads: object = unet.heads
         if unet.head_width is not None:
@@ -43,6 +42,16 @@ def _usual(spec: ModelSpec) -> Iterator[tuple[str, Mapping[str, object]]]:
         if isinstance(text := part.config, ClipConfig):
             usual = {"hidden_act": text.activation, "num_attention_heads": text.heads}
             yield f"{part.name}/config.json", usual
+
+
+def _usual_scheduler(process: ProcessConfig) -> Mapping[str, object]:
+    if process.kind != "flow":
+        return USUAL_SCHEDULER
+    usual = {"num_train_timesteps": 1000, "use_dynamic_shifting": process.by_size}
+    if not process.by_size:
+        return {**usual, "shift": process.shift}
+    line = {"base_image_seq_len": 256, "max_image_seq_len": 4096}
+    return {**usual, **line, "base_shift": 0.5, "max_shift": 1.15}
 
 
 def _settings(weights: Weights, name: str) -> Mapping[str, object]:
@@ -62,9 +71,11 @@ def prediction(weights: Weights) -> tuple[Literal["eps", "v"] | None, tuple[str,
     """What a diffusers folder says that its denoiser predicts, or a fine-tune of SDXL by a key."""
     if "v_pred" in weights.entries:
         return "v", ("v_pred: a tensor by which a model declares what it predicts",)
-    if SCHEDULER not in weights.metadata:
+    settings = _settings(weights, SCHEDULER)
+    is_flow = str(settings.get("_class_name")).startswith("FlowMatch")
+    if SCHEDULER not in weights.metadata or is_flow:
         return None, ()
-    said = _settings(weights, SCHEDULER).get("prediction_type", "epsilon")
+    said = settings.get("prediction_type", "epsilon")
     if said not in ("epsilon", "v_prediction"):
         raise WeightsError(
             f"{weights.path}/{SCHEDULER}: prediction_type is {said!r}; "

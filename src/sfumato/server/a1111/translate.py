@@ -71,6 +71,7 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         seed=text.seed if sent.seed is None else (None if sent.seed < 0 else sent.seed),
         steps=sent.steps if sent.steps is not None else text.steps,
         guidance=sent.cfg_scale if sent.cfg_scale is not None else text.guidance,
+        distilled=text.distilled,
         sampler=sampler,
         schedule=schedule,
         width=sent.width if sent.width is not None else text.width,

@@ -18,6 +18,7 @@ from sfumato.server.jobs import Job
 from sfumato.server.library import Entry
 from sfumato.server.native.errors import FieldError
 from sfumato.server.services import Services
+from sfumato.server.shelf import own_parts
 from sfumato.source import Source
 
 __all__ = [
@@ -58,7 +59,7 @@ def requested(services: Services, wanted: schemas.RequestWanted) -> Request:
             values[name] = _found(name, values[name], find)
     if values.get("model") is None:
         values["model"] = services.shelf.default.name
-    request = Request(**values)
+    request = own_parts(Request(**values))
     if request.wander:
         _check_wander(services, request)
     return request

@@ -64,9 +64,9 @@ VAE_ENDS: tuple[Row, ...] = (
 )
 
 
-def unet(config: UNetConfig, prefix: str = "unet/") -> Table:
+def unet(config: UNetConfig, prefixes: tuple[str, ...] = ("unet/", "")) -> Table:
     """The U-Net, both halves by level; the upper half's levels run from the coarsest."""
-    return Table(dict(_unet_rows(config)), (prefix,))
+    return Table(dict(_unet_rows(config)), prefixes)
 
 
 def _unet_rows(config: UNetConfig) -> Iterator[Row]:

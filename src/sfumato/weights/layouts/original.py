@@ -21,6 +21,7 @@ from sfumato.weights.layouts.table import Row, Table, under
 from sfumato.weights.layouts.transformers import flux, mmdit, open_clip, t5
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
+VAES = (VAE, "vae.")  # the second in the whole models that ComfyUI saves
 # Where each family's files keep their text encoders, in the order of `ModelSpec.texts`.
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "sd": (TEXT,),
@@ -63,6 +64,10 @@ EXTRAS = (
     "conditioner.embedders.*.attn_mask",
     "conditioner.embedders.0.transformer.text_projection.weight",
     "denoiser.sigmas",
+    # What ComfyUI saves of the text encoders of Stable Diffusion 3 and Flux beside their tensors.
+    "text_encoders.*.logit_scale",
+    "text_encoders.*position_ids",
+    "text_encoders.clip_l.transformer.text_projection.weight",
     # Empty tensors by which fine-tunes of SDXL declare what they predict, and their noise levels.
     "v_pred",
     "ztsnr",
@@ -150,7 +155,7 @@ CLIP: tuple[Row, ...] = (
 
 def unet(config: UNetConfig) -> Table:
     """The U-Net: its blocks are numbered through from the input, and again to the output."""
-    return Table(dict(_unet_rows(config)), (UNET,), extras=EXTRAS)
+    return Table(dict(_unet_rows(config)), (UNET, ""), extras=EXTRAS)
 
 
 def _unet_rows(config: UNetConfig) -> Iterator[Row]:
@@ -175,9 +180,9 @@ def _unet_rows(config: UNetConfig) -> Iterator[Row]:
         yield f"up.{i}.sample.conv", f"output_blocks.{last}.{2 if depth else 1}.conv"
 
 
-def vae(config: VaeConfig) -> Table:
+def vae(config: VaeConfig, prefixes: tuple[str, ...] = VAES) -> Table:
     """The autoencoder: the decoder's levels are numbered from the finest, ours as they run."""
-    return Table(dict(_vae_rows(config)), (VAE,), extras=EXTRAS)
+    return Table(dict(_vae_rows(config)), prefixes, extras=EXTRAS)
 
 
 def _vae_rows(config: VaeConfig) -> Iterator[Row]:
@@ -206,6 +211,8 @@ def text(config: ClipConfig, place: str = f"{TEXT}transformer.") -> Table:
     if config.open_clip:
         return open_clip(config, place, EXTRAS)
     rows = dict(under("", "", CLIP, config.layers))
+    # Beside the model, so that it is always bare.
+    rows["projection"] = "text_projection"
     return Table(rows, (f"{place}text_model.", place), extras=EXTRAS)
 
 

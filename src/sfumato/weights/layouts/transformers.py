@@ -39,13 +39,13 @@ _MMDIT_STREAM: tuple[Row, ...] = (
 )
 
 
-def mmdit(config: MMDiTConfig, prefix: str = DENOISER) -> Table:
-    """Stable Diffusion 3's transformer as Stability published it."""
+def mmdit(config: MMDiTConfig, prefixes: tuple[str, ...] = (DENOISER, "")) -> Table:
+    """Stable Diffusion 3's transformer as Stability published it: within a model, or alone."""
     rows = dict(_MMDIT_ENDS)
     for i in range(config.depth):
         for ours, theirs in (("text", "context_block"), ("picture", "x_block")):
             rows |= under(f"blocks.{i}.{ours}.", f"joint_blocks.{i}.{theirs}.", _MMDIT_STREAM)
-    return Table(rows, (prefix,))
+    return Table(rows, prefixes)
 
 
 _EMBEDDERS: tuple[Row, ...] = (
@@ -84,7 +84,7 @@ _DIFFUSERS_PICTURE: tuple[Row, ...] = (
 )
 
 
-def mmdit_diffusers(config: MMDiTConfig, prefix: str = "transformer/") -> Table:
+def mmdit_diffusers(config: MMDiTConfig, prefixes: tuple[str, ...] = ("transformer/", "")) -> Table:
     """The same as diffusers saves it."""
     rows: dict[str, str | Pieces] = {
         **dict(_EMBEDDERS),
@@ -101,7 +101,7 @@ def mmdit_diffusers(config: MMDiTConfig, prefix: str = "transformer/") -> Table:
     rows[f"blocks.{last}.text.modulation"] = Pieces(
         (f"transformer_blocks.{last}.norm1_context.linear",), swapped=True
     )
-    return Table(rows, (prefix,))
+    return Table(rows, prefixes)
 
 
 # ---- Flux -------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ _FLUX_SINGLE: tuple[Row, ...] = (
 )
 
 
-def flux(config: FluxConfig, prefixes: tuple[str, ...] = ("", DENOISER)) -> Table:
-    """Flux's transformer as Black Forest Labs published it: alone, or within a whole model."""
+def flux(config: FluxConfig, prefixes: tuple[str, ...] = (DENOISER, "")) -> Table:
+    """Flux's transformer as Black Forest Labs published it: within a whole model, or alone."""
     rows = dict(_FLUX_ENDS)
     for i in range(config.double):
         for ours, theirs in (("text", "txt"), ("picture", "img")):
@@ -186,7 +186,7 @@ _FLUX_DIFFUSERS_SINGLE: tuple[Row, ...] = (
 )
 
 
-def flux_diffusers(config: FluxConfig, prefix: str = "transformer/") -> Table:
+def flux_diffusers(config: FluxConfig, prefixes: tuple[str, ...] = ("transformer/", "")) -> Table:
     """The same as diffusers saves it."""
     rows = dict(_FLUX_DIFFUSERS_ENDS)
     for i in range(config.double):
@@ -194,7 +194,7 @@ def flux_diffusers(config: FluxConfig, prefix: str = "transformer/") -> Table:
         rows |= under(f"doubles.{i}.picture.", f"transformer_blocks.{i}.", _FLUX_DIFFUSERS_PICTURE)
     for i in range(config.single):
         rows |= under(f"singles.{i}.", f"single_transformer_blocks.{i}.", _FLUX_DIFFUSERS_SINGLE)
-    return Table(rows, (prefix,))
+    return Table(rows, prefixes)
 
 
 # ---- Text encoders ----------------------------------------------------------------------------
@@ -224,6 +224,31 @@ def t5(config: T5Config, prefixes: tuple[str, ...] = ("",)) -> Table:
     # The second name of the same embedding, which older files keep as well.
     extras = tuple(f"{prefix}encoder.embed_tokens.weight" for prefix in prefixes)
     return Table(rows, prefixes, extras=extras)
+
+
+_T5_GGUF_BLOCK: tuple[Row, ...] = (
+    ("norm1", "attn_norm"),
+    ("q", "attn_q"),
+    ("k", "attn_k"),
+    ("v", "attn_v"),
+    ("out", "attn_o"),
+    ("norm2", "ffn_norm"),
+    ("gate", "ffn_gate"),
+    ("value", "ffn_up"),
+    ("hidden_out", "ffn_down"),
+)
+
+
+def t5_gguf(config: T5Config) -> Table:
+    """T5's encoder as llama.cpp's converter names it in GGUF files."""
+    rows: dict[str, str | Pieces] = {
+        "token": "token_embd",
+        "bias": "enc.blk.0.attn_rel_b",
+        "norm": "enc.output_norm",
+    }
+    for i in range(config.layers):
+        rows |= under(f"blocks.{i}.", f"enc.blk.{i}.", _T5_GGUF_BLOCK)
+    return Table(rows, ("",))
 
 
 _OPEN_CLIP_BLOCK: tuple[Row, ...] = (

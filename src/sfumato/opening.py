@@ -1,0 +1,162 @@
+"""A model from its files: recognised, its parts found wherever they lie, loaded and put to use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from sfumato.catalog import model_spec
+from sfumato.errors import WeightsError
+from sfumato.families.ask import predicts
+from sfumato.families.base import Family
+from sfumato.families.flux import FluxModel
+from sfumato.families.mini import Mini
+from sfumato.families.sd import StableDiffusion
+from sfumato.families.sd3 import StableDiffusion3
+from sfumato.families.sdxl import StableDiffusionXL
+from sfumato.nn.unet import UNet
+from sfumato.shelves import Shelves
+from sfumato.spec import ModelSpec
+from sfumato.text.t5 import FILES, T5Tokenizer
+from sfumato.weights.detect import recognise
+from sfumato.weights.entries import Weights
+from sfumato.weights.files import open_weights
+from sfumato.weights.hashes import digest, sha256
+from sfumato.weights.load import Parts, load_parts
+from sfumato.weights.parts import Origins, located, vocabulary
+
+__all__ = ["FAMILIES", "Asked", "Found", "find", "load"]
+
+# How a model of each family is used; the name is that of `ModelSpec.family`.
+FAMILIES: Mapping[str, Callable[[ModelSpec, Parts], Family]] = {
+    "mini": Mini,
+    "sd": StableDiffusion,
+    "sdxl": StableDiffusionXL,
+    "sd3": StableDiffusion3,
+    "flux": FluxModel,
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model and, where they are to come from elsewhere, its parts: names, or paths.
+
+    Among ``texts`` may be the file of T5's vocabulary, or the folder that it lies in.
+    """
+
+    model: str
+    vae: str | None = None
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a model, opened and recognised, nothing of them read yet.
+
+    ``sure``: whether it is known what the model predicts. ``words`` is T5's vocabulary.
+    """
+
+    name: str
+    main: Weights
+    spec: ModelSpec
+    sure: bool
+    origins: Origins
+    words: Path | None
+
+    @property
+    def bytes_packed(self) -> int:
+        """How much the parts' tensors take as they lie in the files."""
+        return sum(entry.bytes for entry in self.origins.entries())
+
+    def needs(self, dtype: torch.dtype) -> int:
+        """Bytes that all parts take in memory in a precision; what is packed is unpacked."""
+        return sum(entry.elements for entry in self.origins.entries()) * dtype.itemsize
+
+    def hashes(self, cache: Path | None) -> tuple[str, Mapping[str, str]]:
+        """The sha256 of the model's own file, and of each part that lies elsewhere by its name."""
+        apart = {
+            name: digest(one.weights, cache)
+            for name, one in self.origins.parts.items()
+            if one.weights is not self.main
+        }
+        words = {} if self.words is None else {"tokenizer": sha256(self.words, cache)}
+        return digest(self.main, cache), {**apart, **words}
+
+
+def find(asked: Asked, shelves: Shelves) -> Found:
+    """The files of what was asked for.
+
+    Raises RequestError for what is not there, WeightsError for what is no model, or not all of one.
+    """
+    place = shelves.locate(asked.model)
+    main = open_weights(place.path)
+    vae = None if asked.vae is None else open_weights(shelves.locate(asked.vae, "vae").path)
+    words, texts = _texts(asked.texts, shelves)
+    spec, layout, sure = _recognised(main, alone=vae is not None or bool(texts))
+    origins = located(spec, layout, main, vae=vae, texts=texts)
+    found = vocabulary(spec, origins, words)
+    if words is not None and found is None:
+        raise WeightsError(
+            f"{words.name} is a vocabulary of T5, and no T5 reads for {place.name}. Leave it out."
+        )
+    return Found(place.name, main, spec, sure, origins, found)
+
+
+def _texts(asked: tuple[str, ...], shelves: Shelves) -> tuple[Path | None, list[Weights]]:
+    """T5's vocabulary among what was given to read prompts with, and the encoders."""
+    words: Path | None = None
+    texts: list[Weights] = []
+    for each in asked:
+        path = Path(each)
+        files = [path, *(path / name for name in FILES)]
+        own = next((file for file in files if file.name in FILES and file.is_file()), None)
+        if own is None:
+            texts.append(open_weights(shelves.locate(each, "text_encoder").path))
+        elif words is None:
+            words = own
+        else:
+            raise WeightsError(f"{own} and {words} are both vocabularies of T5. Give one of them.")
+    return words, texts
+
+
+def load(found: Found, dtype: torch.dtype, device: torch.device) -> Family:
+    """The model in memory, on its device.
+
+    Raises WeightsError, before any tensor is read, where files and description do not fit.
+    """
+    # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more. And the
+    # values of some parts go beyond what fp16 can hold: a decoder is then kept in fp32, a reader of
+    # prompts in bf16, in which T5 was trained.
+    spec, half = found.spec, dtype == torch.float16
+    exact = dtype == torch.bfloat16 or (half and not spec.vae.half)
+    own = {"vae": torch.float32 if exact else dtype}
+    own |= {p.name: torch.bfloat16 for p in spec.texts if half and not p.config.half}
+    t5 = None if found.words is None else T5Tokenizer(found.words)
+    parts = load_parts(spec, found.origins, dtype, own, t5).to(device)
+    if not found.sure:
+        assert isinstance(parts.denoiser, UNet)
+        spec = _predicting(spec, predicts(parts.denoiser))
+    return FAMILIES[spec.family](spec, parts)
+
+
+def _recognised(weights: Weights, *, alone: bool) -> tuple[ModelSpec, str, bool]:
+    """The catalog's row for an opened file, its layout, and whether what it predicts is sure."""
+    found = recognise(weights)
+    name, layout = found.require(alone=alone)
+    spec = model_spec(name)
+    if found.prediction is not None and spec.process.kind != "flow":
+        spec = _predicting(spec, found.prediction)
+    if found.zero_snr:
+        spec = replace(spec, process=replace(spec.process, zero_snr=True))
+    return spec, layout, found.prediction is not None or spec.sibling is None
+
+
+def _predicting(spec: ModelSpec, kind: Literal["eps", "v"]) -> ModelSpec:
+    """The row of a model of this shape that predicts so."""
+    if spec.process.kind == kind:
+        return spec
+    if spec.sibling is not None:
+        return model_spec(spec.sibling)
+    return replace(spec, process=replace(spec.process, kind=kind))
