@@ -8,7 +8,7 @@ import torch
 
 import sfumato
 from sfumato.engine import Engine
-from sfumato.errors import PromptError, SfumatoError
+from sfumato.errors import PromptError, RequestError, SfumatoError
 from sfumato.recipe import Recipe
 
 REQUEST = sfumato.Request("a red fox, 3d", seed=7, steps=4, width=64, height=64)
@@ -104,6 +104,11 @@ def test_a_network_is_refused_and_not_dropped(engine: Engine) -> None:
         engine.submit(replace(REQUEST, prompt="a fox <lora:ink:0.8>"))
     with pytest.raises(PromptError, match=r"The negative prompt .*<lora:ink:0.8>"):
         engine.submit(replace(REQUEST, negative="a fox <lora:ink:0.8>"))
+
+
+def test_a_model_that_hears_one_layer_refuses_another(engine: Engine) -> None:
+    with pytest.raises(RequestError, match=r"clip_skip is 2, but .* its usual layer alone"):
+        engine.submit(replace(REQUEST, clip_skip=2))
 
 
 def test_a_picture_from_before_there_were_weights_took_brackets_for_letters(

@@ -299,9 +299,10 @@ def test_a_picture_of_a1111_is_read_as_far_as_its_text_goes(tmp_path: Path):
         width=512,
         height=640,
         like="a1111",  # whose default is noise from the GPU, and then it does not say so
+        clip_skip=2,
         model="anime",
     )
-    assert origin.unread == {"Clip skip": "2", "Lora hashes": "a: 1, b: 2"}
+    assert origin.unread == {"Lora hashes": "a: 1, b: 2"}
 
 
 def test_automatic_schedule_and_cpu_noise_are_understood():
@@ -426,12 +427,31 @@ def test_numerics_that_a1111_has_words_for_travel_in_its_text():
         ({"first_noise": "variance"}, "SGM noise multiplier: True"),
         ({"discard_penultimate": True}, "Discard penultimate sigma: True"),
         ({"like": "comfy"}, "Like: comfy"),
+        ({"clip_skip": 2}, "Clip skip: 2"),
     ):
         text = replace(RECIPE, request=replace(REQUEST, **changes)).parameters()
         assert f", {word}, " in text
         again = from_parameters(text)
         assert all(getattr(again.request, name) == value for name, value in changes.items())
         assert again.unread == {}
+
+
+def test_the_usual_layer_of_clip_is_not_told_and_one_that_cannot_be_is_not_followed():
+    assert "Clip skip" not in RECIPE.parameters()
+    text = "fox\nSteps: 4, Sampler: Euler, Seed: 1, Clip skip: "
+    assert (from_parameters(text + "1").request.clip_skip, from_parameters(text + "1").unread) == (
+        1,
+        {},
+    )
+    for odd in ("0", "13", "-2", "two", "2.5"):
+        origin = from_parameters(text + odd)
+        assert (origin.request.clip_skip, origin.unread) == (1, {"Clip skip": odd})
+
+
+def test_a_recipe_from_before_there_was_clip_skip_means_the_usual_layer():
+    data = json.loads(RECIPE.to_json())
+    assert data["request"].pop("clip_skip") == 1
+    assert Recipe.from_json(json.dumps(data)) == RECIPE
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,11 @@ def resolve(request: Request, *, draw: int = 5) -> Request:
         ("strength_steps", "most"),
         ("weighting", "A1111"),
         ("rounding", "up"),
+        ("clip_skip", 0),
+        ("clip_skip", 13),
+        ("clip_skip", 2.0),
+        ("clip_skip", True),
+        ("clip_skip", None),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isascii() else type(value).__name__,
 )

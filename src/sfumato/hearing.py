@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sfumato.errors import PromptError
+from sfumato.errors import PromptError, RequestError
 from sfumato.families.base import Conditioning, Family, Reading
 from sfumato.request import Request
 from sfumato.text.prompt import Prompt, parse
@@ -43,11 +43,13 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
     """What the model hears, from the first step of the run on; ``learnt`` are its embeddings.
 
     Steps in a prompt are those of the whole schedule, of which a run from a picture makes the last.
-    Raises PromptError for what is not done here, and for what the model cannot read.
+    Raises PromptError for what is not done here, and for what the model cannot read, RequestError
+    for a layer of CLIP that it does not hear.
     """
+    _require_deep_enough(model, request.clip_skip)
     steps, weighting = request.schedule_steps, request.brackets
     size = (request.width or 0, request.height or 0)
-    reading = Reading(weighting, learnt)
+    reading = Reading(weighting, learnt, request.clip_skip)
     if weighting == "plain":
         heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
     else:
@@ -99,6 +101,18 @@ def _gathered(branches: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float
             f"picture; take {MOST} at the most."
         )
     return gathered
+
+
+def _require_deep_enough(model: Family, skip: int) -> None:
+    if skip <= model.deepest:
+        return
+    title = model.spec.title
+    if model.deepest == 1:
+        raise RequestError(
+            f"clip_skip is {skip}, but {title} hears its usual layer alone, which is 1; "
+            "give that, or leave it out."
+        )
+    raise RequestError(f"clip_skip is {skip}, but {title} has no more than {model.deepest} layers.")
 
 
 def _require_done_here(prompt: Prompt, what: str) -> None:

@@ -18,7 +18,15 @@ from sfumato.catalog import ILLUSTRATION
 from sfumato.embedding import embeddings_from_text, embeddings_to_text
 from sfumato.errors import PictureError, RequestError
 from sfumato.images import Texts, read_texts, save
-from sfumato.request import SIZE_STEP, UPSCALER, UPSCALES, Request, from_dict, to_dict
+from sfumato.request import (
+    MAX_CLIP_SKIP,
+    SIZE_STEP,
+    UPSCALER,
+    UPSCALES,
+    Request,
+    from_dict,
+    to_dict,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -170,6 +178,8 @@ class Recipe:
         if request.strength is not None:
             pairs["Denoising strength"] = _short(request.strength)
         pairs |= _of_the_numerics(request)
+        if request.clip_skip > 1:
+            pairs["Clip skip"] = str(request.clip_skip)
         # As the extension of the dynamicprompts package writes them.
         if request.template:
             pairs["Template"] = request.template
@@ -285,6 +295,7 @@ def from_parameters(text: str) -> Origin:
             width=width,
             height=height,
             **_numerics(left, settings.get("Version", "")),
+            clip_skip=_skipped(left),
             embeddings=embeddings_from_text(learnt) if learnt else None,
             model=_file_name(left.pop("Model", "")) or None,
             upscale=_upscaled(left),
@@ -387,6 +398,14 @@ def _seed_settings(left: dict[str, str]) -> dict[str, Any]:
             side // SIZE_STEP * SIZE_STEP for side in _shape("Seed resize from", size)
         )
     return found
+
+
+def _skipped(left: dict[str, str]) -> int:
+    """The layer of CLIP, taken out of `left` if there can be such a one."""
+    asked = left.get("Clip skip", "")
+    if asked not in map(str, range(1, MAX_CLIP_SKIP + 1)):
+        return 1
+    return int(left.pop("Clip skip"))
 
 
 def _shape(key: str, value: str) -> tuple[int, int]:

@@ -41,6 +41,7 @@ MAX_SEED = 2**64 - 1
 MAX_STEPS = 1000
 MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
+MAX_CLIP_SKIP = 12  # as many layers as the encoder of Stable Diffusion 1 has
 MAX_SIGMA = 1e6  # far above the pure noise of any model
 # How the two prompts' outputs become one; the fields that only one of them reads.
 RULES = ("cfg", "zero_star", "apg")
@@ -96,6 +97,7 @@ CHECKS: Mapping[str, Check] = {
     "strength_steps": one_of(CHOICES["strength_steps"]),
     "weighting": one_of(CHOICES["weighting"]),
     "rounding": one_of(CHOICES["rounding"]),
+    "clip_skip": whole(1, MAX_CLIP_SKIP),
     "embeddings": embeddings,
     "model": named,
     "vae": named,
@@ -184,6 +186,8 @@ class Request:
     - `strength_steps`: of the steps, `strength` makes a "share", one "extra", or "all".
     - `weighting`: by whose rule the brackets of a prompt weigh its words: AUTOMATIC1111's, or
       ComfyUI's; "plain" takes them for letters. `rounding`: how pixels become 8 bits.
+    - `clip_skip`: 1 … 12, which layer of CLIP is heard, as A1111 counts: 1 is the one that the
+      model was published with, 2 the one before it. Models that hear but one refuse more than 1.
     - `embeddings`: the learnt words that are heard where a prompt names them; () for none. None
       for each that is named and lies in a folder of embeddings.
     - `vae`, `text_encoders`: parts of the model that come from files of their own, in place of what
@@ -237,6 +241,7 @@ class Request:
     strength_steps: str | None = None
     weighting: str | None = None
     rounding: str | None = None
+    clip_skip: int = 1
     embeddings: tuple[Embedding, ...] | None = None
     model: str | None = None
     vae: str | None = None

@@ -46,6 +46,11 @@ class ClipConfig:
     open_clip: bool = False
     half: bool = True
 
+    @property
+    def depth(self) -> int:
+        """How many layers there are up to the one that is handed on."""
+        return self.layers + 1 + self.take
+
 
 @dataclass(frozen=True)
 class BertConfig:

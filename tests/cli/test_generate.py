@@ -76,6 +76,7 @@ OPTIONS: Sequence[tuple[list[str], dict[str, object]]] = (
     (["--upscale", "2", "--upscaler", "mine.pth"], {"upscale": 2, "upscaler": "mine.pth"}),
     (["--weighting", "comfy"], {"weighting": "comfy"}),
     (["--weighting", "plain"], {"weighting": "plain"}),
+    (["--clip-skip", "2"], {"clip_skip": 2}),
     (["--model", "other"], {"model": "other"}),
 )
 
@@ -281,6 +282,8 @@ BAD: Sequence[tuple[list[str], str]] = (
     (["fox", "--size", "9000"], "width is 9000, but must be between 8 and 8192"),
     (["fox", "--count", "0"], "count is 0"),
     (["fox", "--weighting", "A1111"], "weighting is 'A1111', but must be one of 'a1111' or"),
+    (["fox", "--clip-skip", "13"], "clip_skip is 13, but must be between 1 and 12"),
+    (["fox", "--clip-skip", "two"], "clip_skip is 'two', but must be a whole number"),
     (["fox", "--stream", "gpu"], "stream is 'gpu', but must be one of 'cpu' or 'nv'"),
     (["fox", "--wander", "--sampler", "DDIM"], "ddim"),
     (["fox", "--upscale", "3"], "upscale is 3 (int), but must be 2 or 4"),
@@ -558,13 +561,13 @@ def test_other_numerics_are_refused_unless_anyway(sfumato: Sfumato, engine: Fake
 
 def test_a_picture_of_another_program_is_followed_only_anyway(sfumato: Sfumato, tmp_path: Path):
     chunks = PngInfo()
-    text = "fox\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 3, Size: 16x16, Clip skip: 2"
+    text = "fox\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 3, Size: 16x16, Hypernet: ink"
     chunks.add_text("parameters", text)
     Image.new("RGB", (16, 16)).save(tmp_path / "a1111.png", pnginfo=chunks)
     assert "made by another program" in sfumato("generate", "--from", "a1111.png").refused()
     answer = sfumato("generate", "--from", "a1111.png", "--anyway", "--out", "b.png")
     assert answer.status == 0
-    assert "a1111.png: these of its settings are not followed: Clip skip 2" in answer.err
+    assert "a1111.png: these of its settings are not followed: Hypernet ink" in answer.err
     request = read("b.png").request
     assert (request.prompt, request.steps, request.seed) == ("fox", 2, 3)
     assert (request.sampler, request.stream) == ("euler", "nv")

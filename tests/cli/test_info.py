@@ -63,11 +63,11 @@ def test_info_for_programs_is_json(sfumato: Sfumato):
 
 
 def test_info_reads_a_picture_of_a1111(sfumato: Sfumato, tmp_path: Path):
-    foreign(tmp_path / "a.png", "fox\nSteps: 2, Sampler: Euler a, Seed: 3, Clip skip: 2")
+    foreign(tmp_path / "a.png", "fox\nSteps: 2, Sampler: Euler a, Seed: 3, Hypernet: ink")
     answer = sfumato("info", "a.png")
     assert answer.status == 0
     assert "sampler       Euler a" in answer.out
-    assert "not followed  Clip skip: 2" in answer.out
+    assert "not followed  Hypernet: ink" in answer.out
     assert "made by another program" in answer.out
     assert json.loads(sfumato("info", "a.png", "--json").out)["recipe"] is None
 

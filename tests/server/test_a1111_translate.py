@@ -253,13 +253,26 @@ def test_settings_of_one_request_are_followed_or_refused(chosen: Chosen) -> None
         ({"emphasis": "No norm"}, "emphasis is 'No norm', but must be one of: None, Original"),
         ({"enable_quantization": []}, "enable_quantization"),
         ({"sgm_noise_multiplier": 1}, "sgm_noise_multiplier"),
-        ({"CLIP_stop_at_last_layers": 2}, "CLIP_stop_at_last_layers"),
         ({"sd_vae": "other.pt"}, "sd_vae"),
         ({"sd_model_checkpoint": "mimi"}, "mimi.*mini"),
         ({"outdir_samples": "/etc"}, "outdir_samples"),
     ):
         with pytest.raises(RefusedError, match=told):
             text(chosen, override_settings=settings)
+
+
+def test_the_layer_of_clip_is_a_setting(chosen: Chosen) -> None:
+    def skipped(*values: object, **fields: Any) -> list[int]:
+        settings = ({"CLIP_stop_at_last_layers": value} for value in values)
+        return [text(chosen, override_settings=each, **fields).clip_skip for each in settings]
+
+    assert skipped(None, 0, 1, 2, 12) == [1, 1, 1, 2, 12]
+    infotext = f"{INFOTEXT}, Clip skip: 3"
+    assert text(chosen, infotext=infotext).clip_skip == 3
+    assert skipped(None, 1, 2, infotext=infotext) == [3, 1, 2]
+    for odd in (13, -1, 2.5, "2", []):
+        with pytest.raises(RequestError, match="clip_skip"):
+            skipped(odd)
 
 
 def test_a_model_goes_by_title_name_and_hash(chosen: Chosen) -> None:

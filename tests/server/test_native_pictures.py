@@ -20,7 +20,7 @@ from tests.server.test_native_jobs import ended, send
 Json = dict[str, Any]
 A1111 = (
     "a lighthouse\nNegative prompt: fog\nSteps: 30, Sampler: Euler a, Schedule type: Karras, "
-    "CFG scale: 6.5, Seed: 99, Size: 64x64, Model: elsewhere, Clip skip: 2, Version: v1.9"
+    "CFG scale: 6.5, Seed: 99, Size: 64x64, Model: elsewhere, Hypernet: ink, Version: v1.9"
 )
 
 
@@ -382,7 +382,7 @@ def test_a_foreign_picture_is_read_as_far_as_it_can_be_followed(client: TestClie
     assert (request["sampler"], request["schedule"]) == ("euler_ancestral", "karras")
     assert request["model"] is None
     assert told["unread"]["Model"] == "elsewhere"
-    assert told["unread"]["Clip skip"] == "2"
+    assert told["unread"]["Hypernet"] == "ink"
     assert not told["exact"]
     assert told["recipe"] is None
     assert send(client, **request)["id"]

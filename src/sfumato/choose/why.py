@@ -45,6 +45,7 @@ _DOES: Mapping[str, str] = {
     "height": "another size is another composition",
     "stream": "the same seed means other noise",
     "weighting": "brackets in the prompt weigh by another rule",
+    "clip_skip": "the prompt was heard from another layer of CLIP",
     "model": "another model, or the same under another name",
     "image": "another picture to start from",
     "strength": "how much of the picture to start from was made anew",

@@ -221,6 +221,7 @@ OPTIONS = (
     Option("strength_steps", "NAME", "Steps that --strength makes: share, extra, all.", panel=LIKE),
     Option("weighting", "NAME", "(Brackets:1.2) in prompts: a1111, comfy, plain.", panel=LIKE),
     Option("rounding", "NAME", "Pixels to 8 bits: round, truncate.", panel=LIKE),
+    Option("clip_skip", "N", "1 to 12; CLIP's layer: 1 the usual, 2 the one before it.", whole),
     Option(
         "embeddings",
         "NAMES",

@@ -85,11 +85,13 @@ class Reading:
     """How prompts are read.
 
     ``weighting`` is one of `numerics.CHOICES`. ``learnt`` are the embeddings that are heard where
-    their names stand; each fits `ModelSpec.embeds`.
+    their names stand; each fits `ModelSpec.embeds`. ``skip`` is `Request.clip_skip`, at most
+    `Family.deepest`.
     """
 
     weighting: str = "a1111"
     learnt: tuple[Learnt, ...] = ()
+    skip: int = 1
 
 
 USUAL = Reading()
@@ -98,8 +100,11 @@ USUAL = Reading()
 class Family(ABC):
     """A loaded model: its networks, on one device, behind the few doors that the pipeline uses.
 
-    A new one is a class of this kind and a row in `opening.FAMILIES`.
+    A new one is a class of this kind and a row in `opening.FAMILIES`. ``deepest`` is the largest
+    `Reading.skip` that its `encode` follows: 1 where only the usual layer is heard.
     """
+
+    deepest = 1
 
     def __init__(self, spec: ModelSpec, parts: Parts) -> None:
         self.spec, self.denoiser, self.vae = spec, parts.denoiser, parts.vae

@@ -44,21 +44,28 @@ class ClipReader:
         empty = self._chunks(((),))
         rows = self._chunks(text, reading.learnt)
         rows += empty * (count - len(rows))
-        states, pooled = self._states(rows, reading.learnt)  # (N, L, D), (N, P)
+        states, pooled = self._states(rows, reading.skip, reading.learnt)  # (N, L, D), (N, P)
         weights = [row.weights for row in rows]
-        states = emphasised(states, weights, reading.weighting, lambda: self._states(empty)[0][0])
+        states = emphasised(
+            states,
+            weights,
+            reading.weighting,
+            lambda: self._states(empty, reading.skip)[0][0],
+        )
         return states.flatten(0, 1)[None], pooled[:1]
 
     def _chunks(self, text: Text, learnt: Sequence[Learnt] = ()) -> list[Chunk]:
         counts = {word.name: word.count for word in learnt}
         return list(self.tokenizer.weighted(text, self.encoder.config.length, counts))
 
-    def _states(self, rows: list[Chunk], learnt: Sequence[Learnt] = ()) -> tuple[Tensor, Tensor]:
+    def _states(
+        self, rows: list[Chunk], skip: int, learnt: Sequence[Learnt] = ()
+    ) -> tuple[Tensor, Tensor]:
         own = self.encoder.token.weight
         ids = torch.tensor([row.ids for row in rows], device=own.device)
         if not learnt:
-            return self.encoder(ids)
+            return self.encoder(ids, skip=skip)
         reader = Reader()
         parts = (reader.read(word.parts[self.part], own.dtype) for word in learnt)
         vectors = torch.cat([part.view(-1, own.shape[1]) for part in parts])  # (V, D)
-        return self.encoder(ids, vectors.to(own.device))
+        return self.encoder(ids, vectors.to(own.device), skip)

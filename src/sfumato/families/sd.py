@@ -20,6 +20,7 @@ class StableDiffusion(UNetFamily):
         (text,) = parts.texts
         assert isinstance(text, ClipText)
         self.reader = ClipReader(text, *spec.embeds)
+        self.deepest = text.config.depth
 
     def encode(
         self,

@@ -25,7 +25,11 @@ LIKED, DISLIKED = 6.0, 2.5
 
 
 class StableDiffusionXL(UNetFamily):
-    """The base, which reads with both encoders, or the refiner, which has the second alone."""
+    """The base, which reads with both encoders, or the refiner, which has the second alone.
+
+    Neither hears another layer than its usual one: what clip skip 2 is to them, no two programs
+    agree on (the layer before for diffusers, the usual one for ComfyUI, nothing for A1111).
+    """
 
     def __init__(self, spec: ModelSpec, parts: Parts) -> None:
         super().__init__(spec, parts)

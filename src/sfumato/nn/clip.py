@@ -34,14 +34,17 @@ class ClipText(nn.Module):
             else nn.Linear(config.width, config.projection, bias=False)
         )
 
-    def forward(self, ids: Tensor, learnt: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, ids: Tensor, learnt: Tensor | None = None, skip: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """`ids` (B, L) to the context (B, L, D) and the pooled state (B, P), or (B, D) without one.
 
         The pooled state is that of the first end mark, the vocabulary's last number, after the
         last layer and the norm. Numbers behind that one are the rows of ``learnt`` (V, D).
+        ``skip``: 1 ... `ClipConfig.depth`; 1 takes the config's layer, 2 the one before it.
         """
         x = self._words(ids, learnt) + self.position.weight[: ids.shape[1]]  # (B, L, D)
-        taken = self.config.layers + 1 + self.config.take  # of the states 0 ... layers
+        taken = self.config.depth + 1 - skip  # of the states 0 ... layers
         context = x
         for i, block in enumerate(self.blocks, start=1):
             x = block(x)

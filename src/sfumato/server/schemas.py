@@ -14,6 +14,7 @@ from sfumato.request import (
     FILLS,
     FITS,
     MAX_BLUR,
+    MAX_CLIP_SKIP,
     MAX_COUNT,
     MAX_GUIDANCE,
     MAX_PADDING,
@@ -211,6 +212,9 @@ class RequestWanted(Given):
     rounding: Annotated[str, _way("rounding")] | None = Field(
         None, description="Whether pixels are rounded to 8 bits, or cut."
     )
+    clip_skip: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MAX_CLIP_SKIP})] = (
+        Field(1, description="CLIP's layer: 1 is the usual one, 2 the one before it.")
+    )
     embeddings: list[EmbeddingWanted] | None = Field(
         None,
         description="Of the embeddings that a prompt names, hear these alone. Left out, or null: "
@@ -322,6 +326,7 @@ class RequestTold(Told):
     strength_steps: str | None = None
     weighting: str | None = None
     rounding: str | None = None
+    clip_skip: int = 1
     embeddings: list[EmbeddingTold] | None = None
     model: str | None
     vae: str | None = None

@@ -28,6 +28,7 @@ _FIELDS: Mapping[str, str] = {
     "strength": "denoising_strength",
     "schedule": "scheduler",
     "sampler": "sampler_name",
+    "clip_skip": "CLIP_stop_at_last_layers",
     "mask_padding": "inpaint_full_res_padding",
 }
 

@@ -26,7 +26,7 @@ _NEUTRAL: Mapping[str, tuple[tuple[object, ...], str]] = {
     "tiling": (_OFF, "pictures that tile"),
     "styles": (_OFF, "stored prompt styles"),
     "script_name": (_OFF, "scripts"),
-    "clip_skip": ((*_OFF, 1), "another layer of the text encoder"),
+    "clip_skip": ((*_OFF, 1), "CLIP_stop_at_last_layers outside override_settings"),
     "s_churn": (_OFF, "added noise"),
     "s_noise": ((*_OFF, 1), "a scale of the steps' noise"),
     "s_min_uncond": (_OFF, "steps without guidance"),

@@ -85,7 +85,7 @@ def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
         "infotexts": [entry.parameters for entry in entries],
         "styles": [],
         "job_timestamp": _timestamp(job.created),
-        "clip_skip": 1,
+        "clip_skip": used.clip_skip,
         "is_using_inpainting_conditioning": False,
         "version": f"sfumato {version('sfumato')}",
     }

@@ -43,7 +43,8 @@ _WAYS: Mapping[str, Mapping[str, str | bool | None]] = {
     "always_discard_next_to_last_sigma": {"False": None, "True": True},
     "enable_quantization": {"False": False, "True": True},
 }
-_FOLLOWED = frozenset({"sd_model_checkpoint", *_SETTINGS})
+_CLIP_SKIP = "CLIP_stop_at_last_layers"
+_FOLLOWED = frozenset({"sd_model_checkpoint", _CLIP_SKIP, *_SETTINGS})
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         **_beginning(sent, text),
         like=text.like,
         **_numerics(settings, text),
+        clip_skip=_clip_skip(settings, text),
         model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
     )
     return _with_picture(request, sent, chosen.limits) if isinstance(sent, Image2Image) else request
@@ -171,6 +173,14 @@ def _numerics(settings: Mapping[str, object], text: Request) -> dict[str, Any]:
                 raise RefusedError(f"{setting} is {value!r:.60}, but must be one of: {told}.")
             found[name] = ways[str(value)]
     return found
+
+
+def _clip_skip(settings: Mapping[str, object], text: Request) -> Any:
+    """The layer of CLIP; what is none is left to Request to refuse. 0 is A1111's 1."""
+    asked = settings.get(_CLIP_SKIP)
+    if asked is None:
+        return text.clip_skip
+    return 1 if asked == 0 else asked
 
 
 def _with_picture(request: Request, sent: Image2Image, limits: Limits) -> Request:

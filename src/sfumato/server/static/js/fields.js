@@ -143,6 +143,16 @@ export const FIELDS = [
     fallback: "a1111",
   },
   {
+    name: "clip_skip",
+    kind: "range",
+    label: "Clip skip",
+    hint: "From which layer of CLIP the prompt is heard: 1 is the usual one, 2 the one before it. For Stable Diffusion 1 and 2.",
+    group: "more",
+    min: 1,
+    max: 12,
+    step: 1,
+  },
+  {
     name: "strength",
     kind: "range",
     label: "Strength",

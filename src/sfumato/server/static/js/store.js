@@ -35,6 +35,7 @@ export const BLANK = Object.freeze({
   strength_steps: null,
   weighting: null,
   rounding: null,
+  clip_skip: 1,
   embeddings: null,
   model: null,
   image: null,

@@ -40,6 +40,7 @@ export interface Wish {
   strength_steps: string | null;
   weighting: string | null;
   rounding: string | null;
+  clip_skip: number;
   embeddings: { name: string; sha256: string }[] | null;
   model: string | null;
   image: Input | null;

@@ -106,6 +106,7 @@ export const NAMES = Object.freeze({
   rounding: "Rounding",
   template: "Template",
   negative_template: "Template of what is left out",
+  clip_skip: "Clip skip",
   embeddings: "Embeddings",
   model: "Model",
   image: "Starting picture",
@@ -131,6 +132,7 @@ const PLAIN = Object.freeze({
   strength_steps: "share",
   weighting: "a1111",
   rounding: "round",
+  clip_skip: 1,
 });
 
 /**
