@@ -398,6 +398,7 @@ class RecipeTold(Told):
     numerics: int
     index: int
     seconds: float
+    upscaler_sha256: str = Field("", description="Of the upscaler's weights, where there is one.")
 
 
 class PictureDetail(Picture):
