@@ -7,7 +7,7 @@ request is complete, and every picture of it can be made again from its own `Req
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import pairwise
@@ -438,11 +438,12 @@ class Request:
         mask = None if self.mask is None else self.mask.reference
         return replace(self, image=image, mask=mask)
 
-    def changed(self, changes: Mapping[str, object]) -> Request:
+    def changed(self, changes: Mapping[str, object], typed: Collection[str] = ()) -> Request:
         """The same wish with other values; what had followed from a changed one is open again.
 
         Another `like` opens all that it fills, another `sampler` what is as `like` had it for the
-        one before, and another `wander` its path.
+        one before, and another `wander` its path. The fields `typed` did not follow: somebody asked
+        for them, so they stay wherever they have an effect.
         """
         opened: dict[str, object] = {}
         if "like" in changes:
@@ -459,7 +460,11 @@ class Request:
             opened |= {"steps": None, "schedule": None}
         elif self.sigmas is not None and not changes.keys().isdisjoint({"steps", "schedule"}):
             opened |= {"sigmas": None, "steps": None}
-        values = {**opened, **changes}
+        rule = changes.get("guidance_rule", self.guidance_rule)
+        idle = {name for name, needed in RULES_OWN.items() if needed != rule}
+        idle |= set() if changes.get("wander", self.wander) else {"path_seed"}
+        follows = {k: v for k, v in opened.items() if k not in typed or k in idle}
+        values = {**follows, **changes}
         return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks
 
     def resolve(

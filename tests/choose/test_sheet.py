@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,8 +16,8 @@ from tests.choose.recipes import RECIPE
 FOX = Request("a red fox", seed=7)
 
 
-def plan(*axes: str, request: Request = FOX, drawn: int = 99) -> Sheet:
-    return plan_sheet(request, [parse_axis(axis) for axis in axes], lambda: drawn)
+def plan(*axes: str, request: Request = FOX, drawn: int = 99, typed: tuple[str, ...] = ()) -> Sheet:
+    return plan_sheet(request, [parse_axis(axis) for axis in axes], lambda: drawn, typed)
 
 
 def test_cells_go_row_by_row_and_sheet_by_sheet():
@@ -166,3 +167,27 @@ def test_a_recipe_of_a_sheet_is_none_of_a_picture():
     text = json.dumps({"format": 1, "sheet": plan("steps=4").to_dict()})
     with pytest.raises(PictureError, match="it is a sheet of several pictures"):
         Recipe.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("axis", "given", "cells"),
+    [
+        ("like=sfumato,a1111", {"weighting": "plain"}, ["plain", "plain"]),
+        ("wander=yes,no", {"path_seed": 5, "wander": True}, [5, None]),
+        ("guidance_rule=apg,cfg", {"apg_along": 0.5, "guidance_rule": "apg"}, [0.5, 0.0]),
+    ],
+)
+def test_what_was_typed_stays_in_each_cell_where_it_has_an_effect(
+    axis: str, given: dict[str, Any], cells: list[object]
+):
+    sheet = plan(axis, request=replace(FOX, **given), typed=tuple(given))
+    field = next(iter(given))
+    assert [getattr(cell.request, field) for cell in sheet.cells] == cells
+
+
+@pytest.mark.parametrize("axis", ["steps=4,8", "schedule=karras,simple"])
+def test_an_axis_is_refused_that_own_noise_levels_leave_no_room_for(axis: str):
+    request = replace(FOX, sigmas=(1.0, 0.5))
+    with pytest.raises(RequestError, match=r"cannot be: .*sigmas"):
+        plan(axis, request=request, typed=("sigmas",))
+    assert {cell.request.sigmas for cell in plan(axis, request=request).cells} == {None}

@@ -1,6 +1,6 @@
 """Why two pictures differ is told by what differs in their recipes."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from sfumato.choose.compare import distance
-from sfumato.choose.why import differences, summary
+from sfumato.choose.why import DOES, differences, summary
 from sfumato.recipe import Origin, Recipe, from_parameters
+from sfumato.request import Request
 from sfumato.source import Source
 from tests.choose.recipes import RECIPE
 
@@ -97,3 +98,19 @@ def test_another_picture_to_start_from_is_told_by_its_hash():
     (one,) = differences(*(origin(image=start, strength=0.5) for start in starts))
     assert one.field == "image"
     assert one.to_dict()["a"] == starts[0].to_dict()
+
+
+def test_what_a_field_does_is_told_for_each_that_a_request_has():
+    assert {f.name for f in fields(Request)} - {"count"} <= DOES.keys()
+
+
+def test_two_upscalers_of_one_name_are_told_apart_by_their_weights():
+    one, other = (origin(replace(RECIPE, upscaler_sha256=each * 64)) for each in "ab")
+    assert [each.field for each in differences(one, other)] == ["upscaler_sha256"]
+    assert differences(origin(), one) == []
+
+
+def test_a_template_tells_nothing_of_pixels():
+    drawn = origin(template="a {red|blue} fox")
+    assert told(origin(), drawn, BLACK, BLACK) == "They are the same picture."
+    assert "not their pixels" in told(origin(), drawn)

@@ -23,6 +23,8 @@ PAIRS: Mapping[str, tuple[str, str]] = {
 }
 _TEXTS = ("prompt", "negative")
 _FILES = ("image", "mask")
+_RECORDS = ("template", "negative_template")  # what was written down of a prompt, for the record
+_NEVER = (*_RECORDS, "count", "sigmas", "interval", "embeddings", "text_encoders")
 _YES_NO: Mapping[str, bool] = {
     "true": True,
     "yes": True,
@@ -130,8 +132,10 @@ def _check_field(field: str, files: bool) -> None:
         raise RequestError(f"{field} cannot be an axis, for it is not one value.")
     if field in _FILES and not files:
         raise RequestError(f"{field} cannot be an axis here; its pictures would have to be sent.")
+    if field in _RECORDS:
+        raise RequestError(f"{field} cannot be an axis, for it decides nothing; take prompt.")
     if field not in kinds and field not in PAIRS:
-        known = [*(set(kinds) - {"count"}), *PAIRS]
+        known = [name for name in [*kinds, *PAIRS] if name not in _NEVER]
         near = get_close_matches(field, known, n=2, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(known)}."
         raise RequestError(f"an axis is {field!r:.40}, which a request does not have{hint}")

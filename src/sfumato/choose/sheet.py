@@ -7,7 +7,7 @@ the picture that it made by that picture's recipe, so that a sheet goes on where
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import count, product
 from pathlib import PurePath
@@ -74,11 +74,17 @@ class Sheet:
         return {"request": to_dict(self.base), "axes": [axis.to_dict() for axis in self.axes]}
 
 
-def plan_sheet(request: Request, axes: Sequence[Axis], draw_seed: Callable[[], int]) -> Sheet:
+def plan_sheet(
+    request: Request,
+    axes: Sequence[Axis],
+    draw_seed: Callable[[], int],
+    typed: Collection[str] = (),
+) -> Sheet:
     """The sheet of a request along one, two or three axes.
 
-    All cells share what is drawn for an open seed. Raises RequestError, which names the axis and
-    its value, for a cell that cannot be; what only the model knows is not looked at.
+    `typed` are the fields that were asked for, which no axis silently opens again. All cells share
+    what is drawn for an open seed. Raises RequestError, which names the axis and its value, for a
+    cell that cannot be; what only the model knows is not looked at.
     """
     if not 1 <= len(axes) <= 3:
         raise RequestError(f"a sheet has one, two or three axes, and {len(axes)} were given.")
@@ -101,7 +107,7 @@ def plan_sheet(request: Request, axes: Sequence[Axis], draw_seed: Callable[[], i
         x, y, z = (*place, 0, 0)[:3]
         chosen = [(axis, i) for axis, i in zip(axes, place, strict=True)]
         drawn = count((base.seed or 0) + 1)  # of a wander that only some cells ask for
-        cell = _changed(base, chosen).seeded(lambda drawn=drawn: next(drawn))
+        cell = _changed(base, chosen, typed).seeded(lambda drawn=drawn: next(drawn))
         stem = "_".join(_named(axis, i) for axis, i in chosen)
         cells.append(Cell((x, y, z), cell, stem))
     stems = [cell.stem for cell in cells]
@@ -168,14 +174,14 @@ def _caption(sheet: Sheet) -> list[str]:
     ]
 
 
-def _changed(base: Request, chosen: Sequence[tuple[Axis, int]]) -> Request:
+def _changed(base: Request, chosen: Sequence[tuple[Axis, int]], typed: Collection[str]) -> Request:
     """The request of a cell. Raises RequestError that names the axes' values."""
     values = {f.name: getattr(base, f.name) for f in fields(base)}
     try:
         for axis, i in chosen:
             values = axis.onto(values, i)
         names = [name for axis, _ in chosen for name in axis.fields]
-        cell = base.changed({name: values[name] for name in names})
+        cell = base.changed({name: values[name] for name in names}, typed)
         # Names are told now, before a model is loaded.
         if cell.sampler is not None:
             cell = replace(cell, sampler=sampler_row(cell.sampler).name)

@@ -15,9 +15,10 @@ from sfumato.request import to_dict
 if TYPE_CHECKING:
     from sfumato.recipe import Origin
 
-__all__ = ["Difference", "differences", "summary"]
+__all__ = ["DOES", "Difference", "differences", "summary"]
 
-_DOES: Mapping[str, str] = {
+# What it does to a picture if a field of `Request`, or one of `_MAKING`, is another.
+DOES: Mapping[str, str] = {
     "prompt": "another wish",
     "negative": "another wish of what not to show",
     "seed": "another starting noise, and so another composition",
@@ -46,6 +47,9 @@ _DOES: Mapping[str, str] = {
     "stream": "the same seed means other noise",
     "weighting": "brackets in the prompt weigh by another rule",
     "clip_skip": "the prompt was heard from another layer of CLIP",
+    "distilled": "how strictly a distilled model followed the prompt",
+    "vae": "another decoder: colours, fine detail",
+    "text_encoders": "another reader of the prompt",
     "model": "another model, or the same under another name",
     "image": "another picture to start from",
     "strength": "how much of the picture to start from was made anew",
@@ -55,6 +59,17 @@ _DOES: Mapping[str, str] = {
     "mask_fill": "what the painting started from",
     "mask_padding": "how much of the surroundings was seen, and how finely it was painted",
     "mask_invert": "the other part was painted",
+    "template": "nothing: it tells what the prompt was drawn from",
+    "negative_template": "nothing: it tells what the negative prompt was drawn from",
+    "upscale": "how many times larger the finished picture was made",
+    "upscaler": "what made the finished picture larger",
+    "upscaler_sha256": "other weights: another upscaler",
+    "sigmas": "other noise levels on the way",
+    "interval": "at which noise levels the prompt was followed",
+    "guidance_rule": "another way to follow the prompt: contrast, colours, detail",
+    "apg_along": "contrast and colours",
+    "apg_longest": "how strong the guidance may be at its strongest",
+    "zero_steps": "how many first steps left the noise as it was",
     "sha256": "other weights: another model",
     "family": "another family of models",
     "device": "the last bits, seldom more",
@@ -63,10 +78,18 @@ _DOES: Mapping[str, str] = {
     "numerics": "this version of sfumato computes otherwise",
     "sfumato": "nothing by itself: numerics tells whether pixels change",
 }
-_OTHERWISE = "it was asked for otherwise"
 # What decides pixels beside the request, in a recipe of ours.
-_MAKING = ("sha256", "family", "device", "precision", "torch", "numerics", "sfumato")
-_QUIET = ("sfumato",)  # what changes no pixels
+_MAKING = (
+    "sha256",
+    "upscaler_sha256",
+    "family",
+    "device",
+    "precision",
+    "torch",
+    "numerics",
+    "sfumato",
+)
+_QUIET = ("sfumato", "template", "negative_template")  # what changes no pixels
 
 
 @dataclass(frozen=True)
@@ -103,13 +126,13 @@ def differences(a: Origin, b: Origin) -> list[Difference]:
         unsaid = not whole and (left is None or right is None)
         if left != right and not unsaid:
             telling = name in ("prompt", "negative")
-            does = _words(left, right) if telling else _DOES.get(name, _OTHERWISE)
+            does = _words(left, right) if telling else DOES[name]
             found.append(Difference(name, left, right, does))
     if a.recipe is not None and b.recipe is not None:
         for name in _MAKING:
             left, right = getattr(a.recipe, name), getattr(b.recipe, name)
-            if left != right:
-                found.append(Difference(name, left, right, _DOES[name]))
+            if left != right and "" not in (left, right):  # empty: one has no upscaler at all
+                found.append(Difference(name, left, right, DOES[name]))
     for key in sorted(a.unread.keys() | b.unread.keys()):
         left, right = a.unread.get(key), b.unread.get(key)
         if left != right:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -69,7 +70,8 @@ def sheet(order: Order, axes: Sequence[str], make_engine: MakeEngine) -> None:
     read_axes = [parse_axis(axis, _read_file) for axis in axes]
 
     def planned(request: Request) -> Sheet:
-        return plan_sheet(request, read_axes, lambda: secrets.randbits(_SEED_BITS))
+        seed = partial(secrets.randbits, _SEED_BITS)
+        return plan_sheet(request, read_axes, seed, order.changes.keys())
 
     request = wish(order, origin)
     name = "-".join([slug(request.prompt), *(axis.field for axis in read_axes)])
