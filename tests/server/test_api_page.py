@@ -39,11 +39,12 @@ def test_the_shell_of_the_page_does_what_it_says(live_server: LiveServer, tmp_pa
     with Image.open(tmp_path / "fox.png") as image:
         assert image.format == "PNG"
     assert '"tags":["sea"]' in answers[3]
-    assert '"tags":["animals"]' in answers[4]
-    assert '"strength":0.6' in answers[5]
-    assert json.loads(answers[6])["exact"] is True
-    assert set(json.loads(answers[7])) == {"command", "python", "http"}
-    assert json.loads(answers[8])["name"] == "sfumato"
+    assert len(json.loads(answers[4])["sheet"]["cells"]) == 6
+    assert '"tags":["animals"]' in answers[5]
+    assert '"strength":0.6' in answers[6]
+    assert json.loads(answers[7])["exact"] is True
+    assert set(json.loads(answers[8])) == {"command", "python", "http"}
+    assert json.loads(answers[9])["name"] == "sfumato"
 
 
 def test_the_program_of_the_page_paints(live_server: LiveServer, tmp_path: Path) -> None:

@@ -24,14 +24,15 @@ class Walked:
 
     schema: BaseSchema
     job: str
+    sheet: str
     pictures: tuple[str, str]
     sha256: str
 
     def put_into(self, case: schemathesis.Case) -> None:
         """Ask for what is there, instead of for what chance has drawn."""
-        job = case.operation.path.startswith("/api/jobs")
+        ids = {"jobs": self.job, "sheets": self.sheet, "pictures": self.pictures[0]}
         known = {
-            "id": self.job if job else self.pictures[0],
+            "id": ids.get(case.operation.path.split("/")[2], ""),
             "other": self.pictures[1],
             "sha256": self.sha256,
             "step": 1,
@@ -50,10 +51,13 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
         unheld = ["positive_data_acceptance", "use_after_free"]
         schema.config.checks.update(excluded_check_names=unheld)
         job = ended(client, send(client, prompt="a fox", count=2)["id"])
+        wanted = {"request": {"prompt": "a fox"}, "x": "steps=2,3"}
+        sheet = client.post("/api/sheets", json=wanted).json()["sheet"]
         foreign = client.post("/api/pictures", content=png(text=A1111)).json()["id"]
         yield Walked(
             schema.include(path_regex="^/api/").exclude(path="/api/events"),
             job["id"],
+            sheet["id"],
             (job["pictures"][0]["id"], foreign),
             client.post("/api/inputs", content=png()).json()["sha256"],
         )

@@ -34,7 +34,7 @@ from sqlalchemy.pool import QueuePool
 from sfumato.server.errors import DatabaseError
 from sfumato.server.migrations import HEAD, upgrade, version
 
-__all__ = ["METADATA", "Database", "jobs", "picture_tags", "pictures"]
+__all__ = ["METADATA", "Database", "jobs", "picture_tags", "pictures", "sheets"]
 
 METADATA = MetaData()
 
@@ -125,6 +125,16 @@ picture_tags = Table(
     METADATA,
     Column("picture", Text, ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", Text, primary_key=True, index=True),
+)
+
+sheets = Table(
+    "sheets",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("created", Double, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("axes", Text, nullable=False),
+    Column("jobs", Text, nullable=False),  # a job's id for each cell, row by row, sheet by sheet
 )
 
 _BUSY_SECONDS = 30

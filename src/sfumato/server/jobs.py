@@ -74,47 +74,46 @@ class Jobs:
         RequestError, QueueFull, and NoSuchInput for a reference to a picture that is not here.
         """
         wish = Wish(priority, previews, tags, idempotency)
-        check_limits(request, self.limits)
-        for source in (request.image, request.mask):
-            if source is not None and source.pixels is not None:
-                self.inputs.put(source)
-            elif source is not None:
-                self.inputs.get(source.sha256)
-        asked = identity(request)
-        complete = seeded(request)
-        key = asked if complete == request else None
+        self._prepare(request)
         with self._database.write(alone=True) as connection:
-            found = _same(connection, key, idempotency, asked)
-            if found is not None:
-                _join(connection, found, wish)
-                name = str(found.id)
-            else:
-                self._require_room(connection)
-                latest = connection.scalar(select(func.max(jobs.c.id)))
-                now = time.time()
-                name = new_id(now, latest or "")
-                values: dict[str, object] = {
-                    "id": name,
-                    "state": "queued",
-                    "priority": priority,
-                    "created": now,
-                    "key": key,
-                    "client": client,
-                    "request": json.dumps(requests.to_dict(referred(complete))),
-                    "previews": previews,
-                    "tags": json.dumps(tags),
-                    "idempotency": idempotency,
-                    "asked": asked,
-                }
-                connection.execute(insert(jobs).values(values))
+            name, joined = self._accept(connection, request, wish, client)
             job = self._read(connection, name)
         self.hub.publish(Changed(job))
         self.wake()
-        return job, found is not None
+        return job, joined
+
+    def submit_all(
+        self,
+        wanted: Sequence[Request],
+        wish: Wish,
+        *,
+        client: str,
+        also: Callable[[Connection, list[str]], None],
+    ) -> list[Job]:
+        """Accepts all of these requests or none, in their order, each as `submit` does.
+
+        ``also`` is called with the jobs' ids within the same transaction. Raises as `submit` does.
+        """
+        for request in wanted:
+            self._prepare(request)
+        with self._database.write(alone=True) as connection:
+            names = [self._accept(connection, each, wish, client)[0] for each in wanted]
+            also(connection, names)
+            accepted = [self._read(connection, name) for name in dict.fromkeys(names)]
+        for job in accepted:
+            self.hub.publish(Changed(job))
+        self.wake()
+        return accepted
 
     def get(self, identity: str) -> Job:
         """The job as it is now; raises NoSuchJob."""
         return self._lively(read_job(self._database, identity))
+
+    def get_many(self, identities: Sequence[str]) -> dict[str, Job]:
+        """Those of the jobs that there are, by their ids."""
+        with self._database.read() as connection:
+            found = connection.execute(select(jobs).where(jobs.c.id.in_(identities)))
+            return {job.id: self._lively(job) for job in read_jobs(connection, list(found))}
 
     def list(
         self, *, states: Sequence[str] = (), limit: int = 50, before: str | None = None
@@ -293,6 +292,46 @@ class Jobs:
         return self._change(identity, back)
 
     # Within
+
+    def _prepare(self, request: Request) -> None:
+        """Holds it to the limits, and keeps its pictures."""
+        check_limits(request, self.limits)
+        for source in (request.image, request.mask):
+            if source is not None and source.pixels is not None:
+                self.inputs.put(source)
+            elif source is not None:
+                self.inputs.get(source.sha256)
+
+    def _accept(
+        self, connection: Connection, request: Request, wish: Wish, client: str
+    ) -> tuple[str, bool]:
+        """The id of the request's job, and whether that was there already."""
+        asked = identity(request)
+        complete = seeded(request)
+        key = asked if complete == request else None
+        found = _same(connection, key, wish.idempotency, asked)
+        if found is not None:
+            _join(connection, found, wish)
+            return str(found.id), True
+        self._require_room(connection)
+        latest = connection.scalar(select(func.max(jobs.c.id)))
+        now = time.time()
+        name = new_id(now, latest or "")
+        values: dict[str, object] = {
+            "id": name,
+            "state": "queued",
+            "priority": wish.priority,
+            "created": now,
+            "key": key,
+            "client": client,
+            "request": json.dumps(requests.to_dict(referred(complete))),
+            "previews": wish.previews,
+            "tags": json.dumps(wish.tags),
+            "idempotency": wish.idempotency,
+            "asked": asked,
+        }
+        connection.execute(insert(jobs).values(values))
+        return name, False
 
     def _require_room(self, connection: Connection) -> None:
         waiting = _count(connection, jobs.c.state == "queued")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sfumato.server.library import Library
     from sfumato.server.painter import Painter
     from sfumato.server.settings import Settings
+    from sfumato.server.sheets import Sheets
     from sfumato.server.shelf import Shelf
     from sfumato.server.worker import Worker
 
@@ -30,6 +31,7 @@ class Services:
     home: Home
     database: Database
     jobs: Jobs
+    sheets: Sheets
     library: Library
     inputs: Inputs
     shelf: Shelf
@@ -45,6 +47,7 @@ def build(settings: Settings, make_painter: Callable[[], Painter]) -> Services:
     from sfumato.server.inputs import Inputs
     from sfumato.server.jobs import Jobs
     from sfumato.server.library import Library
+    from sfumato.server.sheets import Sheets
     from sfumato.server.shelf import OnShelf, Shelf
     from sfumato.server.worker import Worker
 
@@ -58,6 +61,7 @@ def build(settings: Settings, make_painter: Callable[[], Painter]) -> Services:
         home=home,
         database=database,
         jobs=jobs,
+        sheets=Sheets(database, jobs),
         library=library,
         inputs=inputs,
         shelf=shelf,
