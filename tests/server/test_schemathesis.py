@@ -33,6 +33,7 @@ class Walked:
         ids = {"jobs": self.job, "sheets": self.sheet, "pictures": self.pictures[0]}
         known = {
             "id": ids.get(case.operation.path.split("/")[2], ""),
+            "job": self.job,
             "other": self.pictures[1],
             "sha256": self.sha256,
             "step": 1,

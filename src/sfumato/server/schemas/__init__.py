@@ -26,6 +26,16 @@ from sfumato.server.schemas.base import (
     Tag,
     Told,
 )
+from sfumato.server.schemas.choosing import (
+    Distance,
+    LadderTold,
+    LadderView,
+    Reason,
+    Rung,
+    VerdictTold,
+    VerdictView,
+    Why,
+)
 from sfumato.server.schemas.errors import (
     NativeError,
     Trouble,
@@ -95,6 +105,7 @@ __all__ = [
     "Deleted",
     "Differences",
     "Digest",
+    "Distance",
     "EmbeddingTold",
     "EmbeddingWanted",
     "Given",
@@ -107,6 +118,8 @@ __all__ = [
     "JobWanted",
     "JobsQuery",
     "JobsTold",
+    "LadderTold",
+    "LadderView",
     "LibraryChange",
     "LimitsTold",
     "Model",
@@ -119,9 +132,11 @@ __all__ = [
     "PictureQuery",
     "PictureUrls",
     "Reading",
+    "Reason",
     "RecipeTold",
     "RequestTold",
     "RequestWanted",
+    "Rung",
     "Sampler",
     "Samplers",
     "Schedule",
@@ -137,4 +152,7 @@ __all__ = [
     "Tag",
     "Told",
     "Trouble",
+    "VerdictTold",
+    "VerdictView",
+    "Why",
 ]

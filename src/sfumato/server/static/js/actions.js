@@ -39,6 +39,10 @@ export function actionRow(app, picture, { leave = () => {} } = {}) {
       labelled("wander", "Wander", "Keep its starting noise and take another path from it", () =>
         wander(app, picture, leave),
       ),
+      labelled("vary", "Vary", "Pictures near this one: its noise, turned a little towards others", async () => {
+        const { openVary } = await import("./vary.js");
+        openVary(app, picture, leave);
+      }),
       labelled("brush", "Repaint a part", "Brush over what should become something else", () =>
         repaint(app, picture, leave),
       ),
@@ -85,6 +89,12 @@ function smallActions(app, picture, leave) {
       void attempt(async () => {
         const { openCalls } = await import("./calls.js");
         await openCalls(await wishOf(app, picture));
+      }),
+    ),
+    iconButton("check", "Verify: does its recipe make this very picture?", () =>
+      void attempt(async () => {
+        const { openVerify } = await import("./verify.js");
+        await openVerify(app, app.pictures.known(picture.id) ?? picture);
       }),
     ),
     iconButton(

@@ -1,6 +1,6 @@
 /** The routes of the native API, one function each. */
 
-/** @import {About, Calls, Input, Job, Methods, Model, Picture, PicturePage, Reading, Wish} from "./types" */
+/** @import {About, Calls, Input, Job, Methods, Model, Picture, PicturePage, Reading, Wish, Ladder, Sheet, SheetHead, Verdict, Why} from "./types" */
 
 /** What the server refused: `field` is the control it speaks of, "" where it names none. */
 export class ApiError extends Error {
@@ -59,6 +59,7 @@ export function toRequest(wish) {
   /** @type {Record<string, unknown>} */
   const request = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
   if (!wish.wander) delete request.path_seed;
+  if (wish.variation_strength === null) delete request.variation_seed;
   for (const name of ["mask_blur", "mask_fill", "mask_padding", "mask_invert"]) {
     if (!mask) delete request[name];
   }
@@ -95,6 +96,23 @@ export const api = {
   job: (id) => call("GET", `api/jobs/${encodeURIComponent(id)}`),
   /** @param {string} id @returns {Promise<{job: Job}>} */
   cancel: (id) => call("POST", `api/jobs/${encodeURIComponent(id)}/cancel`),
+
+  /** @param {Wish} wish @param {{x: string, y?: string, priority?: number}} how @returns {Promise<{sheet: Sheet}>} */
+  submitSheet: (wish, how) => call("POST", "api/sheets", { json: { request: toRequest(wish), ...how } }),
+  /** @returns {Promise<{sheets: SheetHead[]}>} */
+  sheets: () => call("GET", "api/sheets"),
+  /** @param {string} id @returns {Promise<{sheet: Sheet}>} */
+  sheet: (id) => call("GET", `api/sheets/${encodeURIComponent(id)}`),
+  /** @param {string} id @returns {Promise<{ladder: Ladder | null}>} */
+  ladder: (id) => call("GET", `api/sheets/${encodeURIComponent(id)}/ladder`),
+  /** @param {string} id @returns {Promise<{job: Job}>} */
+  verify: (id) => call("POST", `${at(id)}/verify`),
+  /** @param {string} id @param {string} job @returns {Promise<{verdict: Verdict | null}>} */
+  verdict: (id, job) => call("GET", `${at(id)}/verify/${encodeURIComponent(job)}`),
+  /** @param {string} a @param {string} b @returns {Promise<Why>} */
+  why: (a, b) => call("GET", `${at(a)}/why/${encodeURIComponent(b)}`),
+  /** @param {string} id @returns {Promise<{sheet: Sheet}>} */
+  cancelSheet: (id) => call("POST", `api/sheets/${encodeURIComponent(id)}/cancel`),
 
   /** @param {Record<string, string>} query @returns {Promise<PicturePage>} */
   search: (query) => call("GET", `api/pictures?${new URLSearchParams(query)}`),

@@ -1,14 +1,11 @@
 /** Two pictures in one frame with a line to drag between them, and what differs in their recipes. */
 
-/** @import {App, Picture} from "./types" */
+/** @import {App, Picture, Why} from "./types" */
 
 import { api } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { h, setVars } from "./dom.js";
 import { NAMES, shown } from "./words.js";
-
-/** What says nothing of the picture, or twice what another row says. */
-const UNSAID = /^(index|seconds|created|.*_title)$/;
 
 /**
  * @param {App} app
@@ -16,7 +13,7 @@ const UNSAID = /^(index|seconds|created|.*_title)$/;
  * @param {Picture} b
  */
 export async function openCompare(app, a, b) {
-  const { fields } = await api.diff(a.id, b.id);
+  const why = await api.why(a.id, b.id);
   const frame = h(
     "div",
     { class: "compare-frame", vars: { "--cut": "50%", "--ratio": a.width / a.height } },
@@ -38,7 +35,6 @@ export async function openCompare(app, a, b) {
   });
   frame.append(slider);
 
-  const rows = Object.entries(fields).filter(([name]) => !UNSAID.test(name));
   openDialog({
     title: "Compare",
     kind: "full",
@@ -47,17 +43,14 @@ export async function openCompare(app, a, b) {
         "div",
         { class: "compare" },
         h("div", { class: "compare-area" }, frame),
-        h("div", { class: "compare-side" }, rows.length ? table(app, rows) : h("p", {}, "Their recipes are the same.")),
+        h("div", { class: "compare-side" }, h("p", { class: "why" }, why.summary), why.reasons.length > 0 && table(app, why.reasons)),
       ),
     ],
   });
   slider.focus();
 }
 
-/**
- * @param {App} app
- * @param {[string, [unknown, unknown]][]} rows
- */
+/** @param {App} app @param {Why["reasons"]} rows */
 function table(app, rows) {
   const { samplers, schedules } = app.facts.methods;
   const title = (/** @type {string} */ name, /** @type {unknown} */ value) =>
@@ -70,16 +63,16 @@ function table(app, rows) {
     h(
       "tbody",
       {},
-      rows.map(([name, [first, second]]) => {
-        const plain = name.replace(/^request\./, "");
-        return h(
+      rows.flatMap(({ field, a, b, does }) => [
+        h(
           "tr",
           {},
-          h("th", { scope: "row" }, NAMES[plain] ?? plain),
-          h("td", {}, title(plain, first)),
-          h("td", {}, title(plain, second)),
-        );
-      }),
+          h("th", { scope: "row" }, NAMES[field] ?? field),
+          h("td", {}, title(field, a)),
+          h("td", {}, title(field, b)),
+        ),
+        h("tr", { class: "why-does" }, h("td", { colspan: 3 }, does)),
+      ]),
     ),
   );
 }

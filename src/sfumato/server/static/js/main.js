@@ -39,6 +39,7 @@ async function begin() {
   makeDrop(app);
   makeShortcuts(app);
   byId("show-calls").addEventListener("click", () => void showCalls(app));
+  byId("show-sheets").addEventListener("click", () => void showSheets(app));
   byId("model-name").textContent = facts.about.model;
   byId("model-name").title = `${facts.about.model} on ${facts.about.device}, ${facts.about.precision}`;
   if (facts.about.login) byId("help").after(iconButton("leave", "Log out", () => void leave(), { id: "leave" }));
@@ -118,6 +119,14 @@ async function showCalls(app) {
     const { openCalls } = await import("./calls.js");
     const seed = app.habits.value.locked ? app.wish.value.seed : null;
     await openCalls({ ...app.wish.value, seed });
+  });
+}
+
+/** @param {App} app */
+async function showSheets(app) {
+  await attempt(async () => {
+    const { openSheets } = await import("./sheets.js");
+    await openSheets(app);
   });
 }
 

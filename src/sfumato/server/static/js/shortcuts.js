@@ -36,6 +36,7 @@ const SHORTCUTS = [
   { keys: "L", does: "Keep or free the seed", when: plain("l"), act: press("#lock") },
   { keys: "F", does: "Favourite", when: plain("f"), act: press('#stage [data-act="favourite"]') },
   { keys: "C", does: "The calls that make this picture", when: plain("c"), act: press("#show-calls") },
+  { keys: "S", does: "A sheet of many pictures", when: plain("s"), act: press("#show-sheets") },
   { keys: "O", does: "Open a picture", when: plain("o"), act: press("#open-file") },
   { keys: "T", does: "Light or dark", when: plain("t"), act: press("#theme") },
   { keys: "?", does: "These keys", when: (event) => event.key === "?", act: () => void openHelp() },

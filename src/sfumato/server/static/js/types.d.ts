@@ -30,6 +30,10 @@ export interface Wish {
   count: number;
   wander: boolean;
   path_seed: string | null;
+  variation_seed: string | null;
+  variation_strength: number | null;
+  seed_width: number | null;
+  seed_height: number | null;
   like: string;
   stream: string | null;
   step_noise: string | null;
@@ -161,6 +165,56 @@ export interface Calls {
   command: string;
   python: string;
   http: string;
+}
+
+export interface SheetAxis {
+  field: string;
+  needle: string | null;
+  values: string[];
+}
+
+export interface SheetHead {
+  id: string;
+  created: number;
+  request: Wish;
+  axes: SheetAxis[];
+  count: number;
+  ended: number;
+}
+
+export interface Cell {
+  place: [number, number, number];
+  job: string;
+  state: JobState;
+  error: string;
+  picture: Picture | null;
+}
+
+export interface Sheet extends SheetHead {
+  cells: Cell[];
+}
+
+export interface Ladder {
+  sampler: string;
+  recommended: number | null;
+  settled: boolean;
+  headline: string;
+  reason: string;
+  same: number;
+  near: number;
+  rungs: { steps: number; seconds: number; changes: number[] }[];
+}
+
+export interface Verdict {
+  equal: boolean;
+  words: string;
+  reasons: string[];
+  picture: string;
+}
+
+export interface Why {
+  summary: string;
+  reasons: { field: string; a: unknown; b: unknown; does: string }[];
 }
 
 export interface PicturePage {
