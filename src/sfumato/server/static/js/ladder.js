@@ -26,9 +26,10 @@ function curve({ rungs, recommended, same, near }) {
   const y = (/** @type {number} */ change) => HEIGHT - EDGE - Math.sqrt(change / most) * (HEIGHT - 2 * EDGE);
   const words = points.map((point) => `${point.steps} steps ${point.change.toFixed(4)}`).join(", ");
   const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Change of the picture: ${words}`, class: "ladder-curve" });
-  for (const [limit, told] of /** @type {const} */ ([[same, "just seen"], [near, "tones, edges"]])) {
+  // One above its line and one below, for the two lie close together.
+  for (const [limit, told, below] of /** @type {const} */ ([[near, "tones, edges", -4], [same, "just seen", 12]])) {
     svg.append(make("line", { x1: EDGE, x2: WIDTH - EDGE, y1: y(limit), y2: y(limit) }));
-    svg.append(make("text", { x: WIDTH - EDGE, y: y(limit) - 4, class: "limit" }, told));
+    svg.append(make("text", { x: EDGE, y: y(limit) + below, class: "limit" }, told));
   }
   svg.append(make("polyline", { points: points.map((point) => `${x(point.steps)},${y(point.change)}`).join(" ") }));
   for (const point of points) {

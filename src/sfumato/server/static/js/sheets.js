@@ -55,7 +55,7 @@ export async function openSheets(app) {
       h(
         "p",
         { class: "sheet-buttons" },
-        h("button", { type: "button", class: "button primary", onclick: () => void attempt(paint) }, "Paint the sheet"),
+        h("button", { type: "button", class: "button main", onclick: () => void attempt(paint) }, "Paint the sheet"),
       ),
       sheets.length > 0 && h("h3", {}, "Earlier ones"),
       h("ul", { class: "sheet-list" }, sheets.slice(0, 12).map((head) => row(app, head, () => dialog.close()))),

@@ -4,7 +4,7 @@
 
 import { wishOf } from "./actions.js";
 import { openDialog } from "./dialog.js";
-import { h } from "./dom.js";
+import { h, setVars } from "./dom.js";
 import { attempt } from "./toast.js";
 
 const STRENGTH = 0.2;
@@ -35,7 +35,7 @@ export function openVary(app, picture, leave) {
       field("vary-count", "How many", "Each is turned towards a seed of its own.", count),
     ],
     foot: [
-      h("button", { type: "button", class: "button primary", onclick: () => void attempt(paint) }, "Paint the variations"),
+      h("button", { type: "button", class: "button main", onclick: () => void attempt(paint) }, "Paint the variations"),
     ],
   });
   far.input.focus();
@@ -47,13 +47,19 @@ export function openVary(app, picture, leave) {
  * @param {(value: number) => string} words
  */
 function slider(id, range, words) {
+  const share = (/** @type {number} */ value) => ({ "--share": `${((value - range.min) / (range.max - range.min)) * 100}%` });
   const output = h("output", { for: id }, words(range.value));
   const input = h("input", {
     ...range,
     id,
     type: "range",
+    class: "slider",
+    vars: share(range.value),
     "aria-describedby": `${id}-hint`,
-    oninput: () => (output.textContent = words(Number(input.value))),
+    oninput: () => {
+      output.textContent = words(Number(input.value));
+      setVars(input, share(Number(input.value)));
+    },
   });
   return { input, output };
 }
