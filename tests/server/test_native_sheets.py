@@ -132,7 +132,7 @@ def test_a_sheet_survives_its_server(services: Services, client: TestClient) -> 
         ({"x": "steps=0,3"}, None, "the cell of steps=0 cannot be"),
         ({"x": "seed=1..200"}, None, "at most 100"),
         ({"x": "steps=2,500"}, None, "this server takes at most 150"),
-        ({"x": "model=mini,nobody"}, None, "there is no model 'nobody'"),
+        ({"x": "model=mini,nobody"}, None, "no model 'nobody'"),
     ],
 )
 def test_a_sheet_that_cannot_be_is_refused_by_what_is_wrong(

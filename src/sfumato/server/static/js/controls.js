@@ -4,7 +4,7 @@
 /** @import {Field} from "./fields.js" */
 
 import { h, iconButton, setVars } from "./dom.js";
-import { valueOf } from "./fields.js";
+import { valueOf } from "./likes.js";
 import { BLANK } from "./store.js";
 
 /**

@@ -4,7 +4,7 @@
 
 import { fieldFrame } from "./controls.js";
 import { h, iconButton, setVars } from "./dom.js";
-import { defaultsOf } from "./fields.js";
+import { defaultsOf } from "./likes.js";
 
 /** @type {readonly [name: string, across: number, down: number][]} */
 const SHAPES = [

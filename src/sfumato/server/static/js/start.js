@@ -5,7 +5,8 @@
 import { api, bytesOf } from "./api.js";
 import { makeControl } from "./controls.js";
 import { byId, h, icon, iconButton } from "./dom.js";
-import { FIELDS, defaultsOf } from "./fields.js";
+import { FIELDS } from "./fields.js";
+import { defaultsOf } from "./likes.js";
 import { sizeFor } from "./size.js";
 import { attempt } from "./toast.js";
 
