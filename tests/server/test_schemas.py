@@ -10,8 +10,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from sfumato.errors import RequestError
+from sfumato.recipe import Recipe
 from sfumato.request import Request
-from sfumato.server.schemas import RequestTold, RequestWanted
+from sfumato.server.schemas import RecipeTold, RequestTold, RequestWanted
 from sfumato.source import Source
 from tests.server.calm import calm_client
 
@@ -164,3 +165,8 @@ def test_no_other_dialect_has_taken_one_of_our_names(document: dict[str, Any]) -
     """Two models of one name are told apart by FastAPI with the long names of their modules."""
     names = document["components"]["schemas"]
     assert not [name for name in names if "schemas__" in name]
+
+
+def test_a_recipe_is_told_with_all_that_it_holds() -> None:
+    """A field that is missing here would make every picture's own page a fault."""
+    assert set(RecipeTold.model_fields) == {field.name for field in fields(Recipe)}
