@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from PIL import Image
+from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from sfumato.errors import RequestError
 from sfumato.recipe import Recipe
-from sfumato.request import Request
-from sfumato.server.schemas import RecipeTold, RequestTold, RequestWanted
+from sfumato.request import Defaults, Request
+from sfumato.server.schemas import DefaultsTold, RecipeTold, RequestTold, RequestWanted
 from sfumato.source import Source
 from tests.server.calm import calm_client
 
@@ -167,6 +168,9 @@ def test_no_other_dialect_has_taken_one_of_our_names(document: dict[str, Any]) -
     assert not [name for name in names if "schemas__" in name]
 
 
-def test_a_recipe_is_told_with_all_that_it_holds() -> None:
-    """A field that is missing here would make every picture's own page a fault."""
-    assert set(RecipeTold.model_fields) == {field.name for field in fields(Recipe)}
+@pytest.mark.parametrize(("told", "held"), [(RecipeTold, Recipe), (DefaultsTold, Defaults)])
+def test_a_recipe_and_a_models_defaults_are_told_with_all_that_they_hold(
+    told: type[BaseModel], held: type
+) -> None:
+    """A field that is missing here would make each picture's own page, or every page, a fault."""
+    assert set(told.model_fields) == {field.name for field in fields(held)}

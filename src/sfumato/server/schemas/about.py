@@ -50,6 +50,9 @@ class DefaultsTold(Told):
     schedule: str
     width: int
     height: int
+    distilled: float | None = Field(description="Of a distilled model; null for any other.")
+    multiple: int = Field(description="What divides each side of its pictures.")
+    largest: int = Field(description="The longest side of its pictures.")
 
 
 class Model(Told):

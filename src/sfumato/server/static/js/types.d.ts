@@ -118,6 +118,9 @@ export interface Defaults {
   schedule: string;
   width: number;
   height: number;
+  distilled: number | null;
+  multiple: number;
+  largest: number;
 }
 
 export interface Model {
