@@ -70,7 +70,6 @@ class RecipeTold(Told):
     family: str
     title: str
     sha256: str = Field(description="Of the model's weights.")
-    upscaler_sha256: str = Field("", description="Of the upscaler's weights; empty without one.")
     parts: dict[str, str] = Field(
         default_factory=dict[str, str],
         description="The sha256 of each part that lay in a file of its own, by the part's name.",
