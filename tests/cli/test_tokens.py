@@ -41,6 +41,12 @@ def test_what_falls_off_is_named(sfumato: Sfumato):
     assert "cannot be read: 狐" in out
 
 
+def test_a_network_that_painting_refuses_is_told(sfumato: Sfumato):
+    out = sfumato("tokens", "a <lora:soft:1> fox").out
+    assert "refused: <lora:soft:1>" in out
+    assert "refused" not in sfumato("tokens", "a <lora:soft:1> fox", "--weighting", "plain").out
+
+
 def test_programs_get_json(sfumato: Sfumato):
     found = json.loads(sfumato("tokens", "a (fox:1.2)", "--model", "sd15", "--json").out)
     assert found["model"] == "sd15"
