@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sfumato.recipe import read
 from tests.cli.conftest import Sfumato
+from tests.cli.fake import SHA256
 
 
 def foreign(path: Path, text: str) -> None:
@@ -36,9 +37,9 @@ def test_info_tells_the_recipe(sfumato: Sfumato):
         "guidance  5",
         "size      32 x 24",
         "noise     CPU",
-        "model     fake",
+        "model     mini",
         "          A fake, fake",
-        f"          sha256 {'ab' * 32}",
+        f"          sha256 {SHA256}",
         "made by   sfumato 0.1.0, numerics 1",
         "          torch 2.13.0, cpu, fp32",
         "          in 0.0 s",

@@ -26,6 +26,7 @@ from sfumato.server.library import Search
 from sfumato.server.services import Services
 from sfumato.server.settings import Settings
 from sfumato.shelves import Folder, Shelves
+from tests.cli.fake import SHA256
 from tests.server.conftest import LiveServer, serving
 from tests.server.fake import PATIENCE, FakePainter
 from tests.server.line import dialled
@@ -128,7 +129,7 @@ class TestTextToImage:
             "steps": 5,
             "batch_size": 1,
             "sd_model_name": "mini",
-            "sd_model_hash": "ab" * 5,
+            "sd_model_hash": SHA256[:10],
             "denoising_strength": None,
             "extra_generation_params": {},
             "index_of_first_image": 0,
