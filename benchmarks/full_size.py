@@ -225,7 +225,7 @@ def theirs(options: argparse.Namespace, folder: Path) -> dict[str, float]:
         height=options.size,
         num_inference_steps=options.steps,
         guidance_scale=GUIDANCE,
-        latents=Noise([SEED], (4, side, side))(0).to(options.device),
+        latents=Noise([SEED], (4, side, side))(0).to(options.device, pipe.unet.dtype),
         callback_on_step_end=stepped,
         output_type="latent",
     )
@@ -285,7 +285,10 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
 
     def apart_from_here(part: str) -> str:
         words = [sys.executable, __file__, *sys.argv[1:], "--folder", str(folder), "--part", part]
-        return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(done.stderr)
+        return done.stdout
 
     if not (folder / "original.safetensors").exists():
         apart_from_here("make")

@@ -20,11 +20,14 @@ PAGES = (
     "docs/architecture.md",
     "docs/choosing.md",
     "docs/dialects.md",
+    "docs/families.md",
     "docs/model/README.md",
+    "docs/models.md",
     "docs/page.md",
     "docs/prompts.md",
     "docs/samplers.md",
     "docs/serve.md",
+    "docs/train.md",
 )
 
 
