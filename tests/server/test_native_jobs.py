@@ -50,6 +50,16 @@ def refused(client: TestClient, status: int, **request: object) -> tuple[str, st
     return error["message"], error["field"]
 
 
+def test_what_a_picture_tells_of_its_making_is_taken_back_whole(client: TestClient) -> None:
+    """The page reuses a recipe so: what the server told is what it is asked for."""
+    job = ended(client, send(client, prompt="a fox", seed="7")["id"])
+    file = client.get(job["pictures"][0]["urls"]["file"]).content
+    told = client.post("/api/read", content=file).json()["request"]
+    again = send(client, **{name: value for name, value in told.items() if value is not None})
+    assert ended(client, again["id"])["state"] == "done"
+    assert again["request"] == told
+
+
 def test_a_job_is_accepted_done_and_has_its_pictures(client: TestClient) -> None:
     answer = client.post("/api/jobs", json={"request": {"prompt": "a fox", "seed": 7, "count": 2}})
     assert answer.status_code == 202

@@ -201,8 +201,9 @@ class RequestWanted(Given):
     vae: str | None = Field(
         None, description="A part in a file of its own; no part can be chosen on a server yet."
     )
-    text_encoders: tuple[str, ...] = Field(
-        (), description="Parts in files of their own; no part can be chosen on a server yet."
+    text_encoders: list[str] = Field(
+        default=[],
+        description="Parts in files of their own; no part can be chosen on a server yet.",
     )
     image: Digest | InputReference | None = Field(
         None, description="The picture to start from: the sha256 that POST /api/inputs answered."
@@ -304,7 +305,7 @@ class RequestTold(Told):
     embeddings: list[EmbeddingTold] | None = None
     model: str | None
     vae: str | None = None
-    text_encoders: tuple[str, ...] = ()
+    text_encoders: list[str] = Field(default=[])
     image: InputTold | None
     strength: float | None
     fit: str
