@@ -125,13 +125,6 @@ def test_the_same_id_is_kept_once(room: Room):
     assert [event.id for event in room.hub.told if isinstance(event, LibraryChanged)] == [first.id]
 
 
-def test_a_prompt_that_no_database_takes_is_kept(room: Room):
-    entry = room.add(paint("a\0b"))
-    assert entry.prompt == "a\ufffdb"
-    assert entry.recipe is not None
-    assert entry.recipe.request.prompt == "a\0b"
-
-
 def test_what_is_not_there_is_refused(room: Room):
     library = room.library
     for id in ("nothing", "", "../../etc/passwd", "a\0b", "狐"):
