@@ -233,7 +233,7 @@ def test_no_model_s_name_opens_a_file(client: TestClient, secret: Path) -> None:
             answer = client.post(path, json=body)
             assert 400 <= answer.status_code < 500, path
             assert "TOP SECRET" not in answer.text
-            assert "there is no model" in answer.text
+            assert "There is no model" in answer.text
 
 
 # What is sent is bounded
