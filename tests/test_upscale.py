@@ -46,8 +46,8 @@ def levels(image: Image.Image) -> np.ndarray:
 def test_the_bundled_upscaler_makes_what_ncnn_makes_of_the_published_numbers(
     bundled: Enlarger,
 ) -> None:
-    """The golden values are ncnn's own (benchmarks/upscaler.py); a byte a weight costs 36.5 dB on
-    this drawing of hard edges, and 46 to 52 dB on pictures of mini."""
+    """The golden values are ncnn's own (benchmarks/upscaler.py); a byte a weight leaves 36.5 dB
+    on this drawing of hard edges."""
     golden = load_file(GOLDEN)
     with torch.no_grad():
         got, want = bundled.network(golden["x"]), golden["y"].float()
