@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 
 from sfumato.engine import Engine
 from sfumato.errors import RequestError, WeightsError
+from sfumato.limits import UPSCALER
 from sfumato.nn.upscaler import Upscaler
 from sfumato.recipe import Recipe
-from sfumato.request import UPSCALER, Request
+from sfumato.request import Request
 from sfumato.run import Run
 from sfumato.source import Source
 from sfumato.spec import UpscalerConfig

@@ -15,9 +15,11 @@ from sd_parsers import ParserManager
 
 from sfumato.errors import PictureError
 from sfumato.images import encode
+from sfumato.limits import MAX_SEED
 from sfumato.numerics import DIFFERENCES, LIKE
-from sfumato.recipe import Picture, Recipe, diff, from_parameters, read, split_parameters
-from sfumato.request import MAX_SEED, Request
+from sfumato.parameters import split_parameters
+from sfumato.recipe import Picture, Recipe, diff, from_parameters, read
+from sfumato.request import Request
 from sfumato.source import Source
 
 REQUEST = Request(

@@ -8,14 +8,17 @@ import pytest
 from PIL import Image
 
 from sfumato.errors import RequestError
-from sfumato.request import MAX_SEED, Defaults, Request
+from sfumato.limits import MAX_SEED
+from sfumato.request import Request
+from sfumato.resolve import Defaults, resolve
 from sfumato.source import Source
 
 DEFAULTS = Defaults(steps=20, guidance=7, sampler="euler", schedule="normal", width=128, height=64)
 
 
-def resolve(request: Request, *, draw: int = 5) -> Request:
-    return request.resolve(
+def resolved(request: Request, *, draw: int = 5) -> Request:
+    return resolve(
+        request,
         DEFAULTS,
         model="mini",
         draw_seed=lambda: draw,
@@ -160,7 +163,7 @@ def test_a_whole_guidance_equals_the_same_guidance_as_a_float():
 
 
 def test_resolving_fills_what_is_open_from_the_defaults():
-    request = resolve(Request(prompt="a fox"))
+    request = resolved(Request(prompt="a fox"))
     assert request.resolved
     assert (request.steps, request.guidance) == (20, 7.0)
     assert (request.sampler, request.schedule) == ("euler", "normal")
@@ -169,31 +172,31 @@ def test_resolving_fills_what_is_open_from_the_defaults():
 
 
 def test_resolving_keeps_zero_seed_and_zero_guidance():
-    request = resolve(Request(seed=0, guidance=0, steps=1))
+    request = resolved(Request(seed=0, guidance=0, steps=1))
     assert (request.seed, request.guidance, request.steps) == (0, 0.0, 1)
 
 
 def test_resolving_fills_the_numerics_as_the_tool_has_them_under_the_sampler():
-    request = resolve(Request(like="comfy", sampler="unipc", rounding="round"))
+    request = resolved(Request(like="comfy", sampler="unipc", rounding="round"))
     assert (request.like, request.rounding) == ("comfy", "round")
     assert (request.stream, request.step_noise, request.sde_noise) == ("cpu", "own", "brownian")
     assert (request.first_noise, request.strength_steps) == ("variance", "all")
     assert (request.whole_times, request.discard_penultimate) == (True, True)
-    assert resolve(Request(like="comfy", sampler="euler")).discard_penultimate is False
-    assert resolve(Request(like="comfy", whole_times=False)).whole_times is False
+    assert resolved(Request(like="comfy", sampler="euler")).discard_penultimate is False
+    assert resolved(Request(like="comfy", whole_times=False)).whole_times is False
 
 
 def test_what_followed_from_a_changed_field_is_open_again():
-    once = resolve(Request(like="comfy", sampler="unipc", stream="nv"))
+    once = resolved(Request(like="comfy", sampler="unipc", stream="nv"))
     other = once.changed({"like": "diffusers"})
     assert other.stream is None
-    assert resolve(other) == resolve(Request(like="diffusers", sampler="unipc"))
-    other = resolve(once.changed({"sampler": "euler"}))
+    assert resolved(other) == resolved(Request(like="diffusers", sampler="unipc"))
+    other = resolved(once.changed({"sampler": "euler"}))
     assert (other.stream, other.whole_times, other.discard_penultimate) == ("nv", True, False)
     kept = dataclasses.replace(once, discard_penultimate=False).changed({"sampler": "euler"})
     assert kept.discard_penultimate is False
     assert once.changed({"like": "a1111", "stream": "cpu"}).stream == "cpu"
-    wandering = resolve(Request(wander=True))
+    wandering = resolved(Request(wander=True))
     assert wandering.changed({"wander": True}).path_seed is None
     assert wandering.changed({"wander": True, "path_seed": 3}).path_seed == 3
 
@@ -201,10 +204,10 @@ def test_what_followed_from_a_changed_field_is_open_again():
 def test_own_levels_say_how_many_steps_there_are():
     request = Request(sigmas=[14.6, 3, 1, 0])
     assert (request.sigmas, request.steps) == ((14.6, 3.0, 1.0), 3)
-    settled = resolve(request)
+    settled = resolved(request)
     assert settled.resolved
     assert (settled.schedule, settled.steps, settled.discard_penultimate) == (None, 3, False)
-    assert resolve(Request(like="comfy", sampler="unipc", sigmas=[2, 1])).resolved
+    assert resolved(Request(like="comfy", sampler="unipc", sigmas=[2, 1])).resolved
     for other, word in (
         ({"steps": 4}, "steps is 4, but sigmas are 2 steps"),
         ({"schedule": "karras"}, "schedule has no effect beside sigmas"),
@@ -216,10 +219,10 @@ def test_own_levels_say_how_many_steps_there_are():
 
 
 def test_a_schedule_takes_the_place_of_own_levels_and_the_other_way_round():
-    own = resolve(Request(sigmas=(2.0, 1.0)))
-    assert resolve(own.changed({"schedule": "karras"})).steps == 20
-    assert resolve(own.changed({"steps": 5})).schedule == "normal"
-    assert resolve(Request()).changed({"sigmas": (2.0, 1.0)}).steps == 2
+    own = resolved(Request(sigmas=(2.0, 1.0)))
+    assert resolved(own.changed({"schedule": "karras"})).steps == 20
+    assert resolved(own.changed({"steps": 5})).schedule == "normal"
+    assert resolved(Request()).changed({"sigmas": (2.0, 1.0)}).steps == 2
     apg = Request(guidance_rule="apg", apg_along=0.5)
     assert apg.changed({"guidance_rule": "cfg"}).apg_along == 0
 
@@ -229,7 +232,7 @@ def test_a_step_more_than_the_most_cannot_be_planned():
     with pytest.raises(RequestError, match="discard_penultimate plans one step more than the 1000"):
         Request(discard_penultimate=True, steps=1000)
     with pytest.raises(RequestError, match="discard_penultimate plans one step more"):
-        resolve(Request(like="comfy", sampler="unipc", steps=1000))
+        resolved(Request(like="comfy", sampler="unipc", steps=1000))
 
 
 def test_a_schedule_of_which_the_steps_would_be_the_last_must_not_be_too_long():
@@ -239,18 +242,19 @@ def test_a_schedule_of_which_the_steps_would_be_the_last_must_not_be_too_long():
 
 
 def test_resolving_normalises_given_names():
-    request = resolve(Request(sampler="Heun", schedule="KARRAS"))
+    request = resolved(Request(sampler="Heun", schedule="KARRAS"))
     assert (request.sampler, request.schedule) == ("heun", "karras")
 
 
 def test_resolving_twice_changes_nothing():
-    once = resolve(Request(wander=True))
-    assert resolve(once, draw=99) == once
+    once = resolved(Request(wander=True))
+    assert resolved(once, draw=99) == once
 
 
 def test_a_wander_draws_a_path_of_its_own():
     draws = iter([1, 2])
-    request = Request(wander=True).resolve(
+    request = resolve(
+        Request(wander=True),
         DEFAULTS,
         model="mini",
         draw_seed=lambda: next(draws),
@@ -261,12 +265,12 @@ def test_a_wander_draws_a_path_of_its_own():
 
 
 def test_a_drawn_seed_leaves_room_for_the_whole_run():
-    request = resolve(Request(count=10), draw=MAX_SEED)
+    request = resolved(Request(count=10), draw=MAX_SEED)
     assert request.single(9).seed == MAX_SEED
 
 
 def test_picture_i_has_seed_plus_i_and_count_one():
-    request = resolve(Request(seed=7, wander=True, path_seed=70, count=3))
+    request = resolved(Request(seed=7, wander=True, path_seed=70, count=3))
     single = request.single(2)
     assert (single.seed, single.path_seed, single.count) == (9, 72, 1)
     assert single == dataclasses.replace(request, seed=9, path_seed=72, count=1)
@@ -275,7 +279,7 @@ def test_picture_i_has_seed_plus_i_and_count_one():
 
 
 def test_variations_of_a_run_count_on_and_their_seed_stays():
-    request = resolve(Request(seed=7, variation_strength=0.2, variation_seed=70, count=3))
+    request = resolved(Request(seed=7, variation_strength=0.2, variation_seed=70, count=3))
     assert request.single(2) == dataclasses.replace(request, variation_seed=72, count=1)
     last = Request(seed=MAX_SEED, variation_strength=0.2, variation_seed=MAX_SEED - 2, count=3)
     assert (last.single(2).seed, last.single(2).variation_seed) == (MAX_SEED, MAX_SEED)
@@ -284,20 +288,20 @@ def test_variations_of_a_run_count_on_and_their_seed_stays():
 
 
 def test_without_strength_the_pictures_of_a_run_are_those_of_their_seeds():
-    request = resolve(Request(seed=7, variation_strength=0, variation_seed=70, count=3))
+    request = resolved(Request(seed=7, variation_strength=0, variation_seed=70, count=3))
     assert (request.single(2).seed, request.single(2).variation_seed) == (9, 72)
 
 
 def test_a_variations_seed_is_drawn_where_it_is_asked_for():
-    request = resolve(Request(seed=7, variation_strength=0.2))
+    request = resolved(Request(seed=7, variation_strength=0.2))
     assert request.variation_seed == 5
     assert not Request(seed=7, variation_strength=0.2).resolved
-    assert resolve(Request(seed=7)).variation_seed is None
+    assert resolved(Request(seed=7)).variation_seed is None
 
 
 def test_a_request_with_anything_open_is_not_resolved():
     assert not Request().resolved
-    complete = resolve(Request())
+    complete = resolved(Request())
     assert not dataclasses.replace(complete, seed=None).resolved
     assert not dataclasses.replace(complete, wander=True).resolved
 
@@ -316,19 +320,19 @@ def test_the_strength_is_the_share_of_the_steps_that_are_made(
 
 
 def test_without_a_picture_all_steps_are_made():
-    assert resolve(Request(steps=7)).run_steps == 7
+    assert resolved(Request(steps=7)).run_steps == 7
 
 
 def test_a_strength_that_makes_no_step_is_refused_with_the_least_that_does():
     with pytest.raises(RequestError, match=r"makes none of 20 steps; give 0\.05 at the least"):
         Request(steps=20, image=PHOTO, strength=0.049)
     with pytest.raises(RequestError, match=r"none of 20 steps"):
-        resolve(Request(image=PHOTO, strength=0.01))
+        resolved(Request(image=PHOTO, strength=0.01))
 
 
 def test_a_single_step_is_made_whole_where_no_strength_is_given():
-    assert resolve(Request(image=PHOTO, steps=1)).strength == 1.0
-    assert resolve(Request(image=PHOTO, steps=1)).run_steps == 1
+    assert resolved(Request(image=PHOTO, steps=1)).strength == 1.0
+    assert resolved(Request(image=PHOTO, steps=1)).run_steps == 1
 
 
 @pytest.mark.parametrize("size", [(60, 40), (30, 20), (601, 400), (599, 400), (150, 100)])
@@ -345,7 +349,7 @@ def test_a_mask_of_another_shape_is_refused(size: tuple[int, int]):
 def test_the_surroundings_of_a_mask_are_painted_at_the_models_own_size():
     wide, mask = Image.new("RGB", (400, 40)), Image.new("L", (400, 40), 255)
     request = Request(image=Source.picture(wide), mask=Source.mask(mask), mask_padding=8)
-    assert (resolve(request).width, resolve(request).height) == (128, 64)
+    assert (resolved(request).width, resolved(request).height) == (128, 64)
 
 
 @pytest.mark.parametrize("name", ["prompt", "negative", "model", "sampler"])

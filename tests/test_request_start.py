@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfumato.errors import RequestError
-from sfumato.request import STRENGTH, Defaults, Request, from_dict, to_dict
+from sfumato.limits import STRENGTH
+from sfumato.request import Request
+from sfumato.request_json import from_dict, to_dict
+from sfumato.resolve import Defaults, resolve
 from sfumato.source import Source
 
 DEFAULTS = Defaults(20, 7.0, "euler", "karras", 512, 512)
@@ -19,7 +22,8 @@ MASK = Source.mask(Image.new("L", (1600, 400), 255))
 
 
 def resolved(request: Request) -> Request:
-    return request.resolve(
+    return resolve(
+        request,
         DEFAULTS,
         model="mini",
         draw_seed=lambda: 7,

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from sfumato.embedding import Embedding, embeddings_from_text, embeddings_to_text
 from sfumato.errors import PromptError, RequestError, WeightsError
-from sfumato.request import Request, from_dict, to_dict
+from sfumato.request import Request
+from sfumato.request_json import from_dict, to_dict
 from sfumato.vocabulary import Taker, Vocabulary
 
 SD1, SD2 = Taker("v1.safetensors", {"": 768}), Taker("v2.safetensors", {"": 1024})

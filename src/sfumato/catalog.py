@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from sfumato.errors import RequestError
-from sfumato.request import UPSCALER, Defaults
+from sfumato.limits import UPSCALER
+from sfumato.resolve import Defaults
 from sfumato.spec import (
     BertConfig,
     ClipConfig,

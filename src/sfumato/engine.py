@@ -19,8 +19,10 @@ from PIL import Image
 from sfumato.catalog import BUNDLED, ILLUSTRATION
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
+from sfumato.limits import UPSCALER
 from sfumato.opening import Asked, Found, find, load
-from sfumato.request import UPSCALER, Request
+from sfumato.request import Request
+from sfumato.resolve import resolve
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
@@ -89,7 +91,8 @@ class Engine:
             enlarger.check(request.upscale)
             request = replace(request, upscaler=enlarger.name)
         words = self._words(request, Taker(model.name, model.family.spec.embeds))
-        resolved = request.resolve(
+        resolved = resolve(
+            request,
             model.family.spec.defaults,
             model=model.name,
             draw_seed=lambda: secrets.randbits(SEED_BITS),

@@ -1,6 +1,6 @@
 """What a user can ask for: one frozen object, checked once, here, and then trusted everywhere.
 
-A field that is None means "as the model likes it"; `Request.resolve` fills it in. After that the
+A field that is None means "as the model likes it"; `sfumato.resolve` fills it in. After that the
 request is complete, and every picture of it can be made again from its own `Request.single(i)`.
 """
 
@@ -9,142 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from itertools import pairwise
-from typing import cast
 
-from sfumato.checks import (
-    Check,
-    came,
-    flag,
-    named,
-    names,
-    one_number_of,
-    one_of,
-    real,
-    reals,
-    side,
-    text,
-    whole,
-)
-from sfumato.embedding import (
-    Embedding,
-    embeddings,
-    embeddings_from_json,
-    embeddings_to_json,
-)
-from sfumato.errors import PictureError, RequestError
-from sfumato.numerics import CHOICES, DIFFERENCES, LIKE, like, planned
+from sfumato.checks import came
+from sfumato.embedding import Embedding
+from sfumato.errors import RequestError
+from sfumato.limits import CHECKS, MAX_SEED, MAX_SIZE, MAX_STEPS, RULES_OWN, SAYS_MORE_OF, SEEDS
+from sfumato.numerics import DIFFERENCES, like, planned
 from sfumato.source import Source
 
-MAX_SEED = 2**64 - 1
-MAX_STEPS = 1000
-MAX_COUNT = 1000
-MAX_GUIDANCE = 100.0
-MAX_CLIP_SKIP = 12  # as many layers as the encoder of Stable Diffusion 1 has
-MAX_SIGMA = 1e6  # far above the pure noise of any model
-# How the two prompts' outputs become one; the fields that only one of them reads.
-RULES = ("cfg", "zero_star", "apg")
-RULES_OWN: Mapping[str, str] = {"apg_along": "apg", "apg_longest": "apg", "zero_steps": "zero_star"}
-MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
-# All fields that hold a seed; which of them count on through a run is `Request.counting`.
-SEEDS = ("seed", "path_seed", "variation_seed")
-STRENGTH = 0.75  # of a picture to start from, where nobody says
-# How many times larger a finished picture may be made, and what does it where nobody says.
-UPSCALES = (2, 4)
-UPSCALER = "realesr-animevideov3"
-MAX_BLUR, MAX_PADDING = 256, 1024
-# How a picture meets another shape, and what lies under a mask before it is painted.
-FITS = ("crop", "stretch", "pad")
-FILLS = ("original", "blur", "noise", "nothing")
-
-# What each field may hold, beside None where that is its usual value; names of samplers and the
-# like are looked up in `resolve`, pictures and what depends on other fields in `Request` itself.
-CHECKS: Mapping[str, Check] = {
-    "prompt": text,
-    "negative": text,
-    "template": text,
-    "negative_template": text,
-    "seed": whole(0, MAX_SEED),
-    "steps": whole(1, MAX_STEPS),
-    "guidance": real(0, MAX_GUIDANCE),
-    "rescale": real(0, 1),
-    "distilled": real(0, MAX_GUIDANCE),
-    "interval": reals(0, MAX_SIGMA, 2),
-    "guidance_rule": one_of(RULES),
-    "apg_along": real(0, 1),
-    "apg_longest": real(0, 1000),
-    "zero_steps": whole(0, MAX_STEPS),
-    "sampler": named,
-    "schedule": named,
-    "sigmas": reals(0, MAX_SIGMA, MAX_STEPS + 1),
-    "width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
-    "height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
-    "count": whole(1, MAX_COUNT),
-    "wander": flag,
-    "path_seed": whole(0, MAX_SEED),
-    "variation_seed": whole(0, MAX_SEED),
-    "variation_strength": real(0, 1),
-    "seed_width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
-    "seed_height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
-    "like": one_of(tuple(LIKE)),
-    "stream": one_of(CHOICES["stream"]),
-    "step_noise": one_of(CHOICES["step_noise"]),
-    "sde_noise": one_of(CHOICES["sde_noise"]),
-    "first_noise": one_of(CHOICES["first_noise"]),
-    "whole_times": flag,
-    "discard_penultimate": flag,
-    "strength_steps": one_of(CHOICES["strength_steps"]),
-    "weighting": one_of(CHOICES["weighting"]),
-    "rounding": one_of(CHOICES["rounding"]),
-    "clip_skip": whole(1, MAX_CLIP_SKIP),
-    "embeddings": embeddings,
-    "model": named,
-    "vae": named,
-    "text_encoders": names,
-    "strength": real(0, 1),
-    "fit": one_of(FITS),
-    "mask_blur": whole(0, MAX_BLUR),
-    "mask_fill": one_of(FILLS),
-    "mask_padding": whole(0, MAX_PADDING),
-    "mask_invert": flag,
-    "upscale": one_number_of(UPSCALES),
-    "upscaler": named,
-}
-# Fields that have no effect where another has its usual value, and are refused there.
-SAYS_MORE_OF: Mapping[str, str] = {
-    "variation_seed": "variation_strength",
-    "seed_width": "seed_height",
-    "seed_height": "seed_width",
-    "strength": "image",
-    "fit": "image",
-    "mask": "image",
-    "mask_blur": "mask",
-    "mask_fill": "mask",
-    "mask_padding": "mask",
-    "mask_invert": "mask",
-    "upscaler": "upscale",
-}
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """How a model wants to be used when the user does not say; every `ModelSpec` carries one.
-
-    `sampler` and `schedule` are canonical names of `diffusion.table`; width and height are pixels.
-    `distilled` is None for a model that does not take that strength as an input. A side is a
-    multiple of `multiple`, and at most `largest`.
-    """
-
-    steps: int
-    guidance: float
-    sampler: str
-    schedule: str
-    width: int
-    height: int
-    distilled: float | None = None
-    multiple: int = SIZE_STEP
-    largest: int = MAX_SIZE
+__all__ = ["Request"]
 
 
 @dataclass(frozen=True)
@@ -467,64 +341,6 @@ class Request:
         values = {**follows, **changes}
         return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks
 
-    def resolve(
-        self,
-        defaults: Defaults,
-        *,
-        model: str,
-        draw_seed: Callable[[], int],
-        sampler_name: Callable[[str], str],
-        schedule_name: Callable[[str], str],
-        embeddings: tuple[Embedding, ...] | None = None,
-    ) -> Request:
-        """The same wish with nothing left open.
-
-        `model` is the canonical name of the model that will be used; `draw_seed` is called for
-        each seed that `seeded` draws. `sampler_name` and `schedule_name` turn any accepted spelling
-        into the canonical one and raise `RequestError` with the nearest names for one they do not
-        know: `diffusion.table` has them, which lies above this file and is therefore handed in.
-        `embeddings` are those that the prompts name.
-        """
-        width, height = self._size(defaults)
-        guidance = defaults.guidance if self.guidance is None else self.guidance
-        self._check_heard(guidance, defaults, model)
-        steps = defaults.steps if self.steps is None else self.steps
-        usual = max(STRENGTH, 1 / steps) if self.image is not None else None
-        sampler = sampler_name(defaults.sampler if self.sampler is None else self.sampler)
-        numerics = like(self.like).under(sampler)
-        if self.sigmas is not None:
-            numerics["discard_penultimate"] = False
-        open_fields = {k: v for k, v in numerics.items() if getattr(self, k) is None}
-        larger = None if self.upscale is None else UPSCALER
-        return replace(
-            self.seeded(draw_seed),
-            steps=steps,
-            guidance=guidance,
-            distilled=defaults.distilled if self.distilled is None else self.distilled,
-            sampler=sampler,
-            schedule=None if self.sigmas else schedule_name(self.schedule or defaults.schedule),
-            width=width,
-            height=height,
-            embeddings=embeddings if embeddings is not None else self.embeddings or (),
-            model=model,
-            strength=usual if self.strength is None else self.strength,
-            upscaler=larger if self.upscaler is None else self.upscaler,
-            **open_fields,  # pyright: ignore[reportArgumentType] - checked by Request
-        )
-
-    def _check_heard(self, guidance: float, defaults: Defaults, model: str) -> None:
-        """That the model takes the strength it is given, and that `negative` is heard."""
-        if self.distilled is not None and defaults.distilled is None:
-            raise RequestError(
-                f"distilled is {self.distilled:g}, and {model} takes no such strength; "
-                "leave it out, and say guidance."
-            )
-        if self.negative.strip() and guidance == defaults.guidance == 1:
-            raise RequestError(
-                f"negative has no effect with the guidance 1, which is what {model} likes; "
-                "give guidance above 1 (each step then takes twice as long), or no negative."
-            )
-
     def seeded(self, draw_seed: Callable[[], int]) -> Request:
         """The same with every seed drawn that is open: its own, a wander's, a variation's."""
         needed = ["seed"]
@@ -532,34 +348,6 @@ class Request:
         needed += [] if self.variation_strength is None else ["variation_seed"]
         open_ones = (name for name in needed if getattr(self, name) is None)
         return replace(self, **{name: _drawn(draw_seed, self.count) for name in open_ones})
-
-    def _size(self, defaults: Defaults) -> tuple[int, int]:
-        """Width and height: as given, else the shape of `image` at the model's own area.
-
-        Where only the mask's surroundings are painted, the model's own size suits them best.
-        """
-        if self.image is None or self.mask_padding is not None:
-            width, height = float(defaults.width), float(defaults.height)
-        else:
-            ratio = self.image.width / self.image.height
-            if self.width is not None:
-                width, height = float(self.width), self.width / ratio
-            elif self.height is not None:
-                width, height = self.height * ratio, float(self.height)
-            else:
-                area = defaults.width * defaults.height
-                width, height = (area * ratio) ** 0.5, (area / ratio) ** 0.5
-        return (
-            self._side("width", width, defaults.multiple, defaults.largest),
-            self._side("height", height, defaults.multiple, defaults.largest),
-        )
-
-    def _side(self, name: str, wished: float, multiple: int, largest: int) -> int:
-        """A side in pixels: as given, if the model can paint it, or the nearest to `wished`."""
-        given = getattr(self, name)
-        if given is None:
-            return min(largest, max(multiple, round(wished / multiple) * multiple))
-        return cast("int", side(multiple, largest, multiple)(f"{name}, for this model,", given))
 
     def single(self, index: int) -> Request:
         """The request for picture `index` (from 0) alone: its seeds higher by index, count 1.
@@ -572,40 +360,6 @@ class Request:
         given = {name: getattr(self, name) for name in self.counting}
         seeds = {name: seed + index for name, seed in given.items() if seed is not None}
         return replace(self, **seeds, count=1)
-
-
-def to_dict(request: Request) -> dict[str, object]:
-    """A request as plain JSON; of its pictures only the references."""
-    values = {f.name: getattr(request, f.name) for f in fields(request)}
-    for name in ("image", "mask"):
-        source = values[name]
-        values[name] = source.to_dict() if isinstance(source, Source) else None
-    values["embeddings"] = embeddings_to_json(request.embeddings)
-    return values
-
-
-def from_dict(values: Mapping[str, object]) -> Request:
-    """The request that `to_dict` wrote; a field that is not there has its usual value.
-
-    Raises RequestError for a field that no request has, and for any value that it refuses.
-    """
-    known = [f.name for f in fields(Request)]
-    for name in values:
-        if name not in known:
-            near = get_close_matches(name, known, n=2, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise RequestError(f"A request has no field {name!r:.40}.{hint}")
-    given = dict(values)
-    try:
-        if given.get("image") is not None:
-            given["image"] = Source.from_dict(given["image"])
-        if given.get("mask") is not None:
-            given["mask"] = Source.from_dict(given["mask"], "L")
-    except PictureError as error:
-        raise RequestError(str(error)) from error
-    if "embeddings" in given:
-        given["embeddings"] = embeddings_from_json(given["embeddings"])
-    return Request(**given)  # pyright: ignore[reportArgumentType] - checked by Request
 
 
 def _drawn(draw_seed: Callable[[], int], count: int) -> int:

@@ -25,7 +25,8 @@ from sfumato.families.base import Family
 from sfumato.images import Canvas, to_images
 from sfumato.pipeline import canvas_of, finish, generate
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
-from sfumato.request import Request, to_dict
+from sfumato.request import Request
+from sfumato.request_json import to_dict
 from sfumato.upscale import Enlargement, Enlarger
 from sfumato.weights.learnt import Learnt
 

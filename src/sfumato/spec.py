@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 
 __all__ = [
     "BertConfig",

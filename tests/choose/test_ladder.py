@@ -9,8 +9,9 @@ from sfumato.choose import Cell, Sheet
 from sfumato.choose.ladder import NEAR, RUNGS, SAME, climb, draw_ladder, plan_ladder
 from sfumato.choose.likeness import unlikeness
 from sfumato.errors import RequestError
+from sfumato.limits import MAX_SEED
 from sfumato.recipe import Picture
-from sfumato.request import MAX_SEED, Request
+from sfumato.request import Request
 from tests.choose.recipes import RECIPE
 from tests.choose.test_likeness import SCENE, scene
 

@@ -10,7 +10,8 @@ from PIL import Image
 from sfumato.choose import Sheet, draw_sheet, parse_axis, plan_sheet, same_sheet
 from sfumato.errors import RequestError
 from sfumato.recipe import Recipe
-from sfumato.request import Request, from_dict
+from sfumato.request import Request
+from sfumato.request_json import from_dict
 from tests.choose.recipes import RECIPE
 
 FOX = Request("a red fox", seed=7)

@@ -10,7 +10,8 @@ from PIL import Image
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PromptError, RequestError
 from sfumato.recipe import Picture, Recipe, Result
-from sfumato.request import Defaults, Request
+from sfumato.request import Request
+from sfumato.resolve import Defaults, resolve
 from sfumato.weights.hashes import sha256
 
 DEFAULTS = Defaults(
@@ -93,7 +94,8 @@ class FakeEngine:
         self.submitted.append(request)
         if len(request.prompt.split()) > 50:
             raise PromptError("the prompt is longer than the model reads; these words fall off: x")
-        resolved = request.resolve(
+        resolved = resolve(
+            request,
             DEFAULTS,
             model=request.model or "mini",
             draw_seed=lambda: DRAWN,

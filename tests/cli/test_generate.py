@@ -15,8 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sfumato.images import Texts, read_picture, save
+from sfumato.limits import MAX_SEED
 from sfumato.recipe import NUMERICS, Picture, Recipe, read
-from sfumato.request import MAX_SEED
 from tests.cli.conftest import Sfumato
 from tests.cli.fake import DRAWN, FakeEngine
 

@@ -10,7 +10,7 @@ from sfumato.families.sd import StableDiffusion
 from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.load import Parts
 

@@ -16,7 +16,8 @@ from sfumato.diffusion.schedules import sigmas
 from sfumato.families.base import process_of
 from sfumato.families.sd import StableDiffusion
 from sfumato.numerics import LIKE
-from sfumato.request import Defaults, Request
+from sfumato.request import Request
+from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables

@@ -13,7 +13,7 @@ from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.flux import FluxModel
 from sfumato.pipeline import generate
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, FluxConfig, ModelSpec, ProcessConfig, TextPart
 from sfumato.text.t5 import T5Tokenizer
 from sfumato.weights.files import open_weights

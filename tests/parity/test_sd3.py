@@ -12,7 +12,7 @@ from transformers import CLIPTextModelWithProjection
 from sfumato.diffusion.noise import Noise
 from sfumato.families.sd3 import StableDiffusion3
 from sfumato.pipeline import generate
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, MMDiTConfig, ModelSpec, ProcessConfig, TextPart
 from sfumato.text.t5 import T5Tokenizer
 from sfumato.weights.files import open_weights

@@ -13,7 +13,7 @@ from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.pipeline import generate
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables

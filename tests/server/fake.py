@@ -18,7 +18,8 @@ from PIL import Image
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PromptError, SfumatoError
 from sfumato.recipe import Picture, Recipe, Result
-from sfumato.request import Defaults, Request
+from sfumato.request import Request
+from sfumato.resolve import Defaults, resolve
 from sfumato.weights.hashes import sha256
 
 DEFAULTS = Defaults(
@@ -159,7 +160,8 @@ class FakePainter:
                 raise PromptError(
                     "the prompt is longer than the model reads; these words fall off: x"
                 )
-            resolved = request.resolve(
+            resolved = resolve(
+                request,
                 DEFAULTS,
                 model=Path(request.model or self.model).name,
                 draw_seed=lambda: DRAWN,

@@ -15,8 +15,11 @@ from PIL import Image
 
 from sfumato.catalog import BUNDLED
 from sfumato.cli import main
+from sfumato.limits import MAX_SEED, SEEDS
 from sfumato.recipe import Picture, Result
-from sfumato.request import MAX_SEED, SEEDS, Defaults, Request, to_dict
+from sfumato.request import Request
+from sfumato.request_json import to_dict
+from sfumato.resolve import Defaults
 from sfumato.server.calls import Server, calls
 from sfumato.source import Source
 from tests.cli.fake import FakeEngine

@@ -11,7 +11,8 @@ from PIL import Image
 from sqlalchemy import update
 
 from sfumato.errors import RequestError
-from sfumato.request import MAX_SEED, Request
+from sfumato.limits import MAX_SEED
+from sfumato.request import Request
 from sfumato.server.database import jobs as table
 from sfumato.server.errors import NoSuchInput, NoSuchJob, QueueFull
 from sfumato.server.settings import Limits

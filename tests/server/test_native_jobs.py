@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from sfumato.request import MAX_SEED
+from sfumato.limits import MAX_SEED
 from sfumato.server.services import Services
 from tests.server.calm import calm_client
 from tests.server.fake import PATIENCE, FakePainter

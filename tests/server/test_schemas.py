@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 
 from sfumato.errors import RequestError
 from sfumato.recipe import Recipe
-from sfumato.request import Defaults, Request
+from sfumato.request import Request
+from sfumato.resolve import Defaults
 from sfumato.server.schemas import DefaultsTold, RecipeTold, RequestTold, RequestWanted
 from sfumato.source import Source
 from tests.server.calm import calm_client

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from sfumato.nn.bert import Bert
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.spec import BertConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask

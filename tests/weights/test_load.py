@@ -14,7 +14,7 @@ from sfumato.errors import WeightsError
 from sfumato.nn.clip import ClipText
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.int8 import pack_rows

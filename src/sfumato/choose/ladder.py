@@ -11,7 +11,8 @@ from sfumato.choose.likeness import unlikeness
 from sfumato.choose.sheet import Cell, Sheet, plan_sheet
 from sfumato.diffusion.table import sampler_row
 from sfumato.errors import RequestError
-from sfumato.request import MAX_STEPS, Request
+from sfumato.limits import MAX_STEPS
+from sfumato.request import Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image

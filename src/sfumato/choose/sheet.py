@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, cast
 from sfumato.choose.axes import Axis
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError
-from sfumato.request import Request, from_dict, to_dict
+from sfumato.request import Request
+from sfumato.request_json import from_dict, to_dict
 from sfumato.source import Source
 
 if TYPE_CHECKING:

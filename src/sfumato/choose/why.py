@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sfumato.choose.compare import Distance
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
-from sfumato.request import to_dict
+from sfumato.request_json import to_dict
 
 if TYPE_CHECKING:
     from sfumato.recipe import Origin
@@ -97,7 +97,7 @@ class Difference:
     """One thing in which two pictures' recipes differ; None: one of them does not say.
 
     field: of `Request` or `Recipe`, or the name of a setting that only another program has.
-    a, b: its values, as recipes write them (`request.to_dict`).
+    a, b: its values, as recipes write them (`request_json.to_dict`).
     does: what such a difference does to a picture.
     """
 

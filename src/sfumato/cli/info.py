@@ -10,7 +10,8 @@ import typer
 
 from sfumato.cli.screen import columns, duration, say
 from sfumato.recipe import Origin, read
-from sfumato.request import Request, to_dict
+from sfumato.request import Request
+from sfumato.request_json import to_dict
 from sfumato.source import Source
 
 

@@ -40,8 +40,9 @@ from sfumato.cli.screen import Progress, duration, note
 from sfumato.embedding import embeddings_from_json
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
 from sfumato.images import check_output, is_ours
+from sfumato.limits import MAX_COUNT
 from sfumato.recipe import read
-from sfumato.request import MAX_COUNT, Request
+from sfumato.request import Request
 from sfumato.source import Source
 from sfumato.templates import combined, drawn
 

@@ -7,9 +7,10 @@ import json
 import secrets
 from dataclasses import dataclass, replace
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.errors import RequestError
-from sfumato.request import MAX_STEPS, UPSCALER, Request
+from sfumato.limits import MAX_STEPS, UPSCALER
+from sfumato.request import Request
 from sfumato.server.settings import Limits
 
 __all__ = ["Wish", "check_limits", "identity", "referred", "seeded"]
@@ -103,5 +104,5 @@ def referred(request: Request) -> Request:
 
 def identity(request: Request) -> str:
     """The sha256 of all that was asked for: equal requests, and only they, have the same."""
-    told = json.dumps(requests.to_dict(referred(request)), sort_keys=True)
+    told = json.dumps(request_json.to_dict(referred(request)), sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()

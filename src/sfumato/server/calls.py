@@ -14,7 +14,9 @@ from typing import cast
 
 from sfumato.catalog import BUNDLED
 from sfumato.embedding import Embedding, embeddings_to_json, embeddings_to_text
-from sfumato.request import SEEDS, Defaults, Request
+from sfumato.limits import SEEDS
+from sfumato.request import Request
+from sfumato.resolve import Defaults, resolve
 from sfumato.source import Source
 
 __all__ = ["Calls", "Server", "calls"]
@@ -64,8 +66,8 @@ def _sized(request: Request, defaults: Defaults | None) -> Request:
     """With both sides where one was given: the command line knows none without the other."""
     if defaults is None or (request.width is None) == (request.height is None):
         return request
-    sized = request.resolve(
-        defaults, model=BUNDLED, draw_seed=lambda: 0, sampler_name=str, schedule_name=str
+    sized = resolve(
+        request, defaults, model=BUNDLED, draw_seed=lambda: 0, sampler_name=str, schedule_name=str
     )
     return replace(request, width=sized.width, height=sized.height)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, select
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.request import Request
 from sfumato.server.database import Database, jobs, pictures
 from sfumato.server.errors import NoSuchJob
@@ -102,7 +102,7 @@ def _job(row: Row[Any], painted: tuple[str, ...]) -> Job:
         started=row.started,
         finished=row.finished,
         client=row.client,
-        request=requests.from_dict(json.loads(row.request)),
+        request=request_json.from_dict(json.loads(row.request)),
         previews=row.previews,
         tags=tuple(json.loads(row.tags)),
         painted=row.painted,

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.errors import RequestError
 from sfumato.request import Request
 from sfumato.server.admission import Wish, check_limits, identity, referred, seeded
@@ -324,7 +324,7 @@ class Jobs:
             "created": now,
             "key": key,
             "client": client,
-            "request": json.dumps(requests.to_dict(referred(complete))),
+            "request": json.dumps(request_json.to_dict(referred(complete))),
             "previews": wish.previews,
             "tags": json.dumps(wish.tags),
             "idempotency": wish.idempotency,

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.choose import Sheet as Plan
 from sfumato.errors import RequestError
 from sfumato.request import Request
@@ -95,7 +95,7 @@ class Sheets:
             values = {
                 "id": name,
                 "created": now,
-                "request": json.dumps(requests.to_dict(plan.base.references)),
+                "request": json.dumps(request_json.to_dict(plan.base.references)),
                 "axes": json.dumps([axis.to_dict() for axis in plan.axes]),
                 "jobs": json.dumps(jobs),
             }
@@ -140,7 +140,7 @@ class Sheets:
         return Sheet(
             id=row.id,
             created=row.created,
-            request=requests.from_dict(json.loads(row.request)),
+            request=request_json.from_dict(json.loads(row.request)),
             axes=axes,
             cells=tuple(Cell(place, job) for place, job in zip(places, jobs, strict=True)),
         )

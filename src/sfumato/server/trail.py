@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.request import Request
 
 __all__ = ["MAX_FRAMES", "Frame", "Trail", "chosen", "count_frames", "read_frame", "replaced"]
@@ -66,7 +66,12 @@ class Trail:
         steps = [step for step, _ in records]
         sizes = [len(estimate) for _, estimate in records]
         sums = [zlib.crc32(estimate) for _, estimate in records]
-        told = {"request": requests.to_dict(request), "steps": steps, "sizes": sizes, "crc": sums}
+        told = {
+            "request": request_json.to_dict(request),
+            "steps": steps,
+            "sizes": sizes,
+            "crc": sums,
+        }
         header = json.dumps(told).encode()
         data = _START.pack(_MAGIC, len(records), len(header)) + header
         try:
@@ -119,7 +124,7 @@ def read_frame(path: Path, number: int) -> Frame | None:
         return None
     if zlib.crc32(estimate) != header["crc"][number - 1]:
         return None
-    return Frame(requests.from_dict(header["request"]), header["steps"][number - 1], estimate)
+    return Frame(request_json.from_dict(header["request"]), header["steps"][number - 1], estimate)
 
 
 def replaced(path: Path, data: bytes, scratch: Path) -> None:

@@ -18,7 +18,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.errors import SfumatoError
 from sfumato.server.errors import DatabaseError
 from sfumato.server.events import Changed, Event
@@ -67,7 +67,7 @@ class Wish:
     @property
     def digest(self) -> str:
         """The same for the same wish; what is left to chance counts as the same."""
-        words = json.dumps([requests.to_dict(self.request), self.key], sort_keys=True)
+        words = json.dumps([request_json.to_dict(self.request), self.key], sort_keys=True)
         return hashlib.sha256(words.encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 from sfumato.catalog import CATALOG
 from sfumato.errors import WeightsError
-from sfumato.request import Defaults
+from sfumato.resolve import Defaults
 from sfumato.shelves.folders import Owner
 from sfumato.shelves.walk import Found
 from sfumato.weights import detect

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header
 from starlette.requests import Request as HttpRequest
 
 from sfumato.images import Texts
-from sfumato.recipe import split_parameters
+from sfumato.parameters import split_parameters
 from sfumato.server.a1111.errors import RESPONSES, RefusedError, Route
 from sfumato.server.a1111.extras import enlarged, html_info, png
 from sfumato.server.a1111.lists import lists

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError
+from sfumato.limits import SIZE_STEP
 from sfumato.recipe import from_parameters
-from sfumato.request import SIZE_STEP, Request
+from sfumato.request import Request
 from sfumato.server.a1111.errors import RefusedError
 from sfumato.server.a1111.payloads import Image2Image, Text2Image
 from sfumato.server.a1111.refusals import check, check_settings

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, cast
 
-from sfumato.request import MAX_SEED
+from sfumato.limits import MAX_SEED
 from sfumato.server.library.outline import (
     Outline,
     clean,

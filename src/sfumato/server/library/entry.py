@@ -12,7 +12,8 @@ from sqlalchemy import Connection, RowMapping, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sfumato.errors import PictureError
-from sfumato.recipe import Recipe, diff, split_parameters
+from sfumato.parameters import split_parameters
+from sfumato.recipe import Recipe, diff
 from sfumato.server.database import picture_tags, pictures
 from sfumato.server.home import Home
 from sfumato.server.library.reading import Found

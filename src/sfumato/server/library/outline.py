@@ -12,8 +12,9 @@ from pathlib import PureWindowsPath
 
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
-from sfumato.recipe import Recipe, split_parameters
-from sfumato.request import MAX_SEED
+from sfumato.limits import MAX_SEED
+from sfumato.parameters import split_parameters
+from sfumato.recipe import Recipe
 
 __all__ = ["Outline", "clean", "from_recipe", "from_text", "model_name", "whole"]
 

@@ -18,8 +18,8 @@ from PIL import ExifTags, Image
 
 from sfumato.errors import PictureError
 from sfumato.images import Texts, read_picture, read_texts
+from sfumato.limits import MAX_SEED
 from sfumato.recipe import Origin, Recipe, from_parameters
-from sfumato.request import MAX_SEED
 from sfumato.server.library import comfyui
 from sfumato.server.library.outline import (
     Outline,

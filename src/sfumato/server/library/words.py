@@ -15,7 +15,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 
-from sfumato.recipe import split_parameters
+from sfumato.parameters import split_parameters
 
 __all__ = ["Phrase", "Query", "indexed", "parse", "tokens"]
 

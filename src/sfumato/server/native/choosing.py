@@ -16,8 +16,9 @@ from sfumato.choose.ladder import climb
 from sfumato.choose.verify import judge, read_claim
 from sfumato.choose.why import differences, summary
 from sfumato.errors import PictureError, RequestError
+from sfumato.limits import SEEDS
 from sfumato.recipe import Picture
-from sfumato.request import SEEDS, Request
+from sfumato.request import Request
 from sfumato.server import schemas
 from sfumato.server.admission import referred
 from sfumato.server.errors import NotFound

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from sfumato.errors import PictureError
-from sfumato.request import MAX_SEED, SEEDS
+from sfumato.limits import MAX_SEED, SEEDS
 from sfumato.server import schemas
 from sfumato.server.errors import NoSuchPicture
 from sfumato.server.library import Search

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sfumato import request as requests
+from sfumato import request_json
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.embedding import embeddings_from_json
 from sfumato.errors import RequestError
+from sfumato.limits import SEEDS
 from sfumato.recipe import Recipe
-from sfumato.request import SEEDS, Request
+from sfumato.request import Request
 from sfumato.server import schemas
 from sfumato.server.errors import NoSuchInput
 from sfumato.server.jobs import Job
@@ -98,7 +99,7 @@ def _source(services: Services, field: str, given: str | schemas.InputReference)
 
 def request_told(request: Request) -> schemas.RequestTold:
     """A request as answers have it."""
-    return schemas.RequestTold.model_validate(_seeds_as_text(requests.to_dict(request)))
+    return schemas.RequestTold.model_validate(_seeds_as_text(request_json.to_dict(request)))
 
 
 def recipe_told(recipe: Recipe) -> schemas.RecipeTold:

@@ -10,14 +10,15 @@ from PIL import Image
 from starlette.datastructures import FormData, UploadFile
 
 from sfumato.errors import PictureError
-from sfumato.request import MAX_SIZE, MIN_SIZE, Request
+from sfumato.limits import MAX_SIZE, MIN_SIZE
+from sfumato.request import Request
 from sfumato.server.openai.errors import RefusedError
 from sfumato.server.openai.payloads import Edit
 from sfumato.server.uploads import opened
 from sfumato.source import Source
 
 if TYPE_CHECKING:
-    from sfumato.request import Defaults
+    from sfumato.resolve import Defaults
     from sfumato.server.settings import Limits
     from sfumato.server.shelf import Shelf
 

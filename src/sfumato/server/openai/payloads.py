@@ -19,7 +19,7 @@ from sfumato.request import Request
 from sfumato.server.openai.errors import RefusedError
 
 if TYPE_CHECKING:
-    from sfumato.request import Defaults
+    from sfumato.resolve import Defaults
     from sfumato.server.shelf import Shelf
 
 __all__ = ["Edit", "Generation", "Picturing"]

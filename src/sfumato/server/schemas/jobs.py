@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sfumato.request import MAX_STEPS
+from sfumato.limits import MAX_STEPS
 from sfumato.server.admission import MAX_PRIORITY
 from sfumato.server.schemas.base import MAX_PAGE, MAX_TAGS, PAGE, Asked, Given, Seconds, Tag, Told
 from sfumato.server.schemas.pictures import Picture

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from sfumato.numerics import CHOICES, LIKE
-from sfumato.request import (
+from sfumato.limits import (
     FILLS,
     FITS,
     MAX_BLUR,
@@ -26,6 +25,7 @@ from sfumato.request import (
     UPSCALER,
     UPSCALES,
 )
+from sfumato.numerics import CHOICES, LIKE
 from sfumato.server.schemas.base import DIGITS, Digest, Given, Told
 
 __all__ = [

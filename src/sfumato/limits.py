@@ -1,0 +1,108 @@
+"""What each field of a request may hold, by itself; what holds between them is in `Request`."""
+
+from collections.abc import Mapping
+
+from sfumato.checks import (
+    Check,
+    flag,
+    named,
+    names,
+    one_number_of,
+    one_of,
+    real,
+    reals,
+    side,
+    text,
+    whole,
+)
+from sfumato.embedding import embeddings
+from sfumato.numerics import CHOICES, LIKE
+
+MAX_SEED = 2**64 - 1
+MAX_STEPS = 1000
+MAX_COUNT = 1000
+MAX_GUIDANCE = 100.0
+MAX_CLIP_SKIP = 12  # as many layers as the encoder of Stable Diffusion 1 has
+MAX_SIGMA = 1e6  # far above the pure noise of any model
+# How the two prompts' outputs become one; the fields that only one of them reads.
+RULES = ("cfg", "zero_star", "apg")
+RULES_OWN: Mapping[str, str] = {"apg_along": "apg", "apg_longest": "apg", "zero_steps": "zero_star"}
+MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
+# All fields that hold a seed; which of them count on through a run is `Request.counting`.
+SEEDS = ("seed", "path_seed", "variation_seed")
+STRENGTH = 0.75  # of a picture to start from, where nobody says
+# How many times larger a finished picture may be made, and what does it where nobody says.
+UPSCALES = (2, 4)
+UPSCALER = "realesr-animevideov3"
+MAX_BLUR, MAX_PADDING = 256, 1024
+# How a picture meets another shape, and what lies under a mask before it is painted.
+FITS = ("crop", "stretch", "pad")
+FILLS = ("original", "blur", "noise", "nothing")
+
+# What each field may hold, beside None where that is its usual value; names of samplers and the
+# like are looked up in `resolve`, pictures and what depends on other fields in `Request` itself.
+CHECKS: Mapping[str, Check] = {
+    "prompt": text,
+    "negative": text,
+    "template": text,
+    "negative_template": text,
+    "seed": whole(0, MAX_SEED),
+    "steps": whole(1, MAX_STEPS),
+    "guidance": real(0, MAX_GUIDANCE),
+    "rescale": real(0, 1),
+    "distilled": real(0, MAX_GUIDANCE),
+    "interval": reals(0, MAX_SIGMA, 2),
+    "guidance_rule": one_of(RULES),
+    "apg_along": real(0, 1),
+    "apg_longest": real(0, 1000),
+    "zero_steps": whole(0, MAX_STEPS),
+    "sampler": named,
+    "schedule": named,
+    "sigmas": reals(0, MAX_SIGMA, MAX_STEPS + 1),
+    "width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "count": whole(1, MAX_COUNT),
+    "wander": flag,
+    "path_seed": whole(0, MAX_SEED),
+    "variation_seed": whole(0, MAX_SEED),
+    "variation_strength": real(0, 1),
+    "seed_width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "seed_height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
+    "like": one_of(tuple(LIKE)),
+    "stream": one_of(CHOICES["stream"]),
+    "step_noise": one_of(CHOICES["step_noise"]),
+    "sde_noise": one_of(CHOICES["sde_noise"]),
+    "first_noise": one_of(CHOICES["first_noise"]),
+    "whole_times": flag,
+    "discard_penultimate": flag,
+    "strength_steps": one_of(CHOICES["strength_steps"]),
+    "weighting": one_of(CHOICES["weighting"]),
+    "rounding": one_of(CHOICES["rounding"]),
+    "clip_skip": whole(1, MAX_CLIP_SKIP),
+    "embeddings": embeddings,
+    "model": named,
+    "vae": named,
+    "text_encoders": names,
+    "strength": real(0, 1),
+    "fit": one_of(FITS),
+    "mask_blur": whole(0, MAX_BLUR),
+    "mask_fill": one_of(FILLS),
+    "mask_padding": whole(0, MAX_PADDING),
+    "mask_invert": flag,
+    "upscale": one_number_of(UPSCALES),
+    "upscaler": named,
+}
+# Fields that have no effect where another has its usual value, and are refused there.
+SAYS_MORE_OF: Mapping[str, str] = {
+    "variation_seed": "variation_strength",
+    "seed_width": "seed_height",
+    "seed_height": "seed_width",
+    "strength": "image",
+    "fit": "image",
+    "mask": "image",
+    "mask_blur": "mask",
+    "mask_fill": "mask",
+    "mask_padding": "mask",
+    "mask_invert": "mask",
+    "upscaler": "upscale",
+}
