@@ -119,6 +119,11 @@ class Run:
             first = generate(model.family, one, self._canvas, learnt, start=self._start)
         self._steps = self._guarded(first)
 
+    @property
+    def recipe(self) -> Recipe:
+        """What the first picture's recipe will say, but for the seconds."""
+        return self._recipe(self.request.single(0), 0, 0.0)
+
     def __iter__(self) -> Iterator[Progress]:
         return self._steps
 

@@ -1,12 +1,13 @@
 """An engine that paints a coloured square, so that the command line is tested without a model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from PIL import Image
 
+from sfumato.catalog import ILLUSTRATION
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PromptError, RequestError
 from sfumato.recipe import Picture, Recipe, Result
@@ -18,7 +19,14 @@ DEFAULTS = Defaults(
     steps=4, guidance=5, sampler="euler_ancestral", schedule="karras", width=32, height=24
 )
 DRAWN = 123
-SHA256 = sha256(Path(str(resources.files("sfumato").joinpath("assets/mini/model.safetensors"))))
+
+
+def _of(asset: str) -> str:
+    return sha256(Path(str(resources.files("sfumato").joinpath("assets", asset))))
+
+
+SHA256 = _of("mini/model.safetensors")
+UPSCALER_SHA256 = _of(ILLUSTRATION.asset)
 
 
 def painted(request: Request, part: float) -> Image.Image:
@@ -44,7 +52,24 @@ class FakeRun:
     engine: "FakeEngine"
     request: Request
     sha256: str
-    upscaler_sha256: str = ""
+
+    @property
+    def recipe(self) -> Recipe:
+        request = self.request.single(0)
+        return Recipe(
+            request=request,
+            family="fake",
+            title="A fake",
+            sha256=self.sha256,
+            sampler_title=sampler_row(request.sampler or "").title,
+            schedule_title=schedule_row(request.schedule or "").title,
+            device="cpu",
+            precision=self.engine.precision,
+            sfumato="0.1.0",
+            torch="2.13.0",
+            parts=self.engine.parts,
+            upscaler_sha256="" if request.upscale is None else UPSCALER_SHA256,
+        )
 
     def __iter__(self) -> Iterator[FakeStep]:
         total = self.request.run_steps
@@ -58,20 +83,8 @@ class FakeRun:
     def result(self) -> Result:
         request = self.request
         self.engine.finished += 1
-        recipe = Recipe(
-            request=request,
-            family="fake",
-            title="A fake",
-            sha256=self.sha256,
-            sampler_title=sampler_row(request.sampler or "").title,
-            schedule_title=schedule_row(request.schedule or "").title,
-            device="cpu",
-            precision="fp32",
-            sfumato="0.1.0",
-            torch="2.13.0",
-        )
         image = painted(request, 1).resize(request.finished)
-        return Result((Picture(image, recipe),), 0.5)
+        return Result((Picture(image, self.recipe),), 0.5)
 
 
 @dataclass
@@ -80,6 +93,8 @@ class FakeEngine:
 
     on_step: Callable[[int, int], None] = lambda picture, step: None
     sha256: str = SHA256
+    precision: str = "fp32"
+    parts: Mapping[str, str] = field(default_factory=dict)
     made: list[tuple[str, str]] = field(default_factory=list)
     submitted: list[Request] = field(default_factory=list)
     finished: int = 0

@@ -546,6 +546,16 @@ def test_another_model_is_refused_unless_anyway(
     assert "--anyway" in last_command(answer.out)
 
 
+def test_another_part_of_the_model_is_refused_unless_anyway(sfumato: Sfumato, engine: FakeEngine):
+    engine.parts = {"vae": "ab" * 32}
+    sfumato("generate", "fox", "--vae", "v.safetensors", "--out", "a.png")
+    engine.parts = {"vae": "cd" * 32}
+    message = sfumato("generate", "--from", "a.png", "--out", "b.png").refused()
+    assert "made with another vae (sha256 ababababab…, and here sha256 cdcdcdcdcd…)" in message
+    for words in (["--anyway"], ["--vae", "other.safetensors"]):
+        assert sfumato("generate", "--from", "a.png", "--out", "b.png", *words).status == 0
+
+
 def test_other_numerics_are_refused_unless_anyway(sfumato: Sfumato, engine: FakeEngine):
     sfumato("generate", "fox", "--out", "a.png")
     recipe = read("a.png").recipe

@@ -242,6 +242,28 @@ def test_a_picture_finds_its_model_again_under_any_name(
     assert "reading" not in again.err  # what was read once is known
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "old.png"],
+        ["sheet", "--from", "old.png", "--x", "guidance=1,2"],
+        ["steps", "--from", "old.png", "--ladder", "2,3,4"],
+    ],
+)
+def test_every_command_finds_a_renamed_model_by_its_sha256(
+    sfumato: Sfumato, engine: FakeEngine, words: list[str]
+):
+    file = sparse(own() / "checkpoints" / "was.safetensors", SD15)
+    engine.sha256 = of(file)
+    made = ["fox", "--seed", "8", "--steps", "2", "--model", "was.safetensors"]
+    assert sfumato("generate", *made, "--out", "old.png").status == 0
+    file.rename(file.with_name("renamed.safetensors"))
+    answer = sfumato(*words)
+    assert answer.status == 0, answer.err
+    assert "the picture's model, was.safetensors, is here as renamed.safetensors" in answer.err
+    assert engine.submitted[-1].model == str(file.with_name("renamed.safetensors"))
+
+
 def test_a_file_of_the_name_with_another_hash_is_told_and_not_taken(
     sfumato: Sfumato, engine: FakeEngine, tmp_path: Path
 ):

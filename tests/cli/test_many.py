@@ -1,12 +1,14 @@
 """`sfumato generate` for many prompts: files of wishes, choices, and going on where it stopped."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from sfumato.recipe import Recipe, read
+from sfumato.recipe import NUMERICS, Picture, Recipe, read
 from tests.cli.conftest import Sfumato
 from tests.cli.fake import FakeEngine
 
@@ -52,6 +54,42 @@ def test_what_is_there_is_not_made_again(sfumato: Sfumato, tmp_path: Path, engin
     assert len(list((tmp_path / "o").iterdir())) == 6
     assert "3 pictures, 3 there already" in sfumato(*words, "--steps", "2").err
     assert "3 pictures, 3 there already" in sfumato(*words).err
+
+
+@pytest.mark.parametrize("other", [{"sha256": "ab" * 32}, {"numerics": NUMERICS + 1}])
+def test_what_another_model_or_version_made_is_not_there_already(
+    sfumato: Sfumato, tmp_path: Path, other: dict[str, Any]
+):
+    (tmp_path / "p.txt").write_text("a fox\n")
+    words = ("generate", "--prompts", "p.txt", "--seed", "5", "--out", "o", "-q")
+    sfumato(*words)
+    place = tmp_path / "o" / "a-fox-5.png"
+    Picture(Image.open(place), replace(recipe(place), **other)).save(place)
+    before = place.read_bytes()
+    assert sfumato(*words).out == "o/a-fox-5-2.png\n"
+    assert place.read_bytes() == before
+    assert sfumato(*words).out == ""  # and now it is there
+
+
+def test_another_precision_that_was_typed_is_another_picture(
+    sfumato: Sfumato, tmp_path: Path, engine: FakeEngine
+):
+    (tmp_path / "p.txt").write_text("a fox\n")
+    words = ("generate", "--prompts", "p.txt", "--seed", "5", "--out", "o", "-q")
+    sfumato(*words)
+    for typed in ([], ["--precision", "fp32"], ["--precision", "auto"], ["--device", "cpu"]):
+        assert sfumato(*words, *typed).out == ""
+    engine.precision = "bf16"
+    assert sfumato(*words, "--precision", "bf16").out == "o/a-fox-5-2.png\n"
+
+
+def test_what_was_typed_for_all_lines_outlives_the_like_of_one(sfumato: Sfumato, tmp_path: Path):
+    rows = [{"prompt": "a (fox:1.2)", "like": "comfy"}, {"prompt": "a cat", "weighting": "plain"}]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("--prompts", "p.jsonl", "--weighting", "a1111", "--out", "o", "-q")
+    fox, cat = (recipe(tmp_path / x).request for x in sfumato("generate", *words).out.splitlines())
+    assert (fox.like, fox.weighting, fox.rounding) == ("comfy", "a1111", "truncate")
+    assert cat.weighting == "plain"
 
 
 def test_a_strangers_picture_of_that_name_is_left_alone(sfumato: Sfumato, tmp_path: Path):

@@ -2,13 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from sfumato.images import read_texts
-from sfumato.recipe import read
+from sfumato.recipe import Picture, read
 from tests.cli.conftest import Sfumato
 from tests.cli.fake import SHA256, FakeEngine
 from tests.cli.test_generate import files
@@ -107,6 +109,54 @@ def test_another_model_of_the_same_name_is_not_mixed_in(sfumato: Sfumato, engine
     answer = sfumato(*words, "--x", "steps=2,3")
     assert answer.status == 2
     assert f"was made with a model of sha256 {SHA256[:10]}" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "told"),
+    [
+        ({"precision": "bf16"}, [], "was made with precision fp32, which here is bf16"),
+        ({}, ["--precision", "bf16"], "was made with precision fp32, which here is bf16"),
+        ({}, ["--device", "cuda"], "was made with device cpu, which here is cuda"),
+        ({"parts": {"vae": "ab" * 32}}, [], "was made with other parts of the model"),
+    ],
+)
+def test_pictures_of_another_machine_are_not_mixed_in(
+    sfumato: Sfumato, engine: FakeEngine, change: dict[str, Any], words: list[str], told: str
+):
+    typed = ["sheet", "fox", "--seed", "7", "--out", "here", "--x", "steps=2,3"]
+    sfumato(*typed)
+    Path("here/steps-3.png").unlink()
+    for name, value in change.items():
+        setattr(engine, name, value)
+    before = Path("here/steps-2.png").read_bytes()
+    answer = sfumato(*typed, *words)
+    assert answer.status == 2
+    assert f"here/steps-2.png {told}; give another --out, or remove it" in answer.err
+    assert Path("here/steps-2.png").read_bytes() == before
+    assert not Path("here/steps-3.png").exists()
+
+
+def test_a_finished_sheet_is_not_said_to_be_of_the_precision_that_was_typed(sfumato: Sfumato):
+    typed = ["sheet", "fox", "--seed", "7", "--out", "here", "--x", "steps=2,3"]
+    sfumato(*typed)
+    assert sfumato(*typed, "--precision", "fp32").status == 0
+    assert "which here is fp16" in sfumato(*typed, "--precision", "fp16").refused()
+
+
+@pytest.mark.parametrize(
+    "command", [["sheet", "--x", "guidance=1"], ["steps", "--ladder", "2,3,4"]]
+)
+def test_a_folder_of_another_version_is_not_gone_on_with(
+    sfumato: Sfumato, command: list[str], tmp_path: Path
+):
+    words = [command[0], "fox", "--seed", "7", *command[1:], "--out", "here"]
+    assert sfumato(*words).status == 0
+    place = next(path for path in sorted(tmp_path.glob("here/*-*.png")))
+    recipe = read(place).recipe
+    assert recipe is not None
+    other = replace(recipe, numerics=recipe.numerics + 1)
+    Picture(Image.open(place), other).save(place)
+    assert "was made with numerics 2, which here is 1" in sfumato(*words).refused()
 
 
 def test_z_makes_several_sheets(sfumato: Sfumato, tmp_path: Path):

@@ -24,6 +24,8 @@ __all__ = ["Claim", "Verdict", "judge", "read_claim"]
 # What decides the last bits, in a recipe and in words.
 _MACHINE: Mapping[str, str] = {
     "sha256": "model",
+    "parts": "part of the model",
+    "upscaler_sha256": "upscaler",
     "numerics": "numerics",
     "device": "device",
     "precision": "precision",
@@ -128,7 +130,7 @@ def _reasons(claim: Claim, made: Picture, apart: Distance | None) -> list[str]:
     for name, word in _MACHINE.items():
         was, now = getattr(there, name), getattr(here, name)
         if was != now:
-            was, now = (f"{v[:10]}…" if name == "sha256" else v for v in (was, now))
+            was, now = _told(name, was), _told(name, now)
             reasons.append(f"another {word}: {was} then, {now} here")
     if here.sfumato != there.sfumato:
         reasons.append(f"another version of sfumato: {there.sfumato} then, {here.sfumato} here")
@@ -140,6 +142,17 @@ def _reasons(claim: Claim, made: Picture, apart: Distance | None) -> list[str]:
     if claim.image.format == "WEBP":
         reasons.append("it is a WebP, which may have been saved with loss")
     return reasons
+
+
+def _told(name: str, value: object) -> str:
+    """A value of `_MACHINE` as reasons tell it: of a hash its beginning."""
+    if name == "parts":
+        parts = cast("Mapping[str, str]", value)
+        told = [f"{part} {sha256[:10]}…" for part, sha256 in sorted(parts.items())]
+        return ", ".join(told) or "none of its own"
+    if name.endswith("sha256"):
+        return f"{value!s:.10}…" if value else "none"
+    return str(value)
 
 
 def _as_jpeg(shown: Image.Image, like: Image.Image, tables: dict[int, list[int]]) -> Image.Image:

@@ -10,7 +10,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,15 +55,13 @@ class StepLike(Protocol):
 class RunLike(Protocol):
     """A run: iterate its steps, then take the result.
 
-    `sha256` is that of the model's weights, `upscaler_sha256` that of its upscaler, if it has one.
+    `recipe` is that of the first picture, as far as it is known before the first step.
     """
 
     @property
     def request(self) -> Request: ...
     @property
-    def sha256(self) -> str: ...
-    @property
-    def upscaler_sha256(self) -> str: ...
+    def recipe(self) -> Recipe: ...
     def __iter__(self) -> Iterator[StepLike]: ...
     def result(self) -> Result: ...
 
@@ -139,10 +137,7 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
     origin = None if order.source is None else read(order.source)
     if origin is not None:
         check_origin(order, origin)
-    request = wish(order, origin)
-    if origin is not None and origin.recipe is not None and "model" not in order.changes:
-        model = same_model(origin.recipe, shelves(), anyway=order.anyway)
-        request = replace(request, model=model)
+    request = painted_with(order, origin, wish(order, origin))
     _tell_letters(order, request)
     files = plan(request.count, order.out, order.filmstrip, order.animation)
     files.check()
@@ -179,6 +174,13 @@ def wish(order: Order, origin: Origin | None) -> Request:
     request = start.changed(changes)
     checked(request)
     return request
+
+
+def painted_with(order: Order, origin: Origin | None, request: Request) -> Request:
+    """The request with the model of the picture in `--from`, found by its sha256."""
+    if origin is None or origin.recipe is None or "model" in order.changes:
+        return request
+    return replace(request, model=same_model(origin.recipe, shelves(), anyway=order.anyway))
 
 
 def checked(request: Request) -> Request:
@@ -334,22 +336,39 @@ def check_origin(order: Order, origin: Origin) -> None:
 
 def _check_run(job: Job, run: RunLike) -> None:
     """What can only be known once the model is: its identity, and the room for the files."""
-    request, recipe = run.request, None if job.origin is None else job.origin.recipe
-    if recipe is not None and recipe.sha256 != run.sha256 and not job.order.anyway:
+    request, origin = run.request, None if job.origin is None else job.origin.recipe
+    if origin is not None and not job.order.anyway:
+        _check_same(origin, run.recipe, job.order.changes.keys())
+    job.files.check_room(*request.finished, request.run_steps)
+
+
+def _check_same(there: Recipe, here: Recipe, typed: Collection[str]) -> None:
+    """That the model, its parts and the upscaler are those of the picture to be made again."""
+    if there.sha256 != here.sha256:
         raise PictureError(
-            f"the picture was made with {recipe.request.model} (sha256 {recipe.sha256[:10]}…), and "
-            f"{request.model} here has {run.sha256[:10]}….\n"
+            f"the picture was made with {there.request.model} (sha256 {there.sha256[:10]}…), and "
+            f"{here.request.model} here has {here.sha256[:10]}….\n"
             "Give the place of that file with --model, or add --anyway."
         )
-    if recipe is not None and recipe.request.upscale is not None and not job.order.anyway:
-        theirs, ours = recipe.upscaler_sha256, run.upscaler_sha256
-        if request.upscale is not None and theirs != ours and "upscaler" not in job.order.changes:
-            raise PictureError(
-                f"the picture was made larger by {recipe.request.upscaler} (sha256 {theirs[:10]}…),"
-                f" and {request.upscaler} here has {ours[:10]}….\n"
-                "Give the place of that file with --upscaler, or add --anyway."
-            )
-    job.files.check_room(*request.finished, request.run_steps)
+    if there.parts != here.parts and {"vae", "text_encoders"}.isdisjoint(typed):
+        names = there.parts.keys() | here.parts.keys()
+        other = next(n for n in sorted(names) if there.parts.get(n) != here.parts.get(n))
+        raise PictureError(
+            f"the picture was made with another {other.replace('_', ' ')} "
+            f"({_sha(there.parts.get(other))}, and here {_sha(here.parts.get(other))}).\n"
+            "Give the place of that file with --vae or --text-encoder, or add --anyway."
+        )
+    ours, theirs = here.upscaler_sha256, there.upscaler_sha256
+    if "" not in (ours, theirs) and ours != theirs and "upscaler" not in typed:
+        raise PictureError(
+            f"the picture was made larger by {there.request.upscaler} (sha256 {theirs[:10]}…),"
+            f" and {here.request.upscaler} here has {ours[:10]}….\n"
+            "Give the place of that file with --upscaler, or add --anyway."
+        )
+
+
+def _sha(digest: str | None) -> str:
+    return "that of its own file" if digest is None else f"sha256 {digest[:10]}…"
 
 
 def _save(job: Job, index: int, picture: Picture) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sfumato.choose.ladder import NEAR, SAME, Ladder, climb, draw_ladder, plan_ladder
 from sfumato.choose.sheet import Sheet
-from sfumato.cli.generate import MakeEngine, Order, check_origin, wish
+from sfumato.cli.generate import MakeEngine, Order, check_origin, painted_with, wish
 from sfumato.cli.paths import slug
 from sfumato.cli.screen import columns, duration, say
 from sfumato.cli.sheet import fill, prepare
@@ -36,7 +36,7 @@ def steps(order: Order, tried: Sequence[int], seeds: int, make_engine: MakeEngin
     origin = None if order.source is None else read(order.source)
     if origin is not None:
         check_origin(order, origin)
-    request = wish(order, origin)
+    request = painted_with(order, origin, wish(order, origin))
     if "steps" not in order.changes:  # those of the picture in --from are what is in question
         request = replace(request, steps=None)
 

@@ -14,7 +14,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import cast
 import typer
 
 from sfumato.choose import Cell
+from sfumato.cli.configuration import shelves
 from sfumato.cli.generate import (
     TERMINATED,
     EngineLike,
@@ -34,6 +35,7 @@ from sfumato.cli.generate import (
     terminable,
     wish,
 )
+from sfumato.cli.kept import Today
 from sfumato.cli.options import OPTIONS
 from sfumato.cli.paths import FOLDER, slug
 from sfumato.cli.screen import Progress, duration, note
@@ -68,7 +70,8 @@ def many(order: Order, make_engine: MakeEngine) -> None:
     wanted = wishes(order)
     folder = _folder(order)
     check_output(folder / "picture.png")
-    missing = [(one, path) for one, path in _placed(wanted, folder) if path is not None]
+    today = Today(shelves(), order.device, order.precision)
+    missing = [(one, path) for one, path in _placed(wanted, folder, today) if path is not None]
     there = len(wanted) - len(missing)
     if not order.quiet:
         pictures = "1 picture" if len(wanted) == 1 else f"{len(wanted)} pictures"
@@ -108,7 +111,7 @@ def wishes(order: Order) -> list[Request]:
     seen: Counter[str] = Counter()
     for line in read_lines(file):
         try:
-            one = checked(_with(base, line.fields, file.parent))
+            one = checked(_with(base, line.fields, file.parent, order.changes.keys()))
             if one.seed is None:
                 one = replace(one, seed=_seed_of(one, seen))
             found += _expanded(one, order)
@@ -211,8 +214,13 @@ def _typed(file: Path, number: int, names: list[str], row: list[str]) -> dict[st
     return values
 
 
-def _with(base: Request, given: Mapping[str, object], folder: Path) -> Request:
-    """A request with the fields of a line; pictures are named by files, beside the line's file."""
+def _with(
+    base: Request, given: Mapping[str, object], folder: Path, typed: Collection[str]
+) -> Request:
+    """A request with the fields of a line; pictures are named by files, beside the line's file.
+
+    What was `typed` for all lines stays wherever the line does not say it itself.
+    """
     known = {f.name for f in fields(Request)}
     strange = [name for name in given if name not in known]
     if strange:
@@ -224,7 +232,7 @@ def _with(base: Request, given: Mapping[str, object], folder: Path) -> Request:
         values["image"] = Source.read(folder / str(values["image"]), "picture")
     if values.get("mask") is not None:
         values["mask"] = Source.read(folder / str(values["mask"]), "mask")
-    return base.changed(values)
+    return base.changed(values, typed)
 
 
 def _seed_of(request: Request, seen: Counter[str]) -> int:
@@ -283,28 +291,36 @@ def _folder(order: Order) -> Path:
     return folder
 
 
-def _placed(wanted: list[Request], folder: Path) -> Iterator[tuple[Request, Path | None]]:
+def _placed(
+    wanted: list[Request], folder: Path, today: Today
+) -> Iterator[tuple[Request, Path | None]]:
     """Where each picture goes; None for one that is there already."""
     taken: set[Path] = set()
     for one in wanted:
         stem, n = f"{slug(one.prompt)}-{one.seed}", 1
         path = folder / f"{stem}.png"
-        while path in taken or (path.exists() and not _made(path, one)):
+        while path in taken or (path.exists() and not _made(path, one, today)):
             n += 1
             path = folder / f"{stem}-{n}.png"
         taken.add(path)
         yield one, None if path.exists() else path
 
 
-def _made(path: Path, wanted: Request) -> bool:
-    """Whether this file is the picture that is wanted: whatever was asked for, it has."""
+def _made(path: Path, wanted: Request, today: Today) -> bool:
+    """Whether this file is the picture that is wanted: whatever was asked for, it has.
+
+    Also the model, by its sha256, and the numerics of this version: under another name than the
+    old one lies what they make now.
+    """
     if not is_ours(path):
         return False
     try:
         recipe = read(path).recipe
     except PictureError:
         return False
-    return recipe is not None and Cell((0, 0, 0), wanted, "").made(recipe)
+    if recipe is None or not Cell((0, 0, 0), wanted, "").made(recipe):
+        return False
+    return today.apart(recipe, wanted) is None
 
 
 def _ask(engine: EngineLike, wanted: list[Request]) -> None:

@@ -13,7 +13,7 @@ from sfumato.weights.hashes import digest, remembered
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
-__all__ = ["same_model"]
+__all__ = ["nearest_model", "same_model"]
 
 
 def same_model(recipe: Recipe, shelves: Shelves, *, anyway: bool = False) -> str:
@@ -49,6 +49,20 @@ def same_model(recipe: Recipe, shelves: Shelves, *, anyway: bool = False) -> str
         note(f"the picture's model, {named}, is here as {item.name}")
         return str(item.path)
     return _other(recipe, place, known, anyway=anyway)
+
+
+def nearest_model(recipe: Recipe, shelves: Shelves) -> str:
+    """As `same_model`; or where none has its sha256 the model that is named so, to compare with.
+
+    Raises PictureError where there is none of that name either.
+    """
+    try:
+        return same_model(recipe, shelves)
+    except PictureError:
+        named = recipe.request.model or ""
+        if _named(named, shelves) is None:
+            raise
+        return named
 
 
 def _other(recipe: Recipe, place: Place | None, known: str | None, *, anyway: bool) -> str:

@@ -15,6 +15,7 @@ import typer
 from PIL.Image import Image
 
 from sfumato.choose import Cell, Sheet, draw_sheet, parse_axis, plan_sheet, same_sheet
+from sfumato.cli.configuration import shelves
 from sfumato.cli.generate import (
     TERMINATED,
     EngineLike,
@@ -23,14 +24,16 @@ from sfumato.cli.generate import (
     Terminated,
     check_origin,
     machine,
+    painted_with,
     terminable,
     wish,
 )
+from sfumato.cli.kept import Today, apart
 from sfumato.cli.paths import FOLDER, free_name, slug
 from sfumato.cli.screen import Progress, duration, note, say
-from sfumato.errors import OutputError, PictureError, RequestError
+from sfumato.errors import OutputError, PictureError
 from sfumato.images import Texts, check_output, is_ours, read_picture, save, write
-from sfumato.recipe import FORMAT, NUMERICS, Origin, Picture, Recipe, read
+from sfumato.recipe import FORMAT, Origin, Picture, Recipe, read
 from sfumato.request import Request
 from sfumato.source import Source
 
@@ -73,7 +76,7 @@ def sheet(order: Order, axes: Sequence[str], make_engine: MakeEngine) -> None:
         seed = partial(secrets.randbits, _SEED_BITS)
         return plan_sheet(request, read_axes, seed, order.changes.keys())
 
-    request = wish(order, origin)
+    request = painted_with(order, origin, wish(order, origin))
     name = "-".join([slug(request.prompt), *(axis.field for axis in read_axes)])
     work = prepare(order, origin, request, planned, name)
     columns, rows, sheets = work.sheet.shape
@@ -99,10 +102,13 @@ def prepare(
         sheet = planned(_with_seeds(request, old))
     work = Work(order, origin, sheet, folder)
     check_output(folder / MANIFEST)
+    today = Today(shelves(), order.device, order.precision)
     for cell in sheet.cells:
         path = work.path(cell)
         found = _found(path, cell)
         if found is not None:
+            _require_like(path, today.apart(found.recipe, cell.request))
+            _check_like(work, cell, found.recipe)
             work.pictures[cell], work.recipes[cell] = found.image, found.recipe
         elif path.exists() and not is_ours(path):
             raise OutputError(
@@ -159,7 +165,7 @@ def _tried(work: Work, engine: EngineLike, missing: Sequence[Cell]) -> float:
         if cell.request.model == first.request.model:
             engine.submit(cell.request)
     run = engine.submit(first.request)
-    _check_model(work, first, run.sha256)
+    _check_like(work, first, run.recipe)
     begun = time.perf_counter()
     steps = iter(run)
     for _ in range(min(2, run.request.run_steps)):
@@ -194,7 +200,7 @@ def _load(request: Request) -> float:
 
 def _paint(work: Work, engine: EngineLike, cell: Cell, progress: Progress, i: int) -> None:
     run = engine.submit(cell.request)
-    _check_model(work, cell, run.sha256)
+    _check_like(work, cell, run.recipe)
     progress.begin(i, run.request.run_steps)
     for step in run:
         if step.upscaling is None:
@@ -210,14 +216,23 @@ def _paint(work: Work, engine: EngineLike, cell: Cell, progress: Progress, i: in
     progress.say(str(path) if work.order.quiet else f"{path}  {duration(picture.recipe.seconds)}")
 
 
-def _check_model(work: Work, cell: Cell, sha256: str) -> None:
-    """Refuse to lay pictures of two files under one model's name on one sheet."""
-    for other, recipe in work.recipes.items():
-        if other.request.model == cell.request.model and recipe.sha256 != sha256:
-            raise RequestError(
-                f"{work.path(other)} was made with a model of sha256 {recipe.sha256[:10]}…, and "
-                f"here it has {sha256[:10]}…; give another --out."
-            )
+def _check_like(work: Work, cell: Cell, recipe: Recipe) -> None:
+    """Refuse to lay pictures on one sheet that differ by more than their requests."""
+    asked = _files(cell.request)
+    for other, there in work.recipes.items():
+        if _files(other.request) == asked:
+            _require_like(work.path(other), apart(there, recipe))
+            return  # all that lie there are like this one, or they would have been refused
+
+
+def _files(request: Request) -> tuple[object, ...]:
+    """What decides which files a picture is made with."""
+    return request.model, request.vae, request.text_encoders, request.upscale, request.upscaler
+
+
+def _require_like(path: Path, apart: str | None) -> None:
+    if apart is not None:
+        raise OutputError(f"{path} was made {apart}; give another --out, or remove it.")
 
 
 def _found(path: Path, cell: Cell) -> Picture | None:
@@ -226,7 +241,7 @@ def _found(path: Path, cell: Cell) -> Picture | None:
         return None
     try:
         recipe = read(path).recipe
-        if recipe is None or recipe.numerics != NUMERICS or not cell.made(recipe):
+        if recipe is None or not cell.made(recipe):
             return None
         image, _ = read_picture(path)
     except PictureError:  # torn, or of another making: it is made again

@@ -11,8 +11,10 @@ from typing import Literal
 import typer
 
 from sfumato.choose.verify import Claim, Verdict, judge, read_claim
+from sfumato.cli.configuration import shelves
 from sfumato.cli.generate import TERMINATED as STOPPED
 from sfumato.cli.generate import EngineLike, MakeEngine, Terminated, terminable
+from sfumato.cli.same_model import nearest_model
 from sfumato.cli.screen import Progress, error, note
 from sfumato.errors import SfumatoError
 from sfumato.source import Source
@@ -98,9 +100,8 @@ def _judged(
     i: int,
 ) -> Verdict:
     request = claim.request(sources)
-    if check.model is not None:
-        request = replace(request, model=check.model)
-    run = engine.submit(request)
+    model = nearest_model(claim.recipe, shelves()) if check.model is None else check.model
+    run = engine.submit(replace(request, model=model))
     progress.begin(i, run.request.run_steps)
     for step in run:
         progress.step(i, step.index, step.total)

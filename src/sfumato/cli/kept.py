@@ -1,0 +1,107 @@
+"""What lies in a folder from an earlier run: whether this machine would make it so now as well.
+
+A picture's request says what was asked for; this is about all else that decides its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.catalog import BUNDLED, ILLUSTRATION
+from sfumato.limits import UPSCALER
+from sfumato.recipe import NUMERICS
+from sfumato.shelves import Shelves
+from sfumato.weights.files import open_weights
+from sfumato.weights.hashes import digest
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
+    from sfumato.request import Request
+
+__all__ = ["Today", "apart"]
+
+
+def apart(there: Recipe, here: Recipe) -> str | None:
+    """In what the first of two pictures was made otherwise, in words; None if in nothing."""
+    if there.sha256 != here.sha256:
+        return _model(there.sha256, here.sha256)
+    if there.parts != here.parts:
+        return "with other parts of the model"
+    if there.upscaler_sha256 != here.upscaler_sha256:
+        return "by another upscaler"
+    for name in ("device", "precision", "numerics"):
+        was, now = getattr(there, name), getattr(here, name)
+        if was != now:
+            return _otherwise(name, was, now)
+    return None
+
+
+class Today:
+    """With what pictures are made now, as far as that is known before a model is loaded.
+
+    `device` and `precision` are what was typed: where nothing was, any will do.
+    """
+
+    def __init__(
+        self, shelves: Shelves, device: str | None = None, precision: str | None = None
+    ) -> None:
+        self._shelves = shelves
+        self._digests = dict[Path, str]()
+        self._found = dict[object, tuple[str, Mapping[str, str]]]()
+        self._typed = {"device": device, "precision": precision}
+
+    def apart(self, there: Recipe, wanted: Request) -> str | None:
+        """In what a picture of this wish was made otherwise than it would be now, in words.
+
+        The model's file is read for its sha256, if that is not known. Raises SfumatoError where
+        there is no such model any more.
+        """
+        model = BUNDLED if wanted.model is None else wanted.model
+        sha256, parts = self._model(model, wanted)
+        if there.sha256 != sha256:
+            return _model(there.sha256, sha256)
+        if dict(there.parts) != parts:
+            return "with other parts of the model"
+        if wanted.upscale is not None and there.upscaler_sha256 != self._upscaler(wanted.upscaler):
+            return "by another upscaler"
+        if there.numerics != NUMERICS:
+            return _otherwise("numerics", there.numerics, NUMERICS)
+        for name, typed in self._typed.items():
+            was = getattr(there, name)
+            if typed not in (None, "auto", was, was.split(":")[0]):
+                return _otherwise(name, was, typed)
+        return None
+
+    def _model(self, model: str, wanted: Request) -> tuple[str, Mapping[str, str]]:
+        """The sha256 of a model's file, and those of the parts that lie in files of their own."""
+        if wanted.vae is None and not wanted.text_encoders:
+            place = self._shelves.locate(model).path
+            return self._digest(place), {}
+        from sfumato.opening import Asked, find  # torch comes with it
+
+        asked = Asked(model, wanted.vae, wanted.text_encoders)
+        if asked not in self._found:
+            self._found[asked] = find(asked, self._shelves).hashes(self._shelves.hashes)
+        return self._found[asked]
+
+    def _upscaler(self, asked: str | None) -> str:
+        if asked not in (None, UPSCALER):
+            return self._digest(Path(asked))
+        bundled = resources.files("sfumato").joinpath("assets", ILLUSTRATION.asset)
+        return self._digest(Path(str(bundled)))
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = digest(open_weights(path), self._shelves.hashes)
+        return self._digests[path]
+
+
+def _model(was: str, now: str) -> str:
+    return f"with a model of sha256 {was[:10]}…, which here has {now[:10]}…"
+
+
+def _otherwise(name: str, was: object, now: object) -> str:
+    return f"with {name} {was}, which here is {now}"
