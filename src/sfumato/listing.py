@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib import resources
 from typing import Literal, TypeAlias
 
@@ -12,8 +12,7 @@ from sfumato.text.clip import END, ClipTokenizer
 from sfumato.text.prompt import Fragment, parse, read_weights
 from sfumato.text.wordpiece import WordPieceTokenizer
 
-__all__ = ["Chunk", "Heard", "Token", "listed", "unread"]
-
+__all__ = ["Chunk", "Heard", "Token", "Tokenizers", "listed", "networks", "unread"]
 
 What: TypeAlias = Literal["prompt", "negative"]
 
@@ -63,21 +62,53 @@ class Heard:
         return sum(len(chunk.tokens) for chunk in self.chunks)
 
 
-def listed(spec: ModelSpec, request: Request, learnt: Mapping[str, int]) -> list[Heard]:
+class Tokenizers:
+    """The tokenizers that come with sfumato, each built when it is needed first. For any thread."""
+
+    @cached_property
+    def clip(self) -> ClipTokenizer:
+        """CLIP's, whose vocabulary takes a while."""
+        return ClipTokenizer()
+
+    @cached_property
+    def _words(self) -> list[str]:
+        words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
+        return words.read_text("utf-8").splitlines()
+
+    def bert(self, length: int) -> WordPieceTokenizer:
+        """BERT's, for an encoder of this length."""
+        return WordPieceTokenizer(self._words, length)
+
+
+def listed(
+    spec: ModelSpec,
+    request: Request,
+    learnt: Mapping[str, int],
+    tokenizers: Tokenizers | None = None,
+) -> list[Heard]:
     """Both prompts of a request as a model reads them, each text that is heard at some step.
 
     ``learnt`` holds the embeddings that are heard, and how many vectors each has. Encoders that
-    read alike are told together. Raises PromptError.
+    read alike are told together. Who asks again and again gives the ``tokenizers``. Raises
+    PromptError.
     """
     steps = spec.defaults.steps if request.steps is None else request.steps
     prompts: Mapping[What, str] = {"prompt": request.prompt, "negative": request.negative}
-    readers = _readers(spec, learnt)
+    readers = _readers(spec, learnt, Tokenizers() if tokenizers is None else tokenizers)
     return [
         Heard(what, step, text, weight, names, *read(read_weights(text, request.brackets)))
         for what, prompt in prompts.items()
         for step, text, weight in _stages(prompt, request.brackets, steps)
         for names, read in readers.items()
     ]
+
+
+def networks(request: Request) -> tuple[str, ...]:
+    """What the prompts want attached, which no words show: painting refuses it."""
+    if request.brackets == "plain":
+        return ()
+    prompts = parse(request.prompt), parse(request.negative)
+    return tuple(str(network) for prompt in prompts for network in prompt.networks)
 
 
 def unread(spec: ModelSpec) -> tuple[str, ...]:
@@ -101,17 +132,17 @@ def _stages(prompt: str, weighting: str, steps: int) -> Iterator[tuple[int, str,
 
 
 def _readers(
-    spec: ModelSpec, learnt: Mapping[str, int]
+    spec: ModelSpec, learnt: Mapping[str, int], tokenizers: Tokenizers
 ) -> dict[tuple[str, ...], Callable[[_Text], _Read]]:
     """How the encoders read, by their names, those that read alike together."""
     found: dict[tuple[str, ...], Callable[[_Text], _Read]] = {}
     clips = {part.name: part.config for part in spec.texts if isinstance(part.config, ClipConfig)}
     if clips:
         length = next(iter(clips.values())).length
-        found[tuple(clips)] = partial(_by_clip, ClipTokenizer(), length, learnt)
+        found[tuple(clips)] = partial(_by_clip, tokenizers.clip, length, learnt)
     for part in spec.texts:
         if isinstance(part.config, BertConfig):
-            found[(part.name,)] = partial(_by_bert, _bert(part.config.length))
+            found[(part.name,)] = partial(_by_bert, tokenizers.bert(part.config.length))
     return found
 
 
@@ -143,8 +174,3 @@ def _by_bert(tokenizer: WordPieceTokenizer, text: _Text) -> _Read:
     ]
     chunk = Chunk(tuple(tokens[:room]), room)
     return (chunk,), read.beyond(room), tokenizer.unreadable(read.prompt)
-
-
-def _bert(length: int) -> WordPieceTokenizer:
-    words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
-    return WordPieceTokenizer(words.read_text("utf-8").splitlines(), length)

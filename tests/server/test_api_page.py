@@ -44,7 +44,8 @@ def test_the_shell_of_the_page_does_what_it_says(live_server: LiveServer, tmp_pa
     assert '"strength":0.6' in answers[6]
     assert json.loads(answers[7])["exact"] is True
     assert set(json.loads(answers[8])) == {"command", "python", "http"}
-    assert json.loads(answers[9])["name"] == "sfumato"
+    assert json.loads(answers[9])["heard"][0]["count"] == 3
+    assert json.loads(answers[10])["name"] == "sfumato"
 
 
 def test_the_program_of_the_page_paints(live_server: LiveServer, tmp_path: Path) -> None:

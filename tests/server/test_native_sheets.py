@@ -1,16 +1,22 @@
 """Sheets: accepted whole with all their jobs or not at all, filled in cell by cell, found again."""
 
+import io
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
+from sfumato.choose import draw_sheet, parse_axis, plan_sheet
+from sfumato.request import Request
 from sfumato.server.services import Services
 from tests.server.calm import calm_client
 from tests.server.fake import PATIENCE, FakePainter
+from tests.server.test_native_jobs import ended
 
 Json = dict[str, Any]
 
@@ -129,6 +135,7 @@ def test_a_sheet_survives_its_server(services: Services, client: TestClient) -> 
         ({"x": "steps=1,x"}, "x", "must be a whole number"),
         ({"x": "steps=2,3", "y": "image=a.png"}, "y", "cannot be an axis here"),
         ({"x": "steps=2,3", "y": "steps=4,5"}, None, "two axes change steps"),
+        ({"x": "steps=2,3", "z": "seed=1,2"}, "z", "z needs y"),
         ({"x": "steps=0,3"}, None, "the cell of steps=0 cannot be"),
         ({"x": "seed=1..200"}, None, "at most 100"),
         ({"x": "steps=2,500"}, None, "this server takes at most 150"),
@@ -149,3 +156,90 @@ def test_a_sheet_that_cannot_be_is_refused_by_what_is_wrong(
 def test_a_sheet_that_is_not_there_is_told(calm: TestClient) -> None:
     assert calm.get("/api/sheets/0123").status_code == 404
     assert calm.post("/api/sheets/0123/cancel").status_code == 404
+    assert calm.delete("/api/sheets/0123").status_code == 404
+    assert calm.get("/api/sheets/0123/picture").status_code == 404
+
+
+def test_a_sheet_that_is_deleted_is_given_up_and_its_pictures_stay(
+    client: TestClient, fake_painter: FakePainter
+) -> None:
+    fake_painter.hold(1)
+    sent = send(client, {"prompt": "a fox", "steps": 3}, x="seed=1..3")
+    fake_painter.held()
+    fake_painter.pass_on()
+    fake_painter.held()  # the first is painted, the second stands before its first step
+    left = client.delete(f"/api/sheets/{sent['id']}").json()["sheet"]
+    assert [cell["state"] for cell in left["cells"]] == ["done", "running", "cancelled"]
+    fake_painter.release()
+    assert client.get(f"/api/sheets/{sent['id']}").status_code == 404
+    assert client.delete(f"/api/sheets/{sent['id']}").status_code == 404
+    assert client.get("/api/sheets").json()["sheets"] == []
+    found = client.get("/api/pictures", params={"tag": f"sheet {sent['id']}"}).json()
+    assert [picture["seed"] for picture in found["pictures"]] == ["1"]
+    for cell, state in zip(sent["cells"], ["done", "cancelled", "cancelled"], strict=True):
+        assert ended(client, cell["job"])["state"] == state
+
+
+@pytest.mark.parametrize("second", ["post", "delete"])
+def test_a_sheet_is_given_up_once_however_often_it_is_said(
+    client: TestClient, services: Services, fake_painter: FakePainter, second: str
+) -> None:
+    """Else the second word would take the part of somebody else who waits for the same picture."""
+    fake_painter.hold(1)
+    sent = send(client, {"prompt": "a fox", "steps": 3}, x="seed=1,2")
+    first = services.jobs.get(sent["cells"][0]["job"]).request
+    services.jobs.submit(first, client="openai")
+    client.post(f"/api/sheets/{sent['id']}/cancel")
+    if second == "post":
+        client.post(f"/api/sheets/{sent['id']}/cancel")
+    else:
+        client.delete(f"/api/sheets/{sent['id']}")
+    fake_painter.release()
+    assert ended(client, sent["cells"][0]["job"])["state"] == "done"
+
+
+def drawn(client: TestClient, id: str, **query: object) -> Image.Image:
+    answer = client.get(f"/api/sheets/{id}/picture", params=query)
+    assert answer.status_code == 200, answer.text
+    image = Image.open(io.BytesIO(answer.content))
+    assert answer.headers["content-type"] == f"image/{(image.format or '').lower()}"
+    return image
+
+
+def test_a_sheet_is_one_picture_as_the_command_line_draws_it(
+    client: TestClient, services: Services
+) -> None:
+    sent = send(client, {"prompt": "a fox", "seed": 7}, x="steps=2,3", y="guidance=3,6")
+    cells = full(client, sent["id"])["cells"]
+    plan = plan_sheet(
+        Request(prompt="a fox", seed=7, model="mini"),
+        [parse_axis("steps=2,3"), parse_axis("guidance=3,6")],
+        lambda: 0,
+    )
+    pictures = {
+        cell: services.library.image(told["picture"]["id"])
+        for cell, told in zip(plan.cells, cells, strict=True)
+    }
+    found = drawn(client, sent["id"])
+    assert (found.format, found.mode) == ("PNG", "RGB")
+    assert found.tobytes() == draw_sheet(plan, pictures).tobytes()
+    assert json.loads(found.info["sfumato"])["sheet"]["axes"] == sent["axes"]
+    assert drawn(client, sent["id"], format="jpeg").format == "JPEG"
+
+
+def test_what_is_not_painted_yet_is_an_empty_frame(
+    client: TestClient, services: Services, fake_painter: FakePainter
+) -> None:
+    fake_painter.hold(1)
+    sent = send(client, {"prompt": "a fox"}, x="steps=2,3", y="seed=1", z="guidance=3,6")
+    empty = drawn(client, sent["id"])
+    fake_painter.release()
+    full(client, sent["id"])
+    first, second = drawn(client, sent["id"]), drawn(client, sent["id"], z=1)
+    assert empty.tobytes() != first.tobytes() != second.tobytes()
+    wrong = client.get(f"/api/sheets/{sent['id']}/picture", params={"z": 2})
+    assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "z")
+    for id in services.sheets.get(sent["id"]).cells[0].job.pictures:
+        services.library.trash(id)
+    services.library.empty_trash()
+    assert drawn(client, sent["id"]).size == first.size

@@ -12,11 +12,10 @@ import typer
 from sfumato.catalog import CATALOG, model_spec
 from sfumato.cli.configuration import shelves as own_shelves
 from sfumato.cli.screen import plain
-from sfumato.listing import Chunk, Heard, Token, listed, unread
+from sfumato.listing import Chunk, Heard, Token, listed, networks, unread
 from sfumato.request import Request
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
-from sfumato.text.prompt import parse
 from sfumato.vocabulary import Taker, Vocabulary
 from sfumato.weights.detect import recognise
 from sfumato.weights.files import open_weights
@@ -42,7 +41,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
             "model": name,
             "embeddings": learnt,
             "heard": [{**asdict(each), "count": each.count} for each in heard],
-            "networks": _networks(request),
+            "networks": networks(request),
             "unread": unread(spec),
         }
         typer.echo(json.dumps(said, indent=2))
@@ -51,7 +50,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
     for each in heard:
         if each.text or each.what == "prompt":
             _tell(each)
-    for network in _networks(request):
+    for network in networks(request):
         typer.echo(f"refused: {typer.style(plain(network), fg='red')}, for none can be attached")
     for encoder in unread(spec):
         typer.echo(f"{encoder}: its tokenizer comes with the model, and is not read here")
@@ -64,14 +63,6 @@ def _spec(shelves: Shelves, asked: str) -> tuple[str, ModelSpec]:
     place = shelves.locate(asked)
     name, _ = recognise(open_weights(place.path)).require()
     return place.name, model_spec(name)
-
-
-def _networks(request: Request) -> list[str]:
-    """What the prompts want attached, which no words show: painting refuses it."""
-    if request.brackets == "plain":
-        return []
-    prompts = parse(request.prompt), parse(request.negative)
-    return [str(network) for prompt in prompts for network in prompt.networks]
 
 
 def _tell(heard: Heard) -> None:

@@ -33,12 +33,12 @@ from sfumato.images.paper import mount as lay
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["Grid", "draw_grid"]
+__all__ = ["LARGEST", "Grid", "draw_grid"]
 
 _TITLE_SIZE, _VALUE_SIZE = 19, 14
 _LEADING = 1.35  # from line to line, in heights of a letter
 _WIDEST = 6000  # of all columns, in pixels; pictures are scaled down to it
-_LARGEST = 512
+LARGEST = 512  # a side of a picture at most
 _MOST_LINES = 3
 _GUTTER = 170  # the widest labels of rows
 
@@ -67,7 +67,7 @@ def draw_grid(grid: Grid) -> Image.Image:
     shorter than 96 are enlarged without blur. A label that the built-in font cannot write is told
     by its number.
     """
-    largest = max(48, min(_LARGEST, _WIDEST // len(grid.columns) - GAP))
+    largest = max(48, min(LARGEST, _WIDEST // len(grid.columns) - GAP))
     cells = [
         [None if one is None else fitted(one, largest) for one in row] for row in grid.pictures
     ]

@@ -135,6 +135,7 @@ sheets = Table(
     Column("request", Text, nullable=False),
     Column("axes", Text, nullable=False),
     Column("jobs", Text, nullable=False),  # a job's id for each cell, row by row, sheet by sheet
+    Column("cancelled", Boolean, nullable=False, default=False),  # it has no part in them any more
 )
 
 _BUSY_SECONDS = 30

@@ -163,13 +163,20 @@ class Jobs:
 
     def leave(self, identity: str) -> Job:
         """One of the clients that wait for a job is gone; the last one takes the job with him."""
+        return self._change(identity, _left)
 
-        def without(row: Row[Any]) -> dict[str, object]:
-            if row.parties > 1:
-                return {"parties": row.parties - 1}
-            return {"parties": 0, **_cancelled(row)}
+    def leave_all(self, whose: Callable[[Connection], Sequence[str]]) -> None:
+        """As `leave`, each of the jobs that ``whose`` names, in one transaction with what it does.
 
-        return self._change(identity, without)
+        A job that is named twice is left by two.
+        """
+        with self._database.write() as connection:
+            # In one order, so that two who leave the same jobs do not wait for each other.
+            names = sorted(whose(connection))
+            changed = [self._changed(connection, name, _left) for name in names]
+        for job, news in changed:
+            if news:
+                self.hub.publish(Changed(job))
 
     # For workers
 
@@ -358,22 +365,29 @@ class Jobs:
         All who follow are told ``first``, if there is something, and then the change.
         """
         with self._database.write() as connection:
-            row = _row(connection, identity, mine=True)
-            values = change(row)
-            if not values:
-                return self._lively(*read_jobs(connection, [row]))
-            _set(connection, identity, values)
-            with self._news:
-                live = self._live.get(identity)
-                if live is not None and values.get("cancelled"):
-                    live.cancelled = True
-                if values.get("state", "running") != "running":
-                    self._live.pop(identity, None)
-            job = self._read(connection, identity)
-        if first is not None:
+            job, news = self._changed(connection, identity, change)
+        if first is not None and news:
             self.hub.publish(first)
-        self.hub.publish(Changed(job))
+        if news:
+            self.hub.publish(Changed(job))
         return job
+
+    def _changed(
+        self, connection: Connection, identity: str, change: Callable[[Row[Any]], dict[str, object]]
+    ) -> tuple[Job, bool]:
+        """The job after a change within a transaction, and whether there was one."""
+        row = _row(connection, identity, mine=True)
+        values = change(row)
+        if not values:
+            return self._lively(*read_jobs(connection, [row])), False
+        _set(connection, identity, values)
+        with self._news:
+            live = self._live.get(identity)
+            if live is not None and values.get("cancelled"):
+                live.cancelled = True
+            if values.get("state", "running") != "running":
+                self._live.pop(identity, None)
+        return self._read(connection, identity), True
 
     def _read(self, connection: Connection, identity: str) -> Job:
         return self._lively(*read_jobs(connection, [_row(connection, identity)]))
@@ -415,6 +429,15 @@ def _cancelled(row: Row[Any]) -> dict[str, object]:
     if row.state == "queued":
         return {"cancelled": True, **_ended("cancelled")}
     return {"cancelled": True, "key": None} if _running(row) else {}
+
+
+def _left(row: Row[Any]) -> dict[str, object]:
+    """What changes when one of those who wait for a job is gone."""
+    if row.state in ENDED:
+        return {}
+    if row.parties > 1:
+        return {"parties": row.parties - 1}
+    return {"parties": 0, **_cancelled(row)}
 
 
 def _same(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, UpdateBase, delete, func, insert, select, update
 
 from sfumato import request_json
 from sfumato.choose import Sheet as Plan
@@ -109,7 +109,7 @@ class Sheets:
         """The sheet as it is now; raises NoSuchSheet."""
         found = self._read(select(sheets).where(sheets.c.id == identity))
         if not found:
-            raise NoSuchSheet(f"There is no sheet {identity!r:.80}.")
+            raise _missing(identity)
         return found[0]
 
     def list(self, *, limit: int) -> list[Sheet]:
@@ -117,11 +117,34 @@ class Sheets:
         return self._read(select(sheets).order_by(sheets.c.id.desc()).limit(limit))
 
     def cancel(self, identity: str) -> Sheet:
-        """Gives up all cells that are not finished, unless somebody else waits for them too."""
-        for cell in self.get(identity).cells:
-            if not cell.job.ended:
-                self._jobs.leave(cell.job.id)
+        """Gives up all cells that are not finished, unless somebody else waits for them too.
+
+        A sheet is given up once: a second time changes nothing.
+        """
+        given_up = update(sheets).where(sheets.c.id == identity).values(cancelled=True)
+        self._jobs.leave_all(lambda connection: self._abandoned(connection, identity, given_up))
         return self.get(identity)
+
+    def delete(self, identity: str) -> Sheet:
+        """Gives a sheet up and forgets it; how it was left. Its jobs and pictures stay."""
+        sheet = self.get(identity)
+        gone = delete(sheets).where(sheets.c.id == identity)
+        self._jobs.leave_all(lambda connection: self._abandoned(connection, identity, gone))
+        jobs = self._jobs.get_many([cell.job.id for cell in sheet.cells])
+        return replace(
+            sheet, cells=tuple(Cell(cell.place, jobs[cell.job.id]) for cell in sheet.cells)
+        )
+
+    def _abandoned(
+        self, connection: Connection, identity: str, change: UpdateBase
+    ) -> Sequence[str]:
+        """Changes a sheet, and names the jobs in which it has a part until then."""
+        found = select(sheets).where(sheets.c.id == identity).with_for_update()
+        row = connection.execute(found).one_or_none()
+        if row is None:
+            raise _missing(identity)
+        connection.execute(change)
+        return [] if row.cancelled else json.loads(row.jobs)
 
     def _read(self, statement: Select[Any]) -> list[Sheet]:
         with self._database.read() as connection:
@@ -144,3 +167,7 @@ class Sheets:
             axes=axes,
             cells=tuple(Cell(place, job) for place, job in zip(places, jobs, strict=True)),
         )
+
+
+def _missing(identity: str) -> NoSuchSheet:
+    return NoSuchSheet(f"There is no sheet {identity!r:.80}.")

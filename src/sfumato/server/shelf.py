@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sfumato.catalog import CATALOG
+from sfumato.catalog import CATALOG, model_spec
 from sfumato.errors import RequestError, WeightsError
 from sfumato.shelves import Item, Role
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sfumato.request import Request
     from sfumato.server.painter import Painter, Run
     from sfumato.server.settings import Settings
+    from sfumato.spec import ModelSpec
+    from sfumato.vocabulary import Vocabulary
 
 __all__ = ["OnShelf", "Shelf"]
 
@@ -68,6 +70,24 @@ class Shelf:
         """
         self.rows()  # for which the server's own model joins the shelves
         return self._shelves.find(words).name
+
+    def spec(self, name: str) -> ModelSpec:
+        """What the model of this name is made of.
+
+        Raises RequestError for one that is not here, and with its trouble for one that is of no
+        kind that this version opens.
+        """
+        item = next(row for row in self.rows() if row.name == self.find(name))
+        if item.spec_name is None:
+            raise RequestError(f"{item.name} cannot be opened: it is {item.kind}.")
+        return model_spec(item.spec_name)
+
+    def vocabulary(self) -> Vocabulary:
+        """The embeddings that prompts may name."""
+        from sfumato.vocabulary import Vocabulary  # reads vectors, for which numpy takes its time
+
+        files = ((item.name, item.path) for item in self.others("embedding"))
+        return Vocabulary(files, self._shelves.hashes)
 
     def same(self, name: str, sha256: str | None) -> str:
         """The name here of a recipe's model: its sha256 decides, as far as it is known.

@@ -8,8 +8,8 @@ from sfumato.server.errors import DatabaseError
 
 __all__ = ["HEAD", "upgrade", "version"]
 
-HEAD = "0004"  # the newest file in versions/
-_VERSIONS = ("0001", "0002", "0003", "0004")
+HEAD = "0005"  # the newest file in versions/
+_VERSIONS = ("0001", "0002", "0003", "0004", "0005")
 
 
 def version(connection: Connection) -> str:

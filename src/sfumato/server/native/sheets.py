@@ -6,6 +6,8 @@ import secrets
 from dataclasses import replace
 from typing import Annotated
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Response
 
 from sfumato.choose import Axis, parse_axis, plan_sheet
@@ -13,7 +15,9 @@ from sfumato.errors import RequestError
 from sfumato.request import Request
 from sfumato.server import schemas
 from sfumato.server.admission import SEED_BITS
+from sfumato.server.native.drawn import drawn
 from sfumato.server.native.errors import FieldError, problems, room
+from sfumato.server.native.files import file_told
 from sfumato.server.native.told import picture_told, request_told, requested
 from sfumato.server.services import Services
 from sfumato.server.sheets import Cell, Sheet
@@ -28,6 +32,7 @@ def routes(services: Services) -> APIRouter:
     """The routes of this file."""
     router = room("sheets")
     sheets = services.sheets
+    drawing = CapacityLimiter(1)  # each holds all of its pictures
 
     @router.post("/api/sheets", status_code=202, responses=problems(413, 422, 429))
     def submit_sheet(wanted: schemas.SheetWanted, response: Response) -> schemas.SheetTold:
@@ -36,7 +41,13 @@ def routes(services: Services) -> APIRouter:
         Its cells share the seed, which is drawn if it is not said; their pictures get the tag
         `sheet` with its id.
         """
-        axes = [_axis(name, text) for name in ("x", "y", "z") if (text := getattr(wanted, name))]
+        if wanted.z is not None and wanted.y is None:
+            raise FieldError("z needs y; with two axes give x and y.", "z")
+        axes = [
+            _axis(name, text)
+            for name in ("x", "y", "z")
+            if (text := getattr(wanted, name)) is not None
+        ]
         plan = plan_sheet(
             requested(services, wanted.request), axes, lambda: secrets.randbits(SEED_BITS)
         )
@@ -59,6 +70,27 @@ def routes(services: Services) -> APIRouter:
     def cancel_sheet(id: Id) -> schemas.SheetTold:
         """Give up the cells that are not finished. What is finished stays."""
         return schemas.SheetTold(sheet=_told(services, sheets.cancel(id)))
+
+    @router.delete("/api/sheets/{id}", responses=problems(404, 422))
+    def delete_sheet(id: Id) -> schemas.SheetTold:
+        """Give a sheet up and forget it; what is answered is its last. Its pictures stay."""
+        return schemas.SheetTold(sheet=_told(services, sheets.delete(id)))
+
+    @router.get(
+        "/api/sheets/{id}/picture",
+        response_class=Response,
+        responses={**file_told("PNG", "JPEG"), **problems(404, 422)},
+    )
+    async def draw_sheet(id: Id, query: Annotated[schemas.SheetPictureQuery, Query()]) -> Response:
+        """The sheet as one picture with its labels; what is not painted yet is an empty frame."""
+
+        def draw() -> bytes:
+            return drawn(services.library, sheets.get(id), query.z, query.format.upper())
+
+        data = await run_sync(draw, limiter=drawing)
+        name = f"sheet-{id}-{query.z + 1}.{'jpg' if query.format == 'jpeg' else 'png'}"
+        named = {"Content-Disposition": f'inline; filename="{name}"'}
+        return Response(data, media_type=f"image/{query.format}", headers=named)
 
     return router
 

@@ -82,10 +82,18 @@ from sfumato.server.schemas.sheets import (
     CellTold,
     Sheet,
     SheetHead,
+    SheetPictureQuery,
     SheetsQuery,
     SheetsTold,
     SheetTold,
     SheetWanted,
+)
+from sfumato.server.schemas.tokens import (
+    ChunkTold,
+    HeardTold,
+    TokensTold,
+    TokensWanted,
+    TokenTold,
 )
 
 __all__ = [
@@ -101,6 +109,7 @@ __all__ = [
     "Calls",
     "CallsWanted",
     "CellTold",
+    "ChunkTold",
     "DefaultsTold",
     "Deleted",
     "Differences",
@@ -109,6 +118,7 @@ __all__ = [
     "EmbeddingTold",
     "EmbeddingWanted",
     "Given",
+    "HeardTold",
     "Input",
     "InputReference",
     "InputTold",
@@ -143,6 +153,7 @@ __all__ = [
     "Seconds",
     "Sheet",
     "SheetHead",
+    "SheetPictureQuery",
     "SheetTold",
     "SheetWanted",
     "SheetsQuery",
@@ -150,6 +161,9 @@ __all__ = [
     "State",
     "StepSeen",
     "Tag",
+    "TokenTold",
+    "TokensTold",
+    "TokensWanted",
     "Told",
     "Trouble",
     "VerdictTold",

@@ -1,6 +1,6 @@
 """Sheets: the same request with some of its fields changed from cell to cell."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ __all__ = [
     "CellTold",
     "Sheet",
     "SheetHead",
+    "SheetPictureQuery",
     "SheetTold",
     "SheetWanted",
     "SheetsQuery",
@@ -90,3 +91,10 @@ class SheetsQuery(Asked):
     """Which sheets."""
 
     limit: int = Field(PAGE, ge=1, le=MAX_PAGE)
+
+
+class SheetPictureQuery(Asked):
+    """Which grid of a sheet, and as what."""
+
+    z: int = Field(0, ge=0, description="From 0; only a sheet with a third axis has more than one.")
+    format: Literal["png", "jpeg"] = "png"
