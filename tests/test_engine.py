@@ -1,6 +1,7 @@
 """The engine with the bundled model, as a user has it."""
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sfumato.catalog import CATALOG
 from sfumato.engine import Engine, room
 from sfumato.errors import PromptError, RequestError, SfumatoError, WeightsError
 from sfumato.request import Request
+from sfumato.shelves import Folder, Shelves
 
 FOX = Request("a red fox, 3d", seed=7, steps=3)
 
@@ -242,3 +244,13 @@ def test_lower_precision_gives_nearly_the_same_picture(engine: Engine, precision
 def test_load_takes_a_path_too(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="No model file"):
         sfumato.load(str(tmp_path / "none.safetensors"), "cpu")
+
+
+def test_python_finds_a_model_by_its_name_on_the_shelves(tmp_path: Path) -> None:
+    bundled = resources.files("sfumato").joinpath("assets/mini/model.safetensors")
+    (tmp_path / "my-fox.safetensors").symlink_to(str(bundled))
+    shelves = Shelves([Folder(tmp_path)])
+    engine = sfumato.load("my-fox", "cpu", shelves=shelves)
+    assert engine.submit(Request("x", steps=1)).request.model == "my-fox.safetensors"
+    with pytest.raises(RequestError, match="Did you mean my-fox"):
+        sfumato.load("my-foxes", "cpu", shelves=shelves)

@@ -316,16 +316,17 @@ class Request:
         """The same wish with other values; what had followed from a changed one is open again.
 
         Another `like` opens all that it fills, another `sampler` what is as `like` had it for the
-        one before, and another `wander` its path. The fields `typed` did not follow: somebody asked
-        for them, so they stay wherever they have an effect.
+        one before, and another `wander` its path; with what is taken away goes what says more of
+        it. The fields `typed` did not follow: somebody asked for them, so they stay wherever they
+        have an effect.
         """
         opened: dict[str, object] = {}
         if "like" in changes:
             opened |= dict.fromkeys(each.field for each in DIFFERENCES)
         elif "sampler" in changes and self.sampler is not None:
-            usual = like(self.like).under(self.sampler)
+            like_had = like(self.like).under(self.sampler)
             names = ("whole_times", "discard_penultimate")
-            opened |= {name: None for name in names if getattr(self, name) == usual[name]}
+            opened |= {name: None for name in names if getattr(self, name) == like_had[name]}
         if "wander" in changes:
             opened["path_seed"] = None
         if "guidance_rule" in changes:
@@ -337,6 +338,10 @@ class Request:
         rule = changes.get("guidance_rule", self.guidance_rule)
         idle = {name for name, needed in RULES_OWN.items() if needed != rule}
         idle |= set() if changes.get("wander", self.wander) else {"path_seed"}
+        usual = {f.name: f.default for f in fields(self)}
+        gone = {k for k, of in SAYS_MORE_OF.items() if of in changes and changes[of] == usual[of]}
+        opened |= {name: usual[name] for name in gone}
+        idle |= gone
         follows = {k: v for k, v in opened.items() if k not in typed or k in idle}
         values = {**follows, **changes}
         return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks

@@ -62,7 +62,7 @@ class FakeRun:
             title="A fake",
             sha256=self.sha256,
             sampler_title=sampler_row(request.sampler or "").title,
-            schedule_title=schedule_row(request.schedule or "").title,
+            schedule_title=schedule_row(request.schedule).title if request.schedule else "",
             device="cpu",
             precision=self.engine.precision,
             sfumato="0.1.0",

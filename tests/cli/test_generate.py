@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -544,6 +545,31 @@ def test_another_model_is_refused_unless_anyway(
     answer = sfumato("generate", "--from", "a.png", "--out", "b.png", "--anyway")
     assert answer.status == 0
     assert "--anyway" in last_command(answer.out)
+
+
+@pytest.mark.parametrize(
+    ("made", "words", "left"),
+    [
+        (["--upscale", "4"], ["--upscale", "1"], {"upscale": None, "upscaler": None}),
+        (["--interval", "1,5"], ["--interval", "none"], {"interval": None}),
+        (["--seed-size", "64"], ["--seed-size", "none"], {"seed_width": None}),
+        (["--vae", "v.ckpt"], ["--vae", "none"], {"vae": None}),
+        (
+            ["--variation-strength", "0.5", "--variation-seed", "4"],
+            ["--variation-strength", "none"],
+            {"variation_strength": None, "variation_seed": None},
+        ),
+    ],
+)
+def test_what_a_picture_has_can_be_taken_away(
+    sfumato: Sfumato, made: list[str], words: list[str], left: dict[str, Any]
+):
+    sfumato("generate", "fox", "--seed", "3", *made, "--out", "a.png")
+    answer = sfumato("generate", "--from", "a.png", *words, "--out", "b.png")
+    assert answer.status == 0, answer.err
+    request = read("b.png").request
+    assert {name: getattr(request, name) for name in left} == left
+    assert " ".join(words) in " ".join(last_command(answer.out))
 
 
 def test_another_part_of_the_model_is_refused_unless_anyway(sfumato: Sfumato, engine: FakeEngine):

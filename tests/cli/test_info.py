@@ -46,6 +46,43 @@ def test_info_tells_the_recipe(sfumato: Sfumato):
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "row"),
+    [
+        (["--interval", "0.5,5"], "interval 0.5,5"),
+        (["--guidance-rule", "apg", "--apg-along", "0.25"], "apg along 0.25"),
+        (["--guidance-rule", "zero_star"], "guidance rule zero_star"),
+        (["--sigmas", "5,2.5,1"], "sigmas 5,2.5,1"),
+        (["--clip-skip", "2"], "clip skip 2"),
+        (["--rescale", "0.7"], "rescale 0.7"),
+        (["--like", "comfy"], "like comfy"),
+        (["--like", "comfy", "--rounding", "round"], "rounding round"),
+        (["--whole-times"], "whole times yes"),
+        (["--like", "comfy", "--no-whole-times"], "whole times no"),
+        (["--wander", "--path-seed", "9"], "path 9"),
+        (["--variation-strength", "0.5", "--variation-seed", "3"], "variation 3, strength 0.5"),
+        (["--upscale", "2"], "made larger 2 times, by realesr-animevideov3"),
+    ],
+)
+def test_whatever_is_not_as_usual_is_told(sfumato: Sfumato, words: list[str], row: str):
+    sfumato("generate", "a fox", "--seed", "5", "--out", "a.png", *words)
+    assert row in [" ".join(line.split()) for line in sfumato("info", "a.png").out.splitlines()]
+
+
+def test_what_is_as_the_tool_has_it_is_not_told_again(sfumato: Sfumato):
+    sfumato("generate", "a fox", "--like", "comfy", "--out", "a.png")
+    assert "rounding" not in sfumato("info", "a.png").out
+
+
+def test_a_field_that_is_new_is_told_by_itself(sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch):
+    """As if `steps` were a field that `info` has no words for."""
+    monkeypatch.setattr("sfumato.cli.info._TOLD", frozenset())
+    sfumato("generate", "a fox", "--steps", "3", "--count", "1", "--out", "a.png")
+    lines = [" ".join(line.split()) for line in sfumato("info", "a.png").out.splitlines()]
+    assert lines.count("steps 3") == 2
+    assert "width 32" in lines
+
+
 def test_info_shows_a_text_as_it_is(sfumato: Sfumato):
     sfumato("generate", "version 2.0", "--negative", "1.0", "--model", "fox-v1.0", "--out", "a.png")
     out = sfumato("info", "a.png").out.splitlines()

@@ -32,6 +32,17 @@ def test_an_option_is_shown_as_it_was_typed(option):
         assert words == [f"--no-{option.flag[2:]}"]
 
 
+OFF = [option for option in OPTIONS if option.off]
+
+
+@pytest.mark.parametrize("option", OFF, ids=[option.name for option in OFF])
+def test_what_takes_a_value_away_is_shown_as_it_was_typed(option):
+    values = option.values(option.off)
+    assert set(values.values()) == {None}
+    assert option.words(values) == [option.flag, option.off]
+    assert option.words({}) == []
+
+
 def test_what_was_not_typed_changes_nothing():
     assert given(dict.fromkeys(option.name for option in OPTIONS)).changes == {}
 

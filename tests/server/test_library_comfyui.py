@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfumato.recipe import from_parameters
 from sfumato.server.library.comfyui import outline
 from sfumato.server.library.outline import Outline
 
@@ -63,8 +64,15 @@ def test_the_plain_graph_is_read_whole():
         schedule="karras",
         steps=20,
         guidance=8.0,
-        extra={"RNG": "CPU"},
+        extra={"RNG": "CPU", "Like": "comfy"},
     )
+
+
+def test_what_comfyui_made_is_painted_with_its_numerics():
+    outline = read(plain())
+    assert outline is not None
+    request = from_parameters(outline.parameters(512, 512)).request
+    assert (request.like, request.stream, request.brackets) == ("comfy", "cpu", "comfy")
 
 
 def test_values_are_followed_to_the_nodes_that_hold_them():
@@ -163,7 +171,12 @@ def test_flux_with_its_parts_apart_is_read():
         sampler="euler",
         schedule="simple",
         steps=28,
-        extra={"RNG": "CPU", "Distilled CFG Scale": "3.5", "Denoising strength": "0.6"},
+        extra={
+            "RNG": "CPU",
+            "Like": "comfy",
+            "Distilled CFG Scale": "3.5",
+            "Denoising strength": "0.6",
+        },
     )
 
 

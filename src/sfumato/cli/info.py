@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import typer
 
+from sfumato.cli.options import OPTIONS, shown
 from sfumato.cli.screen import columns, duration, say
+from sfumato.numerics import like
 from sfumato.recipe import Origin, read
 from sfumato.request import Request
 from sfumato.request_json import to_dict
@@ -52,13 +56,11 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         ("sampler", request.sampler),
         ("schedule", request.schedule),
         ("guidance", _number(request.guidance)),
-        ("rescale", _number(request.rescale or None)),
-        ("distilled", _number(request.distilled)),
         ("size", _size(request.width, request.height)),
         ("made larger", _larger(request)),
-        ("like", None if request.like == "sfumato" else request.like),
         ("noise", {"cpu": "CPU", "nv": "NVIDIA", None: None}[request.stream]),
         ("brackets", None if request.brackets == "a1111" else request.brackets),
+        *_others(request),
         ("embeddings", _words(request)),
         ("model", request.model),
         ("VAE", request.vae),
@@ -84,6 +86,36 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         if value is not None and value != ""
         for i, line in enumerate(str(value).split("\n"))
     ]
+
+
+# What has words of its own above, or stands within another's.
+_TOLD = frozenset(
+    (
+        *("prompt", "template", "negative", "negative_template", "seed", "path_seed", "wander"),
+        *("variation_seed", "variation_strength", "seed_width", "seed_height", "steps", "sampler"),
+        *("schedule", "guidance", "width", "height", "count", "upscale", "upscaler", "stream"),
+        *("weighting", "embeddings", "model", "vae", "text_encoders", "image", "strength", "fit"),
+        *("mask", "mask_blur", "mask_fill", "mask_padding", "mask_invert"),
+    )
+)
+
+
+def _others(request: Request) -> Iterator[tuple[str, str]]:
+    """Every other field that is not as usual, in the order of a request's fields, by its name.
+
+    What is usual of the numerics is what the tool does that the request is like.
+    """
+    usual: dict[str, object] = {f.name: f.default for f in fields(request)}
+    if request.sampler is not None:
+        usual |= like(request.like).under(request.sampler)
+    shown_by = {option.name: option.show for option in OPTIONS if not option.fields}
+    for f in fields(request):
+        value = getattr(request, f.name)
+        if f.name in _TOLD or value is None or value == usual[f.name]:
+            continue
+        show = shown_by.get(f.name, shown)
+        told = ("no", "yes")[value] if isinstance(value, bool) else show(value)
+        yield f.name.replace("_", " "), told
 
 
 def _size(width: int | None, height: int | None) -> str | None:

@@ -52,6 +52,7 @@ class Option:
     complete: what the Tab key offers for it.
     many: it may be typed several times, and its field, which has the plural for a name, is a list.
     show: the way back from the value, or from the values of `fields`, to what is typed.
+    off: what is typed to take away what a picture in `--from` has of it; empty where nothing can.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Option:
     complete: Callable[[str], list[tuple[str, str]]] | None = None
     many: bool = False
     show: Callable[[object], str] = shown
+    off: str = ""
 
     @property
     def flag(self) -> str:
@@ -75,6 +77,8 @@ class Option:
             return {self.name: typed}
         if isinstance(typed, list):
             return {self.name: tuple(self.read(self.name, each) for each in typed)}
+        if self.off and typed == self.off:
+            return {name: None for name in self.fields or (self.name,)}  # noqa: C420 - for its type
         value = self.read(self.name, typed)
         if not self.fields:
             return {self.name: value}
@@ -82,7 +86,10 @@ class Option:
 
     def words(self, changes: Mapping[str, object]) -> list[str]:
         """What to type for the fields of a request that this option gives; none, if none is set."""
-        values = tuple(changes.get(name) for name in self.fields or (self.name,))
+        names = self.fields or (self.name,)
+        values = tuple(changes.get(name) for name in names)
+        if self.off and changes.keys() >= set(names) and all(value is None for value in values):
+            return [self.flag, self.off]
         if any(value is None for value in values):
             return []
         if self.many:
@@ -175,7 +182,14 @@ OPTIONS = (
     Option("steps", "N", "1 to 1000; more take longer.", whole),
     Option("guidance", "X", "How strictly to follow the prompt.", real),
     Option("rescale", "X", "0 to 1; tames strong guidance.", real),
-    Option("interval", "LOW,HIGH", "Guide between these noise levels only.", reals, show=as_list),
+    Option(
+        "interval",
+        "LOW,HIGH",
+        "Guide between these noise levels only; none: at all.",
+        reals,
+        show=as_list,
+        off="none",
+    ),
     Option("guidance_rule", "NAME", "How to guide: cfg, zero_star, apg."),
     Option("apg_along", "X", "apg: 0 to 1; what is left along the picture.", real),
     Option("apg_longest", "X", "apg: the longest difference; 0 is any.", real),
@@ -194,17 +208,24 @@ OPTIONS = (
     Option("count", "N", "So many pictures: seed, seed + 1, ...", whole),
     Option("wander", "", "Keep the starting noise, take a fresh path from it."),
     Option("path_seed", "N", "The seed of that path.", whole),
-    Option("variation_strength", "X", "0 to 1; how far towards another seed's picture.", real),
+    Option(
+        "variation_strength",
+        "X",
+        "0 to 1; how far towards another seed's picture; none: as without.",
+        real,
+        off="none",
+    ),
     Option(
         "variation_seed", "N", "The seed of a variation; with --count one after the other.", whole
     ),
     Option(
         "seed_size",
         "WxH|N",
-        "Keep the composition that the seed has at this size.",
+        "Keep the composition that the seed has at this size; none: at its own.",
         _size,
         fields=("seed_width", "seed_height"),
         show=_as_size,
+        off="none",
     ),
     Option("like", "NAME", "The program to paint like: a1111, comfy, diffusers.", panel=LIKE),
     Option("stream", "NAME", "Where noise comes from: cpu, nv.", panel=LIKE),
@@ -240,12 +261,15 @@ OPTIONS = (
     Option(
         "mask_padding",
         "N",
-        "Paint only the mask and N pixels around it, at full size.",
+        "Paint only the mask and N pixels around it, at full size; none: the whole.",
         whole,
         START,
+        off="none",
     ),
     Option("mask_invert", "", "Paint where it is black.", panel=START),
-    Option("upscale", "2|4", "Make the finished picture so many times larger.", whole),
+    Option(
+        "upscale", "2|4", "Make the finished picture so many times larger; 1: no.", whole, off="1"
+    ),
     Option("upscaler", "FILE", "By this network; without, by the one that comes along."),
     Option(
         "model",
@@ -254,7 +278,13 @@ OPTIONS = (
         panel=MODEL,
         complete=models,
     ),
-    Option("vae", "FILE", "An autoencoder of its own, for the model's.", panel=MODEL),
+    Option(
+        "vae",
+        "FILE",
+        "An autoencoder of its own, for the model's; none: the model's.",
+        panel=MODEL,
+        off="none",
+    ),
     Option(
         "text_encoders",
         "FILE",

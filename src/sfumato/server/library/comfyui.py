@@ -139,7 +139,8 @@ def _made_by(graph: _Graph, node: _Node, key: str, word: str) -> str:
 
 
 def _extra(graph: _Graph, node: _Node) -> dict[str, str]:
-    found = {"RNG": "CPU"}  # ComfyUI draws its noise there, wherever it computes
+    # ComfyUI draws its noise on the CPU, wherever it computes; its other numerics go by its name.
+    found = {"RNG": "CPU", "Like": "comfy"}
     distilled = graph.beyond(node, "positive", ("guidance",), float)
     if distilled is None:
         distilled = graph.beyond(node, "guider", ("guidance",), float)
