@@ -8,7 +8,7 @@ from playwright.sync_api import JSHandle, Locator, Page, expect
 
 # A small picture takes two steps here; what it shows matters to no test.
 QUICK = 2
-PATIENCE = 20_000
+PATIENCE = 60_000
 
 
 def paint(page: Page, prompt: str, *, steps: int = QUICK, count: int = 1) -> None:

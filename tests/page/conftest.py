@@ -22,7 +22,7 @@ from sfumato.server.settings import Settings
 from tests.server.conftest import LiveServer, serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE = 20_000  # ms; a busy machine is slow, not wrong
+PATIENCE = 60_000  # ms; a busy machine is slow, not wrong
 expect.set_options(timeout=PATIENCE)
 
 
@@ -122,6 +122,7 @@ def open_page(
         size: tuple[int, int] = (1280, 860),
         scheme: str = "light",
         touch: bool = False,
+        zone: str | None = None,
     ) -> Page:
         context = browser.new_context(
             base_url=server.url,
@@ -129,6 +130,7 @@ def open_page(
             color_scheme="dark" if scheme == "dark" else "light",
             has_touch=touch,
             is_mobile=touch,
+            timezone_id=zone,
             permissions=["clipboard-read", "clipboard-write"],
             reduced_motion="reduce",
         )

@@ -1,6 +1,7 @@
 """Pictures brought to the page: read, started from, repainted in part."""
 
 import io
+from collections.abc import Callable, Sequence
 
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -138,3 +139,44 @@ def test_the_brush_works_by_keyboard_with_invert_and_clear(page: Page) -> None:
     drawn = sent_mask(page)
     assert drawn.getpixel((2, 2)) == 255
     assert drawn.getpixel((66, 64)) == 0
+
+
+def pinch(page: Page, middle: tuple[float, float], spans: Sequence[float]) -> None:
+    """Two fingers, so far from the middle; the first comes down a little before."""
+    (x, y), browser = middle, page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: float) -> None:
+        fingers = [{"x": x + place, "y": y, "id": i} for i, place in enumerate(places)]
+        browser.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": fingers})
+
+    touch("Start", -spans[0])
+    touch("Start", -spans[0], spans[0])
+    for span in spans[1:]:
+        touch("Move", -span, span)
+    touch("End")
+
+
+def test_two_fingers_enlarge_and_leave_no_mark(open_page: Callable[..., Page]) -> None:
+    page = open_page(size=(390, 844), touch=True)
+    make(page, ["a leaf, flat"])
+    page.reload()
+    page.locator("#stage .actions").get_by_role("button", name="Repaint a part").tap()
+    box = page.locator(".inpaint-canvas").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fitted = min(box["width"] - 24, box["height"] - 24) / 128
+    page.get_by_label("Size of the brush").fill("4")
+    redo = page.get_by_role("button", name="Redo")
+    page.touchscreen.tap(x, y)
+    page.get_by_role("button", name="Undo").tap()
+    expect(redo).to_be_enabled()
+    pinch(page, (x, y), [40, 50, 60, 70, 80])
+    expect(redo).to_be_enabled()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.touchscreen.tap(x + 100, y)
+    page.get_by_role("button", name="Use this part").tap()
+    left, upper, right, lower = sent_mask(page).point(lambda v: 255 * (v > 127)).getbbox() or ()
+    # Enlarged to the double, the finger lies half as far from the middle, and the brush is as wide.
+    assert abs((left + right) / 2 - (64 + 100 / fitted / 2)) <= 1.5
+    assert abs((upper + lower) / 2 - 64) <= 1.5
+    assert 3 <= right - left <= 5

@@ -1,15 +1,31 @@
 """The gallery: found by words, opened, compared, reused, thrown away and brought back."""
 
+import io
 import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from sfumato.server.services import Services
 from tests.page.acts import finished, make
+
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def gallery(page: Page) -> None:
     page.locator('[data-tab="gallery"]').click()
     page.locator(".wall .tile").first.wait_for()
+
+
+def keep(services: Services, times: Sequence[datetime]) -> None:
+    """Pictures made at these times, each of another colour; found by the day in its name."""
+    for number, time in enumerate(times):
+        out = io.BytesIO()
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 0)).save(out, "PNG")
+        services.library.import_file(out.getvalue(), name="one", created=time.timestamp())
 
 
 def test_words_find_pictures(page: Page) -> None:
@@ -128,3 +144,63 @@ def test_the_arrows_walk_through_the_gallery(page: Page) -> None:
     expect(dialog.locator(".viewer-prompt")).to_have_text("a ball, flat, green")
     page.keyboard.press("Escape")
     expect(faces.nth(1)).to_be_focused()
+
+
+def test_the_gallery_goes_on_beyond_a_page_as_it_is_scrolled(
+    page: Page, services: Services
+) -> None:
+    keep(services, [datetime(2026, 1, 1, 12, 0, second % 60) for second in range(130)])
+    gallery(page)
+    tiles = page.locator(".wall .tile")
+    expect(page.locator(".total")).to_have_text("130 pictures")
+    expect(tiles).to_have_count(60)
+    for shown in (120, 130):
+        page.mouse.wheel(0, 100_000)
+        expect(tiles).to_have_count(shown)
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    ids = tiles.evaluate_all("nodes => nodes.map((node) => node.dataset.id)")
+    assert len(set(ids)) == 130, "each picture stands there once"
+
+
+def test_a_gallery_higher_than_a_page_of_pictures_fills_by_itself(
+    open_page: Callable[..., Page], services: Services
+) -> None:
+    keep(services, [datetime(2026, 1, 1, 12, 0, second % 60) for second in range(130)])
+    page = open_page("/#gallery", size=(1280, 9000))
+    expect(page.locator(".wall .tile")).to_have_count(130)
+
+
+def test_what_was_scrolled_through_stays_when_a_picture_is_finished(
+    page: Page, services: Services
+) -> None:
+    keep(services, [datetime(2026, 1, 1, 12, 0, second % 60) for second in range(80)])
+    gallery(page)
+    page.mouse.wheel(0, 100_000)
+    expect(page.locator(".wall .tile")).to_have_count(80)
+    make(page, ["a red fox, 3d"])
+    expect(page.locator(".wall .tile-face").first).to_have_attribute("aria-label", "a red fox, 3d")
+    expect(page.locator(".wall .tile")).to_have_count(81)
+    assert page.evaluate("scrollY") > 0
+
+
+def test_the_days_of_the_filter_are_whole_days_where_the_user_is(
+    open_page: Callable[..., Page], services: Services
+) -> None:
+    # In the night to the 26th the clocks went back: the 25th had 25 hours.
+    days = [(24, 23, 59), (25, 0, 0), (25, 23, 59), (26, 0, 0)]
+    keep(
+        services, [datetime(2026, 10, day, h, m, 30 * (h > 0), tzinfo=BERLIN) for day, h, m in days]
+    )
+    page = open_page("/#gallery", zone="Europe/Berlin")
+    tiles, headings = page.locator(".wall .tile"), page.locator(".wall h2")
+    expect(tiles).to_have_count(4)
+    expect(headings).to_have_text(["26 October 2026", "25 October 2026", "24 October 2026"])
+    page.get_by_label("From", exact=True).fill("2026-10-25")
+    expect(headings).to_have_text(["26 October 2026", "25 October 2026"])
+    page.get_by_label("To", exact=True).fill("2026-10-25")
+    expect(headings).to_have_text(["25 October 2026"])
+    expect(tiles).to_have_count(2)
+    page.get_by_label("From", exact=True).fill("2026-10-26")
+    expect(page.locator(".nothing")).to_have_text("The first day lies after the last one.")
+    page.get_by_role("button", name="Clear").click()
+    expect(tiles).to_have_count(4)

@@ -1,10 +1,13 @@
 """A picture on the page: asked for, watched, cancelled, found again, and shown step by step."""
 
+import os
 import re
+from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from sfumato.server.worker import HINDERED
 from tests.page.acts import finished, make, paint, stored
 from tests.page.conftest import Witness
 
@@ -138,3 +141,26 @@ def test_the_controls_are_remembered(page: Page) -> None:
     expect(page.locator("#f-prompt")).to_have_value("a boat, flat")
     expect(page.locator("#f-guidance")).to_have_value("4.5")
     assert stored(page, "wish")["guidance"] == 4.5
+
+
+def test_a_job_that_the_disk_keeps_waiting_says_so_and_goes_on(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sfumato.server.worker.AGAIN_SECONDS", 0.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        page.locator("#f-steps").fill("2")
+        page.locator("#f-steps").blur()
+        page.locator("#paint").click()
+        expect(page.locator("#stage-foot .reason")).to_have_text(HINDERED)
+        expect(page.locator("#stage-foot .step-word")).to_have_text("Waiting")
+        expect(
+            page.get_by_role("button", name=f"Waiting: a red fox, 3d. {HINDERED}")
+        ).to_be_visible()
+        page.reload()
+        expect(page.locator("#stage-foot .reason")).to_have_text(HINDERED)
+    expect(finished(page)).to_have_text("a red fox, 3d")
+    expect(page.locator(".reason")).to_have_count(0)

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.page.acts import QUICK, finished, make, paint
 
 # Several pictures in a row take their time on a busy machine.
-SLOW = 60_000
+SLOW = 120_000
 
 
 def sheets(page: Page) -> Locator:

@@ -5,7 +5,6 @@
 import { debounce, h, icon } from "./dom.js";
 
 const PAUSE = 250;
-const DAY = 86_400;
 
 /**
  * @param {App} app
@@ -89,7 +88,7 @@ export function makeFilters(app, search) {
 
   /** @returns {Record<string, string>} */
   function query() {
-    const [after, before] = [seconds(input(from).value), seconds(input(to).value)];
+    const [after, before] = [midnight(input(from).value), midnight(input(to).value, 1)];
     const all = {
       q: words.value.trim(),
       model: model.value,
@@ -98,7 +97,7 @@ export function makeFilters(app, search) {
       tag: tag.value.trim(),
       favourite: pressed(loved) ? "true" : "",
       after: after === null ? "" : String(after),
-      before: before === null ? "" : String(before + DAY),
+      before: before === null ? "" : String(before),
       trash: pressed(trash) ? "true" : "",
     };
     const asked = Object.fromEntries(Object.entries(all).filter(([, value]) => value));
@@ -111,6 +110,11 @@ export function makeFilters(app, search) {
     query,
     inTrash: () => pressed(trash),
     any: () => Object.keys(query()).length > 0,
+    /** Why nothing can be found, where that is plain. */
+    wrong: () =>
+      input(from).value && input(to).value && input(from).value > input(to).value
+        ? "The first day lies after the last one."
+        : "",
   };
 }
 
@@ -119,8 +123,12 @@ function input(label) {
   return /** @type {HTMLInputElement} */ (label.querySelector("input"));
 }
 
-/** The first second of a day, where the user is. @param {string} date */
-function seconds(date) {
+/**
+ * The first second of a day, where the user is; a day may have 23 or 25 hours.
+ * @param {string} date
+ * @param {number} [later] so many days after it
+ */
+function midnight(date, later = 0) {
   const [year, month, dayOfMonth] = date.split("-").map(Number);
-  return date ? new Date(year, month - 1, dayOfMonth).getTime() / 1000 : null;
+  return date ? new Date(year, month - 1, dayOfMonth + later).getTime() / 1000 : null;
 }

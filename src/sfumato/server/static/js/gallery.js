@@ -38,18 +38,19 @@ export function makeGallery(app) {
   });
   root.replaceChildren(filters.node, selection.node, total, wall, nothing, rest);
   galleryKeys(wall, { choose: (id) => selection.toggle(id), open: (id) => void openAt(id) });
-  new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && cursor && void page(), {
+  const end = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && void page(), {
     rootMargin: "600px",
-  }).observe(rest);
+  });
 
-  const soon = debounce(() => void search(), SETTLE);
+  const soon = debounce(() => void search(shown.length), SETTLE);
 
   /** @param {string} id @returns {HTMLElement | null} */
   const tileOf = (id) => wall.querySelector(`[data-id="${CSS.escape(id)}"]`);
 
-  async function search() {
+  /** @param {number} [many] what somebody has scrolled through stays there */
+  async function search(many = PAGE) {
     const mine = ++turn;
-    const found = await attempt(() => api.search({ ...filters.query(), limit: String(PAGE) }));
+    const found = await attempt(() => gather(many));
     if (!found || mine !== turn) return;
     const held = wall.contains(document.activeElement)
       ? document.activeElement?.closest("[data-id]")?.getAttribute("data-id")
@@ -57,18 +58,37 @@ export function makeGallery(app) {
     shown = [];
     wall.replaceChildren();
     append(found.pictures);
+    more(found.cursor);
     if (held) /** @type {HTMLElement | null} */ (tileOf(held)?.querySelector(".tile-face"))?.focus();
-    cursor = found.cursor;
-    rest.hidden = !cursor;
     total.textContent = plural(found.total, "picture");
     announce(`${plural(found.total, "picture")} found.`);
     nothing.hidden = found.total > 0;
     nothing.textContent = filters.inTrash()
       ? "The trash is empty."
       : filters.any()
-        ? "No picture fits. Try fewer words, or clear the filters."
+        ? filters.wrong() || "No picture fits. Try fewer words, or clear the filters."
         : "Nothing here yet. What you paint is kept here, with its recipe.";
     selection.trash(found.total);
+  }
+
+  /** The first pictures, in as many pages as it takes. @param {number} many */
+  async function gather(many) {
+    const query = { ...filters.query(), limit: String(PAGE) };
+    const found = await api.search(query);
+    while (found.cursor && found.pictures.length < many) {
+      const next = await api.search({ ...query, cursor: found.cursor });
+      found.pictures.push(...next.pictures);
+      found.cursor = next.cursor;
+    }
+    return found;
+  }
+
+  /** Where the wall goes on. An end that is still in sight after a page tells so only when asked anew. @param {string | null} next */
+  function more(next) {
+    cursor = next;
+    rest.hidden = !cursor;
+    end.disconnect();
+    if (cursor) end.observe(rest);
   }
 
   async function page() {
@@ -78,9 +98,10 @@ export function makeGallery(app) {
     cursor = null; // one page at a time
     const found = await attempt(() => api.search({ ...filters.query(), limit: String(PAGE), cursor: asked }));
     if (mine !== turn) return;
-    cursor = found ? found.cursor : asked;
-    append(found?.pictures ?? []);
-    rest.hidden = !cursor;
+    // Where it failed the button stays; what is in sight does not ask again and again.
+    if (!found) return void (cursor = asked);
+    append(found.pictures);
+    more(found.cursor);
   }
 
   /** @param {Picture[]} pictures */

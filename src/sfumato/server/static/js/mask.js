@@ -19,6 +19,8 @@ export class Mask {
     this.done = [];
     /** @type {Deed[]} */
     this.undone = [];
+    /** What the newest deed has made impossible to do again. @type {Deed[]} */
+    this.lost = [];
     this.brush = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d", { willReadFrequently: true }));
   }
 
@@ -33,6 +35,7 @@ export class Mask {
   /** @param {Deed} deed */
   add(deed) {
     this.done.push(deed);
+    this.lost = this.undone;
     this.undone = [];
     this.#apply(deed);
   }
@@ -62,6 +65,7 @@ export class Mask {
   /** Forgets the newest deed, as if it had never been. */
   drop() {
     this.done.pop();
+    this.undone = this.lost;
     this.#redraw();
   }
 

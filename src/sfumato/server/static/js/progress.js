@@ -2,7 +2,7 @@
 
 /** @import {Job} from "./types" */
 
-import { h, setVars } from "./dom.js";
+import { announce, h, setVars } from "./dom.js";
 import { timeLeft } from "./words.js";
 
 /**
@@ -25,7 +25,14 @@ export function liveFoot(foot, job, before, cancel) {
   /** @type {HTMLElement} */ (foot.querySelector(".step-word")).textContent = words(job, before);
   /** @type {HTMLElement} */ (foot.querySelector(".time-left")).textContent =
     job.state === "running" && job.step > 0 ? timeLeft(job.seconds_left) : "";
+  const reason = /** @type {HTMLElement} */ (foot.querySelector(".reason"));
+  if (reason.textContent !== hindrance(job)) announce(hindrance(job));
+  reason.textContent = hindrance(job);
+  reason.hidden = !reason.textContent;
 }
+
+/** What keeps a job that waits from being painted, beside those before it. @param {Job} job */
+export const hindrance = (job) => (job.state === "queued" ? job.error : "");
 
 /** @param {Job} job @param {() => unknown} cancel */
 function build(job, cancel) {
@@ -48,6 +55,7 @@ function build(job, cancel) {
         { class: "foot-words" },
         h("p", { class: "caption" }, h("q", {}, job.request.prompt || "no prompt")),
         h("p", { class: "recipe" }, h("span", { class: "step-word" }), h("span", { class: "time-left" })),
+        h("p", { class: "reason", hidden: true }),
       ),
       h("button", { type: "button", class: "button", onclick: cancel }, "Cancel"),
     ),
@@ -56,6 +64,7 @@ function build(job, cancel) {
 
 /** @param {Job} job @param {number} before */
 function words(job, before) {
+  if (hindrance(job)) return "Waiting";
   if (job.state === "queued") return before > 0 ? `Waiting; ${before} before it` : "Next in line";
   if (job.step === 0) return "Laying out the noise";
   const which = job.count > 1 ? `Picture ${job.picture + 1} of ${job.count}, step` : "Step";

@@ -67,7 +67,7 @@ export function makeQueue({ link, pictures, habits }) {
     const job = jobs.get(event.job);
     if (!job || isOver(job)) return;
     const { picture, step, steps, seconds_left } = event;
-    learn({ ...job, state: "running", position: 0, picture, step, steps, seconds_left });
+    learn({ ...job, state: "running", error: "", position: 0, picture, step, steps, seconds_left });
   });
 
   /** @type {Queue} */

@@ -57,7 +57,8 @@ export function openSheet(app, sheet) {
     const all = [...cells.values()].flat().map(({ cell }) => cell);
     const left = all.filter((cell) => !OVER.has(cell.state)).length;
     stop.hidden = left === 0;
-    state.textContent = left ? `${all.length - left} of ${all.length}` : "";
+    const hindered = all.find((cell) => cell.state === "queued" && cell.error)?.error ?? "";
+    state.textContent = left ? [`${all.length - left} of ${all.length}`, hindered].filter(Boolean).join(" · ") : "";
     if (!left) announce("The sheet is finished.");
     if (!left && climbs && !curve.childElementCount) void attempt(climb);
   }

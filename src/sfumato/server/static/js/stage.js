@@ -29,6 +29,8 @@ export function makeStage(app) {
   let now = { job: null, picture: null, easels: [], ratio: 1, width: 0 };
   /** Whether the next job that starts takes the stage; not while somebody looks at an older picture. */
   let live = true;
+  /** The job that waits on a stage that nobody has asked anything of. */
+  let filler = "";
 
   /** @param {number} count @param {{width: number, height: number}} size */
   function setUp(count, size) {
@@ -61,6 +63,7 @@ export function makeStage(app) {
   /** @param {Job} job */
   function follow(job) {
     live = true;
+    filler = "";
     const { width, height } = sizeOf(app, job);
     now = { ...now, job: job.id, picture: null };
     setUp(job.count, { width, height });
@@ -168,8 +171,13 @@ export function makeStage(app) {
   });
   app.queue.subscribe((job) => {
     const watching = now.job ? app.queue.job(now.job) : undefined;
-    if (live && job.state === "running" && job.id !== now.job && (!watching || isOver(watching))) follow(job);
-    else if (watching) update(watching);
+    const free = live && (!watching || isOver(watching) || filler === watching.id);
+    // An empty stage takes a job that waits, too, until one runs: what it waits for is told there.
+    const fills = !now.job && job.state === "queued";
+    if (free && job.id !== now.job && (job.state === "running" || fills)) {
+      follow(job);
+      if (fills) filler = job.id;
+    } else if (watching) update(watching);
   });
   app.pictures.subscribe((picture) => {
     if (picture.id !== now.picture?.id) return;

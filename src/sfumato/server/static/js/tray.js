@@ -4,6 +4,7 @@
 
 import { api } from "./api.js";
 import { byId, h, iconButton, setVars } from "./dom.js";
+import { hindrance } from "./progress.js";
 import { attempt } from "./toast.js";
 
 const LATEST = 30;
@@ -21,14 +22,16 @@ export async function makeTray(app) {
   function jobTile(job) {
     const share = job.steps ? (job.picture + job.step / job.steps) / job.count : 0;
     const sketch = app.queue.sketches(job.id, job.picture).at(-1);
-    const label = job.state === "running" ? `Being painted: ${job.request.prompt}` : `Waiting: ${job.request.prompt}`;
+    const doing = job.state === "running" ? "Being painted" : "Waiting";
+    const label = [`${doing}: ${job.request.prompt}`, hindrance(job)].filter(Boolean).join(". ");
+    const place = hindrance(job) ? "!" : job.state === "queued" ? String(app.queue.before(job.id)) : "…";
     return h(
       "li",
       { class: `tile job ${job.state}`, vars: { "--share": `${share * 100}%` } },
       h(
         "button",
-        { type: "button", class: "tile-face", "aria-label": label, "data-tip": job.request.prompt, onclick: () => app.stage.follow(job) },
-        sketch ? h("img", { src: sketch, alt: "" }) : h("span", {}, job.state === "queued" ? String(app.queue.before(job.id)) : "…"),
+        { type: "button", class: "tile-face", "aria-label": label, "data-tip": hindrance(job) || job.request.prompt, onclick: () => app.stage.follow(job) },
+        sketch ? h("img", { src: sketch, alt: "" }) : h("span", {}, place),
       ),
       iconButton("close", `Cancel: ${job.request.prompt}`, () => void attempt(() => app.queue.cancel(job.id)), {
         class: "small corner",

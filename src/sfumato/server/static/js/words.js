@@ -21,11 +21,10 @@ export function timeLeft(seconds) {
  */
 export function day(seconds) {
   const then = new Date(seconds * 1000);
-  const midnight = new Date();
-  midnight.setHours(0, 0, 0, 0);
-  const days = Math.ceil((midnight.getTime() - then.getTime()) / 86_400_000);
-  if (days <= 0) return "Today";
-  if (days === 1) return "Yesterday";
+  const now = new Date();
+  const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  if (then >= now || then.toDateString() === now.toDateString()) return "Today";
+  if (then.toDateString() === yesterday.toDateString()) return "Yesterday";
   return then.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
 }
 
