@@ -487,3 +487,22 @@ def test_own_levels_and_an_interval_travel_with_the_picture():
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert "Schedule type" not in recipe.parameters()
     assert "Steps: 2" in recipe.parameters()
+
+
+def test_dynamic_thresholding_is_told_in_the_words_of_its_extension_and_followed():
+    wish = replace(REQUEST, threshold="mimic", mimic_scale=4.0, mimic_quantile=0.999)
+    text = replace(RECIPE, request=wish).parameters()
+    told = "Dynamic thresholding enabled: True, Mimic scale: 4, Threshold percentile: 99.9"
+    assert told in text
+    origin = from_parameters(text)
+    found = origin.request
+    assert (found.threshold, found.mimic_scale, found.mimic_quantile) == ("mimic", 4.0, 0.999)
+    assert not any("imic" in key or "hreshold" in key for key in origin.unread)
+
+
+def test_dynamic_thresholding_that_is_done_otherwise_is_not_followed():
+    start = "Steps: 4, Sampler: Euler, Seed: 1, Dynamic thresholding enabled: True, Mimic scale: 4"
+    assert from_parameters(start).request.threshold == "mimic"
+    origin = from_parameters(f"{start}, Mimic mode: Cosine Up")
+    assert origin.request.threshold == "none"
+    assert {"Mimic mode", "Mimic scale"} <= origin.unread.keys()

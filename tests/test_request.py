@@ -16,10 +16,10 @@ from sfumato.source import Source
 DEFAULTS = Defaults(steps=20, guidance=7, sampler="euler", schedule="normal", width=128, height=64)
 
 
-def resolved(request: Request, *, draw: int = 5) -> Request:
+def resolved(request: Request, *, draw: int = 5, defaults: Defaults = DEFAULTS) -> Request:
     return resolve(
         request,
-        DEFAULTS,
+        defaults,
         model="mini",
         draw_seed=lambda: draw,
         sampler_name=str.lower,
@@ -85,6 +85,16 @@ def resolved(request: Request, *, draw: int = 5) -> Request:
         ("interval", "1,2"),
         ("interval", (-1.0, 2.0)),
         ("guidance_rule", "pag"),
+        ("pag", -1),
+        ("pag", 101),
+        ("pag_layers", (1,)),  # without pag
+        ("slg_layers", (1,)),
+        ("slg_during", (0.1, 0.3)),
+        ("threshold", "clip"),
+        ("mimic_scale", 5.0),  # without the threshold
+        ("mimic_quantile", 0.9),
+        ("imagen_quantile", 0.9),
+        ("imagen_limit", 2.0),
         ("apg_along", 0.5),  # without the rule
         ("apg_longest", 1),
         ("zero_steps", 2),
@@ -357,3 +367,51 @@ def test_a_nul_is_refused_by_the_fields_name_and_its_place(name: str):
     """A PNG's text ends at it, and so would the recipe."""
     with pytest.raises(RequestError, match=f"{name} holds a NUL at character 4"):
         Request(**{name: "fox\0, 3d"})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"pag": 3, "pag_layers": ()}, "pag_layers has 0 numbers"),
+        ({"pag": 3, "pag_layers": (1.5,)}, "must be a whole number"),
+        ({"pag": 3, "pag_layers": 4}, "must be a list of whole numbers"),
+        ({"slg": 2.8, "slg_layers": (65,)}, "between 0 and 64"),
+        ({"slg": 2.8, "slg_during": (0.5, 0.5)}, "the earlier one first"),
+        ({"slg": 2.8, "slg_during": (0.5,)}, "the earlier one first"),
+        ({"slg": 2.8, "slg_during": (0.5, 1.5)}, "between 0 and 1"),
+        ({"threshold": "mimic", "mimic_quantile": 0.4}, "between 0.5 and 1"),
+        ({"threshold": "imagen", "mimic_scale": 5}, "no effect without threshold mimic"),
+        ({"threshold": "mimic", "imagen_limit": 5}, "no effect without threshold imagen"),
+    ],
+)
+def test_what_guidance_leads_away_from_is_named_rightly(fields: dict[str, Any], told: str):
+    with pytest.raises(RequestError, match=told):
+        Request(**fields)
+
+
+def test_the_layers_are_the_models_own_where_none_are_named():
+    able = dataclasses.replace(DEFAULTS, pag_layers=(6,), slg_layers=(7, 8))
+    assert resolved(Request(pag=3), defaults=able).pag_layers == (6,)
+    named: dict[str, Any] = {"pag": 3, "pag_layers": [4, 2, 4]}
+    assert resolved(Request(**named), defaults=able).pag_layers == (2, 4)
+    assert resolved(Request(slg=3), defaults=able).slg_layers == (7, 8)
+    assert resolved(Request(), defaults=able).pag_layers is None
+    for name in ("pag", "slg"):
+        for more in ({}, {f"{name}_layers": (1,)}):
+            asked: dict[str, Any] = {name: 3, **more}
+            with pytest.raises(RequestError, match=f"{name} is 3, and mini has no layers"):
+                resolved(Request(**asked))
+
+
+def test_a_threshold_without_guidance_is_refused_for_it_would_do_nothing():
+    with pytest.raises(RequestError, match="threshold has no effect with guidance 1"):
+        resolved(Request(threshold="mimic", guidance=1))
+    able = dataclasses.replace(DEFAULTS, pag_layers=(6,))
+    assert resolved(Request(threshold="imagen", guidance=1, pag=3), defaults=able).pag == 3
+
+
+def test_what_says_more_of_a_way_goes_with_it():
+    wish = Request(threshold="mimic", mimic_scale=5, pag=3, pag_layers=(1,))
+    assert wish.changed({"threshold": "none"}).mimic_scale == 7
+    assert wish.changed({"pag": 0.0}).pag_layers is None
+    assert wish.changed({"pag": 2.0}).pag_layers == (1,)

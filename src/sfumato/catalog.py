@@ -66,7 +66,13 @@ MINI = ModelSpec(
     ),
     process=ProcessConfig("flow"),
     defaults=Defaults(
-        steps=20, guidance=3.0, sampler="dpmpp_2m", schedule="simple", width=128, height=128
+        steps=20,
+        guidance=3.0,
+        sampler="dpmpp_2m",
+        schedule="simple",
+        width=128,
+        height=128,
+        pag_layers=(1,),
     ),
     asset="mini/model.safetensors",
 )
@@ -89,7 +95,13 @@ SD15 = ModelSpec(
     ),
     process=ProcessConfig("eps"),
     defaults=Defaults(
-        steps=25, guidance=7.5, sampler="dpmpp_2m", schedule="karras", width=512, height=512
+        steps=25,
+        guidance=7.5,
+        sampler="dpmpp_2m",
+        schedule="karras",
+        width=512,
+        height=512,
+        pag_layers=(6,),  # the middle, as in the paper; also below
     ),
 )
 
@@ -113,9 +125,7 @@ SD21 = ModelSpec(
     denoiser=_UNET_2,
     vae=SD15.vae,
     process=ProcessConfig("v"),
-    defaults=Defaults(
-        steps=25, guidance=7.5, sampler="dpmpp_2m", schedule="karras", width=768, height=768
-    ),
+    defaults=replace(SD15.defaults, width=768, height=768),
     sibling="sd21-base",
 )
 SD21_BASE = replace(
@@ -179,7 +189,13 @@ SDXL = ModelSpec(
     ),
     process=ProcessConfig("eps"),
     defaults=Defaults(
-        steps=30, guidance=7.0, sampler="dpmpp_2m", schedule="karras", width=1024, height=1024
+        steps=30,
+        guidance=7.0,
+        sampler="dpmpp_2m",
+        schedule="karras",
+        width=1024,
+        height=1024,
+        pag_layers=(4,),
     ),
 )
 SDXL_REFINER = replace(
@@ -247,6 +263,9 @@ SD3 = ModelSpec(
         width=1024,
         height=1024,
         multiple=16,
+        # Skip-layer guidance was published for 3.5 medium, with these; PAG's is diffusers' usual.
+        pag_layers=(1,),
+        slg_layers=(7, 8, 9),
         largest=192 * 16,  # places that it has learnt
     ),
 )

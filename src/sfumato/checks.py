@@ -22,6 +22,7 @@ __all__ = [
     "side",
     "text",
     "whole",
+    "wholes",
 ]
 
 MOST_NAMES = 8  # in a list of them
@@ -141,17 +142,24 @@ def real(low: float, high: float) -> Check:
 
 def reals(low: float, high: float, most: int) -> Check:
     """A list of 1 to `most` numbers from low to high; kept as a tuple of floats."""
-    each = real(low, high)
+    return _several(real(low, high), "numbers", most)
 
+
+def _several(each: Check, kind: str, most: int) -> Check:
     def check(name: str, value: object) -> object:
         if not isinstance(value, list | tuple):
-            raise RequestError(f"{name} is {came(value)}, but must be a list of numbers.")
+            raise RequestError(f"{name} is {came(value)}, but must be a list of {kind}.")
         given = cast("list[object] | tuple[object, ...]", value)
         if not 1 <= len(given) <= most:
             raise RequestError(f"{name} has {len(given)} numbers, but must have 1 to {most}.")
         return tuple(each(name, one) for one in given)
 
     return check
+
+
+def wholes(low: int, high: int, most: int) -> Check:
+    """A list of 1 to `most` whole numbers from low to high, kept as a tuple."""
+    return _several(whole(low, high), "whole numbers", most)
 
 
 def came(value: object) -> str:

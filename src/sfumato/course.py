@@ -26,9 +26,12 @@ def process_of(model: Family, request: Request) -> Process:
     return process.with_whole_times() if request.whole_times else process
 
 
-def levels(model: Family, request: Request) -> Tensor:
-    """The noise levels of a run, (run_steps + 1,): all, or the last ones from a picture on."""
-    name, steps, process = request.schedule, request.schedule_steps, process_of(model, request)
+def levels(process: Process, request: Request) -> Tensor:
+    """The noise levels of a run, (run_steps + 1,): all, or the last ones from a picture on.
+
+    ``process`` is `process_of` the request.
+    """
+    name, steps = request.schedule, request.schedule_steps
     if request.sigmas is not None:
         return own(request.sigmas, process)[steps - request.run_steps :]
     assert name is not None

@@ -14,6 +14,7 @@ from sfumato.checks import (
     side,
     text,
     whole,
+    wholes,
 )
 from sfumato.embedding import embeddings
 from sfumato.numerics import CHOICES, LIKE
@@ -24,9 +25,20 @@ MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
 MAX_CLIP_SKIP = 12  # as many layers as the encoder of Stable Diffusion 1 has
 MAX_SIGMA = 1e6  # far above the pure noise of any model
-# How the two prompts' outputs become one; the fields that only one of them reads.
+MAX_LAYERS = 64  # that may be named of a network: more than any has
+# How the two prompts' outputs become one, and how an estimate that grew too large is held.
 RULES = ("cfg", "zero_star", "apg")
-RULES_OWN: Mapping[str, str] = {"apg_along": "apg", "apg_longest": "apg", "zero_steps": "zero_star"}
+THRESHOLDS = ("none", "mimic", "imagen")
+# The fields that only one way of another field reads: that field, and its way.
+OWN: Mapping[str, tuple[str, str]] = {
+    "apg_along": ("guidance_rule", "apg"),
+    "apg_longest": ("guidance_rule", "apg"),
+    "zero_steps": ("guidance_rule", "zero_star"),
+    "mimic_scale": ("threshold", "mimic"),
+    "mimic_quantile": ("threshold", "mimic"),
+    "imagen_quantile": ("threshold", "imagen"),
+    "imagen_limit": ("threshold", "imagen"),
+}
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 # All fields that hold a seed; which of them count on through a run is `Request.counting`.
 SEEDS = ("seed", "path_seed", "variation_seed")
@@ -56,6 +68,16 @@ CHECKS: Mapping[str, Check] = {
     "apg_along": real(0, 1),
     "apg_longest": real(0, 1000),
     "zero_steps": whole(0, MAX_STEPS),
+    "pag": real(0, MAX_GUIDANCE),
+    "pag_layers": wholes(0, MAX_LAYERS, MAX_LAYERS),
+    "slg": real(0, MAX_GUIDANCE),
+    "slg_layers": wholes(0, MAX_LAYERS, MAX_LAYERS),
+    "slg_during": reals(0, 1, 2),
+    "threshold": one_of(THRESHOLDS),
+    "mimic_scale": real(0, MAX_GUIDANCE),
+    "mimic_quantile": real(0.5, 1),
+    "imagen_quantile": real(0.5, 1),
+    "imagen_limit": real(0.1, 100),
     "sampler": named,
     "schedule": named,
     "sigmas": reals(0, MAX_SIGMA, MAX_STEPS + 1),
@@ -94,6 +116,9 @@ CHECKS: Mapping[str, Check] = {
 }
 # Fields that have no effect where another has its usual value, and are refused there.
 SAYS_MORE_OF: Mapping[str, str] = {
+    "pag_layers": "pag",
+    "slg_layers": "slg",
+    "slg_during": "slg",
     "variation_seed": "variation_strength",
     "seed_width": "seed_height",
     "seed_height": "seed_width",

@@ -28,6 +28,15 @@ _NUMERICS: Mapping[str, Mapping[str, Mapping[str, str | bool]]] = {
     "SGM noise multiplier": {"True": {"first_noise": "variance"}},
     "Discard penultimate sigma": {"True": {"discard_penultimate": True}},
 }
+# How the extension for dynamic thresholding comes; set otherwise, it is not followed.
+_THRESHOLD: Mapping[str, str] = {
+    "Mimic mode": "Constant",
+    "CFG mode": "Constant",
+    "Separate Feature Channels": "True",
+    "Scaling Startpoint": "MEAN",
+    "Variability Measure": "AD",
+    "Interpolate Phi": "1.0",
+}
 # A1111 before 1.9 wrote the schedule behind the sampler: "DPM++ 2M Karras".
 _SCHEDULE_SUFFIXES = (" Karras", " Exponential")
 # A1111's own pattern, with a bound on the key: without it a long line takes quadratic time.
@@ -75,6 +84,7 @@ def written(request: Request, made: Made) -> str:
     pairs |= _of_the_numerics(request)
     if request.clip_skip > 1:
         pairs["Clip skip"] = str(request.clip_skip)
+    pairs |= _of_the_threshold(request)
     # As the extension of the dynamicprompts package writes them.
     if request.template:
         pairs["Template"] = request.template
@@ -135,6 +145,7 @@ def followed(text: str) -> tuple[Request, dict[str, str]]:
             height=height,
             **_numerics(left, settings.get("Version", "")),
             clip_skip=_skipped(left),
+            **_threshold(left),
             embeddings=embeddings_from_text(learnt) if learnt else None,
             model=file_name(left.pop("Model", "")) or None,
             upscale=_upscaled(left),
@@ -234,6 +245,29 @@ def _skipped(left: dict[str, str]) -> int:
     if asked not in map(str, range(1, MAX_CLIP_SKIP + 1)):
         return 1
     return int(left.pop("Clip skip"))
+
+
+def _of_the_threshold(request: Request) -> dict[str, str]:
+    """What the extension for dynamic thresholding writes; it has no word for Imagen's."""
+    if request.threshold != "mimic":
+        return {}
+    return {
+        "Dynamic thresholding enabled": "True",
+        "Mimic scale": _short(request.mimic_scale),
+        "Threshold percentile": _short(round(100 * request.mimic_quantile, 6)),
+    }
+
+
+def _threshold(left: dict[str, str]) -> dict[str, Any]:
+    """The fields of a threshold, taken out of `left` if it is the one that is done here."""
+    usual = all(left.get(key, value) == value for key, value in _THRESHOLD.items())
+    if left.get("Dynamic thresholding enabled") != "True" or not usual:
+        return {}
+    for key in ("Dynamic thresholding enabled", *_THRESHOLD):
+        left.pop(key, None)
+    scale, quantile = left.pop("Mimic scale", "7"), left.pop("Threshold percentile", "100")
+    mimic = {"mimic_scale": float(scale), "mimic_quantile": round(float(quantile) / 100, 9)}
+    return {"threshold": "mimic", **mimic}
 
 
 def _shape(key: str, value: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ B batch (one picture), C latent channels, H W latent height and width.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from PIL import Image
@@ -13,13 +14,14 @@ from torch import Tensor
 from sfumato.course import draws_of, first_latent, levels, process_of
 from sfumato.diffusion import samplers
 from sfumato.diffusion.conjunction import Conjunction, conjoined
-from sfumato.diffusion.guidance import Guidance, Guided
+from sfumato.diffusion.guidance import Guided, Perturbed
 from sfumato.diffusion.inpaint import Inpaint
+from sfumato.diffusion.process import Process
 from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
 from sfumato.families.base import Conditioning, Family, Ground
-from sfumato.guide import guidance_of
+from sfumato.guide import Lead, lead_of
 from sfumato.hearing import Stage, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
@@ -53,7 +55,8 @@ def generate(
         check_wander(sampler)
 
     heard = stages(model, request, learnt)
-    process, sigmas = process_of(model, request), levels(model, request)
+    process = process_of(model, request)
+    sigmas = levels(process, request)
     draws = draws_of(model, request)
 
     def noise(k: int) -> Tensor:
@@ -62,8 +65,8 @@ def generate(
     first = noise(0)
     ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
     told = model.told_of(ground, draws.shape)
-    guidance = guidance_of(request, sigmas)
-    guided = [(stage.step, _guided(model, request, stage, told, guidance)) for stage in heard]
+    lead = lead_of(model, request, sigmas)
+    guided = [(each.step, _guided(model, process, request, each, told, lead)) for each in heard]
     denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
     if ground is not None and ground.mask is not None and told is None:
         denoise = Inpaint(denoise, process, ground.latent, first, ground.mask)
@@ -74,7 +77,12 @@ def generate(
 
 
 def _guided(
-    model: Family, request: Request, stage: Stage, told: Tensor | None, guidance: Guidance
+    model: Family,
+    process: Process,
+    request: Request,
+    stage: Stage,
+    told: Tensor | None,
+    lead: Lead,
 ) -> Denoise:
     """The denoiser of one stage, under guidance; ``told`` is `Family.told_of`."""
     strength = None
@@ -82,13 +90,19 @@ def _guided(
         strength = torch.tensor([request.distilled], device=model.device)
     parts = [(replace(c, concat=told, guidance=strength), w) for c, w in stage.positives]
     negative = replace(stage.negative, concat=told, guidance=strength)
-    process = process_of(model, request)
+    worse = [(partial(model.network, spoiling=each.spoiling), each) for each in lead.away]
     if stage.alone is not None:
         positive, join = parts[0][0], Conditioning.join
-        return Guided(model.network, process, positive, negative, join, guidance)
+        denoise = Guided(model.network, process, positive, negative, join, lead.guidance)
+        for network, away in worse:
+            denoise = denoise.away_from(Perturbed(network, away.scale, away.interval))
+        return denoise
     several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
     network, join = conjoined(model.network), Conjunction[Conditioning].join
-    return Guided(network, process, several, origin, join, guidance)
+    denoise = Guided(network, process, several, origin, join, lead.guidance)
+    for network, away in worse:
+        denoise = denoise.away_from(Perturbed(conjoined(network), away.scale, away.interval))
+    return denoise
 
 
 def canvas_of(request: Request) -> Canvas | None:

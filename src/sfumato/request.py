@@ -14,7 +14,7 @@ from itertools import pairwise
 from sfumato.checks import came
 from sfumato.embedding import Embedding
 from sfumato.errors import RequestError
-from sfumato.limits import CHECKS, MAX_SEED, MAX_SIZE, MAX_STEPS, RULES_OWN, SAYS_MORE_OF, SEEDS
+from sfumato.limits import CHECKS, MAX_SEED, MAX_SIZE, MAX_STEPS, OWN, SAYS_MORE_OF, SEEDS
 from sfumato.numerics import DIFFERENCES, like, planned
 from sfumato.source import Source
 
@@ -41,6 +41,16 @@ class Request:
     - `guidance_rule`: "cfg"; "zero_star", which fits the negative output and lets the first
       `zero_steps` (0 … 1000) rest; or "apg", which leaves the share `apg_along` (0 … 1) of the
       difference along the picture, and shortens it to `apg_longest` (0 … 1000, 0 is any).
+    - `pag`: 0 … 100, perturbed-attention guidance: how far to lead away from what the network gives
+      when in `pag_layers` no place of the picture sees another; 0 is not at all, 3 usual. Layers
+      are counted from 0 in the order in which they run; None are the model's usual ones. `slg`,
+      `slg_layers`: the same with layers left out, during that part of the schedule's steps which
+      `slg_during` names, (from, to) of 0 … 1. Either asks the network once more at each step where
+      it acts, and both are refused for networks without such layers.
+    - `threshold`: what holds an estimate that strong guidance made too large: "none"; "mimic",
+      whose range is that of the guidance `mimic_scale` (0 … 100), above the `mimic_quantile`
+      (0.5 … 1) of its values clipped ("dynamic thresholding", "CFG scale fix"); or "imagen", which
+      clips it at its own `imagen_quantile` and draws it into ± `imagen_limit` (0.1 … 100).
     - `sigmas`: own noise levels in place of a schedule and a number of steps, from high to low.
     - `width`, `height`: pixels, multiples of 8, 8 … 8192. `count`: 1 … 1000.
     - `wander`: the starting noise stays with `seed`, the noise of the steps follows `path_seed`.
@@ -93,6 +103,16 @@ class Request:
     apg_along: float = 0.0
     apg_longest: float = 15.0
     zero_steps: int = 1
+    pag: float = 0.0
+    pag_layers: tuple[int, ...] | None = None
+    slg: float = 0.0
+    slg_layers: tuple[int, ...] | None = None
+    slg_during: tuple[float, float] = (0.01, 0.2)
+    threshold: str = "none"
+    mimic_scale: float = 7.0
+    mimic_quantile: float = 1.0
+    imagen_quantile: float = 0.995
+    imagen_limit: float = 1.0
     sampler: str | None = None
     schedule: str | None = None
     sigmas: tuple[float, ...] | None = None
@@ -194,14 +214,23 @@ class Request:
             )
 
     def _check_guidance(self) -> None:
-        """That the numbers of a rule belong to it, and that an interval is one."""
+        """That the numbers of a way belong to it, and that an interval is one."""
         usual = {f.name: f.default for f in fields(self)}
-        for name, rule in RULES_OWN.items():
-            if getattr(self, name) != usual[name] and self.guidance_rule != rule:
+        for name, (chooser, way) in OWN.items():
+            if getattr(self, name) != usual[name] and getattr(self, chooser) != way:
                 raise RequestError(
-                    f"{name} has no effect without guidance_rule {rule}; "
+                    f"{name} has no effect without {chooser} {way}; "
                     f"ask for that too, or leave {name} out."
                 )
+        for name in ("pag_layers", "slg_layers"):
+            layers = getattr(self, name)
+            if layers is not None:
+                object.__setattr__(self, name, tuple(sorted(set(layers))))
+        if len(self.slg_during) != 2 or self.slg_during[0] >= self.slg_during[1]:
+            raise RequestError(
+                f"slg_during is {self.slg_during}, but must be two parts of the steps, of 0 to 1, "
+                "the earlier one first."
+            )
         if self.interval is not None and not (
             len(self.interval) == 2 and self.interval[0] < self.interval[1]
         ):
@@ -265,6 +294,8 @@ class Request:
         """Whether nothing is left for a model or a die to decide."""
         optional = {"image", "mask", "mask_padding", "upscale", "interval", "distilled", "vae"}
         optional |= {"sigmas"} if self.sigmas is None else {"schedule"}
+        optional |= set() if self.pag else {"pag_layers"}
+        optional |= set() if self.slg else {"slg_layers"}
         optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
         optional |= set() if self.variation_strength is not None else {"variation_seed"}
@@ -329,14 +360,14 @@ class Request:
             opened |= {name: None for name in names if getattr(self, name) == like_had[name]}
         if "wander" in changes:
             opened["path_seed"] = None
-        if "guidance_rule" in changes:
-            opened |= {f.name: f.default for f in fields(self) if f.name in RULES_OWN}
+        opened |= self._own_of(changes)
         if changes.get("sigmas") is not None:
             opened |= {"steps": None, "schedule": None}
         elif self.sigmas is not None and not changes.keys().isdisjoint({"steps", "schedule"}):
             opened |= {"sigmas": None, "steps": None}
-        rule = changes.get("guidance_rule", self.guidance_rule)
-        idle = {name for name, needed in RULES_OWN.items() if needed != rule}
+        idle = {
+            name for name, (of, way) in OWN.items() if changes.get(of, getattr(self, of)) != way
+        }
         idle |= set() if changes.get("wander", self.wander) else {"path_seed"}
         usual = {f.name: f.default for f in fields(self)}
         gone = {k for k, of in SAYS_MORE_OF.items() if of in changes and changes[of] == usual[of]}
@@ -345,6 +376,14 @@ class Request:
         follows = {k: v for k, v in opened.items() if k not in typed or k in idle}
         values = {**follows, **changes}
         return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks
+
+    def _own_of(self, changes: Mapping[str, object]) -> dict[str, object]:
+        """The usual values of what says more of a field that changes."""
+        usual = {f.name: f.default for f in fields(self)}
+        ways = {name: usual[name] for name, (chooser, _) in OWN.items() if chooser in changes}
+        more = ("pag_layers", "slg_layers", "slg_during")
+        gone = {name: usual[name] for name in more if not changes.get(SAYS_MORE_OF[name], 1)}
+        return {**ways, **gone}
 
     def seeded(self, draw_seed: Callable[[], int]) -> Request:
         """The same with every seed drawn that is open: its own, a wander's, a variation's."""

@@ -19,7 +19,8 @@ class Defaults:
     """How a model wants to be used when the user does not say; every `ModelSpec` carries one.
 
     `sampler` and `schedule` are canonical names of `diffusion.table`; width and height are pixels.
-    `distilled` is None for a model that does not take that strength as an input. A side is a
+    `distilled` is None for a model that does not take that strength as an input. `pag_layers` and
+    `slg_layers` are None where the network has none that it could be led away from. A side is a
     multiple of `multiple`, and at most `largest`.
     """
 
@@ -30,6 +31,8 @@ class Defaults:
     width: int
     height: int
     distilled: float | None = None
+    pag_layers: tuple[int, ...] | None = None
+    slg_layers: tuple[int, ...] | None = None
     multiple: int = SIZE_STEP
     largest: int = MAX_SIZE
 
@@ -68,6 +71,8 @@ def resolve(
         steps=steps,
         guidance=guidance,
         distilled=defaults.distilled if request.distilled is None else request.distilled,
+        pag_layers=_layers(request, defaults, "pag", model),
+        slg_layers=_layers(request, defaults, "slg", model),
         sampler=sampler,
         schedule=None if request.sigmas else schedule_name(request.schedule or defaults.schedule),
         width=width,
@@ -80,8 +85,21 @@ def resolve(
     )
 
 
+def _layers(request: Request, defaults: Defaults, kind: str, model: str) -> tuple[int, ...] | None:
+    """Of which layers guidance leads away: as given, or the model's usual ones."""
+    if not getattr(request, kind):
+        return None
+    usual, given = (getattr(each, f"{kind}_layers") for each in (defaults, request))
+    if usual is None:
+        raise RequestError(
+            f"{kind} is {getattr(request, kind):g}, and {model} has no layers that it could be led "
+            f"away from; leave {kind} out."
+        )
+    return usual if given is None else given
+
+
 def _check_heard(request: Request, guidance: float, defaults: Defaults, model: str) -> None:
-    """That the model takes the strength it is given, and that `negative` is heard."""
+    """That the model takes the strength it is given, and that what guidance reads is heard."""
     if request.distilled is not None and defaults.distilled is None:
         raise RequestError(
             f"distilled is {request.distilled:g}, and {model} takes no such strength; "
@@ -91,6 +109,11 @@ def _check_heard(request: Request, guidance: float, defaults: Defaults, model: s
         raise RequestError(
             f"negative has no effect with the guidance 1, which is what {model} likes; "
             "give guidance above 1 (each step then takes twice as long), or no negative."
+        )
+    if request.threshold != "none" and guidance == 1 and not request.pag and not request.slg:
+        raise RequestError(
+            "threshold has no effect with guidance 1, which leaves the estimate as it is; "
+            "give guidance above 1, or no threshold."
         )
 
 

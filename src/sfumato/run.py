@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 
-from sfumato.course import levels
+from sfumato.course import levels, process_of
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError, SfumatoError
@@ -144,7 +144,7 @@ class Run:
 
     def _run(self, first: Iterator[Step]) -> Iterator[Progress]:
         family, canvas = self._model.family, self._canvas
-        sigmas = levels(family, self.request)
+        sigmas = levels(process_of(family, self.request), self.request)
         steps = len(sigmas) - 1
         for i in range(self.request.count):
             begun, one = time.perf_counter(), self.request.single(i)

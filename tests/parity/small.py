@@ -12,8 +12,10 @@ import diffusers
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from sfumato.course import levels, process_of
 from sfumato.diffusion.schedules import sigmas
-from sfumato.families.base import process_of
+from sfumato.families.base import Family
+from sfumato.families.base import process_of as process_named
 from sfumato.families.sd import StableDiffusion
 from sfumato.numerics import LIKE
 from sfumato.request import Request
@@ -39,7 +41,7 @@ PROMPT, NEGATIVE = "a red fox in the snow, 3d", "blurry"
 STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
-PROCESS = process_of(SPEC.process)
+PROCESS = process_named(SPEC.process)
 
 
 class GivenDPM(diffusers.DPMSolverMultistepScheduler):
@@ -47,10 +49,10 @@ class GivenDPM(diffusers.DPMSolverMultistepScheduler):
 
     def set_timesteps(self, *args: Any, **kwargs: Any) -> None:
         super().set_timesteps(*args, **kwargs)
-        levels = sigmas("karras", PROCESS, STEPS)
-        assert torch.allclose(self.sigmas, levels.float(), rtol=1e-4, atol=0)  # float32 alphas
-        self.sigmas = levels.float()
-        self.timesteps = torch.tensor([PROCESS.time(float(sigma)) for sigma in levels[:-1]])
+        ours = sigmas("karras", PROCESS, STEPS)
+        assert torch.allclose(self.sigmas, ours.float(), rtol=1e-4, atol=0)  # float32 alphas
+        self.sigmas = ours.float()
+        self.timesteps = torch.tensor([PROCESS.time(float(sigma)) for sigma in ours[:-1]])
 
 
 # Sampler, schedule, diffusers' scheduler, and whether it works in coordinates divided by
@@ -74,6 +76,11 @@ def settled(sampler: str, like: str = "sfumato", **fields: Any) -> Request:
     """A request whose numerics are settled, as a pipeline takes it."""
     numerics = LIKE[like].under(sampler)
     return Request(**{**numerics, "like": like, "sampler": sampler, **fields})
+
+
+def levels_of(model: Family, request: Request) -> torch.Tensor:
+    """The noise levels of a settled request's run, (N + 1,)."""
+    return levels(process_of(model, request), request)
 
 
 def make_tokenizer(pad: str = "<|endoftext|>") -> CLIPTokenizer:

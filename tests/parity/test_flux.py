@@ -1,38 +1,22 @@
 """Flux dev and schnell: what is heard and the whole trajectory are those of diffusers' pipeline."""
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import diffusers
 import pytest
 import torch
-from transformers import CLIPTextModel
 
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
 from sfumato.families.flux import FluxModel
 from sfumato.pipeline import generate
-from sfumato.resolve import Defaults
-from sfumato.spec import ClipConfig, FluxConfig, ModelSpec, ProcessConfig, TextPart
-from sfumato.text.t5 import T5Tokenizer
-from sfumato.weights.files import open_weights
-from sfumato.weights.load import load_parts
-from sfumato.weights.parts import located, vocabulary
-from tests.parity.small import make_tokenizer, settled
+from tests.parity.small import settled
+from tests.parity.small_flux import DEV, SCHNELL, pipe_of
 from tests.parity.transformed import (
-    CONTEXT,
     HEIGHT,
     NEGATIVE,
     PROMPT,
-    STEPS,
-    T5,
-    VAE,
     WIDTH,
-    autoencoder,
-    clip_config,
-    t5_encoder,
-    t5_tokenizer,
+    saved_and_opened,
     trajectory,
 )
 
@@ -40,72 +24,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning", "ignore::FutureWarning"
 )
 
-CLIP = ClipConfig(layers=2, width=24, heads=2, hidden=32)
-DEV = ModelSpec(
-    name="small-flux",
-    title="Small Flux",
-    family="flux",
-    texts=(TextPart(CLIP), TextPart(T5, "text_encoder_2")),
-    denoiser=FluxConfig(
-        in_channels=4,
-        out_channels=4,
-        width=48,
-        heads=3,
-        double=2,
-        single=3,
-        context=CONTEXT,
-        pooled=24,
-        axes=(4, 6, 6),
-    ),
-    vae=VAE,
-    process=ProcessConfig("flow", by_size=True),
-    defaults=Defaults(STEPS, 1.0, "euler", "simple", WIDTH, HEIGHT, 3.5),
-)
-SCHNELL = replace(
-    DEV,
-    denoiser=replace(DEV.denoiser, guidance=False),
-    process=ProcessConfig("flow"),
-    defaults=replace(DEV.defaults, distilled=None),
-)
 # The stride of `simple` is cut to whole entries of a thousand; of so many steps it is whole.
 WHOLE_STEPS = 5
-
-
-def pipe_of(randomised: Any, spec: ModelSpec) -> Any:
-    torch.manual_seed(0)
-    guided = spec.defaults.distilled is not None
-    transformer = diffusers.FluxTransformer2DModel(
-        patch_size=1,
-        in_channels=16,
-        num_layers=2,
-        num_single_layers=3,
-        attention_head_dim=16,
-        num_attention_heads=3,
-        joint_attention_dim=CONTEXT,
-        pooled_projection_dim=24,
-        guidance_embeds=guided,
-        axes_dims_rope=(4, 6, 6),
-    )
-    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(
-        shift=3.0 if guided else 1.0, use_dynamic_shifting=guided
-    )
-    return diffusers.FluxPipeline(
-        transformer=randomised(transformer, 2),
-        scheduler=scheduler,
-        vae=randomised(autoencoder(), 3),
-        text_encoder=randomised(CLIPTextModel(clip_config(CLIP)), 1),
-        text_encoder_2=randomised(t5_encoder(), 5),
-        tokenizer=make_tokenizer(),
-        tokenizer_2=t5_tokenizer(),
-    )
-
-
-def model_of(pipe: Any, spec: ModelSpec, folder: Path) -> FluxModel:
-    pipe.save_pretrained(folder)
-    origins = located(spec, "diffusers", open_weights(folder))
-    words = vocabulary(spec, origins)
-    assert words is not None
-    return FluxModel(spec, load_parts(spec, origins, torch.float32, {}, T5Tokenizer(words)))
 
 
 @pytest.fixture(scope="module", params=[DEV, SCHNELL], ids=["dev", "schnell"])
@@ -113,7 +33,7 @@ def both(
     request: pytest.FixtureRequest, randomised: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, FluxModel]:
     pipe = pipe_of(randomised, request.param)
-    return pipe, model_of(pipe, request.param, tmp_path_factory.mktemp("flux") / "model")
+    return pipe, saved_and_opened(pipe, request.param, tmp_path_factory.mktemp("flux") / "model")
 
 
 def packed(latent: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,7 @@ import diffusers
 import pytest
 import torch
 
-from sfumato.course import levels
-from sfumato.diffusion.guidance import Guidance, Projected, ZeroStar
+from sfumato.diffusion.guidance import Clipped, Guidance, Mimicked, Projected, ZeroStar
 from sfumato.errors import RequestError
 from sfumato.families.sd import StableDiffusion
 from sfumato.guide import guidance_of
@@ -18,6 +17,7 @@ from tests.parity.small import (
     PROMPT,
     SIZE,
     STABLE,
+    levels_of,
     make_parts,
     saved_and_loaded,
     settled,
@@ -81,7 +81,7 @@ def test_the_levels_of_a_schedule_given_as_own_make_the_same_picture(
     model: StableDiffusion,
 ) -> None:
     usual = request()
-    own = request(sigmas=levels(model, usual).tolist())
+    own = request(sigmas=levels_of(model, usual).tolist())
     assert (own.steps, own.schedule) == (4, None)
     assert torch.equal(last(model, own), last(model, usual))
 
@@ -98,6 +98,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "apg longest": {"guidance_rule": "apg", "apg_longest": 1.0},
     "zero star": {"guidance_rule": "zero_star"},
     "no zero steps": {"guidance_rule": "zero_star", "zero_steps": 0},
+    "pag": {"pag": 3.0, "pag_layers": (4,)},
+    "pag elsewhere": {"pag": 3.0, "pag_layers": (2, 3)},
+    "mimic": {"threshold": "mimic", "mimic_scale": 4.0},
+    "mimic scale": {"threshold": "mimic", "mimic_scale": 2.0},
+    "mimic quantile": {"threshold": "mimic", "mimic_scale": 4.0, "mimic_quantile": 0.9},
+    "imagen": {"threshold": "imagen"},
+    "imagen quantile": {"threshold": "imagen", "imagen_quantile": 0.9},
+    "imagen limit": {"threshold": "imagen", "imagen_limit": 1.5},
 }
 
 
@@ -109,11 +117,15 @@ def test_every_kind_of_guidance_makes_a_picture_of_its_own(model: StableDiffusio
 
 
 def test_guidance_is_what_the_request_says(model: StableDiffusion) -> None:
-    run = levels(model, request())
+    run = levels_of(model, request())
     assert guidance_of(request(rescale=0.5), run) == Guidance(7.5, 0.5)
     assert guidance_of(request(interval=[1, 5]), run) == Guidance(7.5, 0.0, (1.0, 5.0))
     apg = request(guidance_rule="apg", apg_along=0.25, apg_longest=0)
     assert guidance_of(apg, run).rule == Projected(0.25, 0.0)
+    mimic = request(threshold="mimic", mimic_scale=5, mimic_quantile=0.9)
+    assert guidance_of(mimic, run).threshold == Mimicked(5.0, 0.9)
+    imagen = request(threshold="imagen", imagen_quantile=0.9, imagen_limit=2)
+    assert guidance_of(imagen, run).threshold == Clipped(0.9, 2.0)
     for steps, level in ((0, None), (1, float(run[0])), (3, float(run[2])), (99, float(run[3]))):
         wish = request(guidance_rule="zero_star", zero_steps=steps)
         assert guidance_of(wish, run).rule == ZeroStar(level)

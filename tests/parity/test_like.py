@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sfumato.course import levels, process_of
+from sfumato.course import process_of
 from sfumato.families.sd import StableDiffusion
 from sfumato.images import to_tensor
 from sfumato.numerics import DIFFERENCES
@@ -24,6 +24,7 @@ from tests.parity.small import (
     SIZE,
     STABLE,
     STEPS,
+    levels_of,
     make_parts,
     saved_and_loaded,
     settled,
@@ -104,7 +105,7 @@ def theirs(pipe: Any, sampler: str, **fields: Any) -> list[Tensor]:
 def ours(model: StableDiffusion, wish: Request, *, scaled: bool) -> list[Tensor]:
     """Our x after each step, in their coordinates."""
     steps = [step.x for step in generate(model, wish, canvas_of(wish))]
-    after = levels(model, wish)[1:].tolist()
+    after = levels_of(model, wish)[1:].tolist()
     if not scaled:
         return steps
     return [PROCESS.model_input(x, sigma) for x, sigma in zip(steps, after, strict=True)]
@@ -173,8 +174,8 @@ def pixels(model: StableDiffusion, wish: Request) -> bytes:
 
 def test_a_discarded_level_is_the_lowest_above_0_of_one_step_more(model: StableDiffusion) -> None:
     wish = request("euler", "sfumato", schedule="karras", steps=6)
-    whole = levels(model, request("euler", "sfumato", schedule="karras", steps=7)).tolist()
-    found = levels(model, wish.changed({"discard_penultimate": True})).tolist()
+    whole = levels_of(model, request("euler", "sfumato", schedule="karras", steps=7)).tolist()
+    found = levels_of(model, wish.changed({"discard_penultimate": True})).tolist()
     assert found == [*whole[:6], 0.0]
 
 
@@ -183,18 +184,18 @@ def test_comfyui_makes_all_steps_at_the_lower_levels_of_a_longer_schedule(
 ) -> None:
     start = {"image": Source.picture(photo()), "strength": 0.5}
     wish = request("euler", "comfy", schedule="karras", steps=6, **start)
-    longer = levels(model, request("euler", "comfy", schedule="karras", steps=12))
-    assert torch.equal(levels(model, wish), longer[6:])
+    longer = levels_of(model, request("euler", "comfy", schedule="karras", steps=12))
+    assert torch.equal(levels_of(model, wish), longer[6:])
     # A1111 makes one step more than the share.
     wish = request("euler", "a1111", schedule="karras", steps=6, **start)
-    whole = levels(model, request("euler", "a1111", schedule="karras", steps=6))
-    assert torch.equal(levels(model, wish), whole[2:])
+    whole = levels_of(model, request("euler", "a1111", schedule="karras", steps=6))
+    assert torch.equal(levels_of(model, wish), whole[2:])
 
 
 def test_the_network_hears_whole_times_under_comfyui(model: StableDiffusion) -> None:
     wish = request("euler", "comfy", schedule="karras")
     heard = process_of(model, wish)
-    for sigma in levels(model, wish)[:-1].tolist():
+    for sigma in levels_of(model, wish)[:-1].tolist():
         assert heard.time(sigma) == round(PROCESS.time(sigma))
 
 

@@ -141,6 +141,11 @@ def reals(name: str, typed: str) -> tuple[float, ...]:
     return tuple(real(name, part.strip()) for part in typed.split(","))
 
 
+def wholes(name: str, typed: str) -> tuple[int, ...]:
+    """Whole numbers with commas between. Raises RequestError."""
+    return tuple(whole(name, part.strip()) for part in typed.split(","))
+
+
 def as_list(values: object) -> str:
     """The way back from numbers to what is typed."""
     return ",".join(shown(value) for value in cast("tuple[float, ...]", values))
@@ -194,6 +199,16 @@ OPTIONS = (
     Option("apg_along", "X", "apg: 0 to 1; what is left along the picture.", real),
     Option("apg_longest", "X", "apg: the longest difference; 0 is any.", real),
     Option("zero_steps", "N", "zero_star: so many first steps rest.", whole),
+    Option("pag", "X", "Lead away from a network without self-attention; 3 usual.", real),
+    Option("pag_layers", "N,N", "pag: of which layers, from 0.", wholes, show=as_list),
+    Option("slg", "X", "Lead away from a network with layers left out; 2.8 usual.", real),
+    Option("slg_layers", "N,N", "slg: which layers, from 0.", wholes, show=as_list),
+    Option("slg_during", "X,X", "slg: in that part of the steps.", reals, show=as_list),
+    Option("threshold", "NAME", "Hold estimates that grow too large: none, mimic, imagen."),
+    Option("mimic_scale", "X", "mimic: the guidance whose range is kept.", real),
+    Option("mimic_quantile", "X", "mimic: 0.5 to 1; clip what lies above.", real),
+    Option("imagen_quantile", "X", "imagen: 0.5 to 1; clip what lies above.", real),
+    Option("imagen_limit", "X", "imagen: how large values may be.", real),
     Option("distilled", "X", "Guidance as an input of Flux dev; 3.5 if not said.", real),
     Option("sampler", "NAME", "See: sfumato samplers.", complete=samplers),
     Option("schedule", "NAME", "See: sfumato samplers.", complete=schedules),

@@ -122,33 +122,32 @@ class Guided(Generic[Conditioning]):
         self._positive = positive
         self._alone = Denoiser(network, process, positive)
         self._both = join(positive, negative) if self._guidance.scale != 1 else positive
-        self._perturbed: Perturbed[Conditioning] | None = None
+        self._perturbed: tuple[Perturbed[Conditioning], ...] = ()
 
     def away_from(self, perturbed: Perturbed[Conditioning]) -> "Guided[Conditioning]":
         """The same denoiser, led away from a perturbed network too: one more call on B pictures."""
         other = copy(self)
-        other._perturbed = perturbed
+        other._perturbed = (*self._perturbed, perturbed)
         return other
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """The guided clean estimate (B, C, H, W) of x at the level sigma."""
-        asked, worse = self._guidance, self._perturbed
+        asked = self._guidance
         still = asked.rule.still if isinstance(asked.rule, ZeroStar) else None
         if still is not None and sigma >= still:
             return self._process.x0(torch.zeros_like(x), x, sigma)
-        if worse is not None and not _within(sigma, worse.interval):
-            worse = None
+        worse = [each for each in self._perturbed if _within(sigma, each.interval)]
         two = asked.scale != 1 and _within(sigma, asked.interval)
-        if not two and worse is None:
+        if not two and not worse:
             return self._alone(x, sigma)
         if two:
             positive, negative = self._run(self._network, x, sigma, self._both, 2).chunk(2)
         else:
             positive = negative = self._run(self._network, x, sigma, self._positive, 1)
         output = self._combined(positive, negative, x, sigma)
-        if worse is not None:
-            bad = self._run(worse.network, x, sigma, self._positive, 1)
-            output = output + worse.scale * (positive - bad)
+        for each in worse:
+            bad = self._run(each.network, x, sigma, self._positive, 1)
+            output = output + each.scale * (positive - bad)
         if asked.rescale > 0:
             output = torch.lerp(output, rescaled(output, positive), asked.rescale)
         x0 = self._process.x0(output, x, sigma)

@@ -16,7 +16,17 @@ from sfumato.spec import ModelSpec, ProcessConfig
 from sfumato.weights.learnt import Learnt
 from sfumato.weights.load import Parts
 
-__all__ = ["USUAL", "Conditioning", "Family", "Ground", "Reading", "UNetFamily", "process_of"]
+__all__ = [
+    "USUAL",
+    "WHOLE",
+    "Conditioning",
+    "Family",
+    "Ground",
+    "Reading",
+    "Spoiling",
+    "UNetFamily",
+    "process_of",
+]
 
 
 @dataclass(frozen=True)
@@ -97,14 +107,32 @@ class Reading:
 USUAL = Reading()
 
 
+@dataclass(frozen=True)
+class Spoiling:
+    """What of a network is made worse on purpose, so that guidance can lead away from it.
+
+    Layers are counted from 0 in the order in which they run: a U-Net's spatial transformers, a
+    transformer's blocks. In those that are ``blind`` no place of the picture sees another (PAG);
+    those that are ``skipped`` are left out (skip-layer guidance).
+    """
+
+    blind: frozenset[int] = frozenset()
+    skipped: frozenset[int] = frozenset()
+
+
+WHOLE = Spoiling()
+
+
 class Family(ABC):
     """A loaded model: its networks, on one device, behind the few doors that the pipeline uses.
 
     A new one is a class of this kind and a row in `opening.FAMILIES`. ``deepest`` is the largest
-    `Reading.skip` that its `encode` follows: 1 where only the usual layer is heard.
+    `Reading.skip` that its `encode` follows: 1 where only the usual layer is heard. ``layers`` is
+    how many there are that a `Spoiling` may name.
     """
 
     deepest = 1
+    layers = 0
 
     def __init__(self, spec: ModelSpec, parts: Parts) -> None:
         self.spec, self.denoiser, self.vae = spec, parts.denoiser, parts.vae
@@ -126,8 +154,13 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
-        """The denoiser's output for x (B, C + Z, H, W), in its own precision, at time (B,)."""
+    def output(
+        self, x: Tensor, time: Tensor, conditioning: Conditioning, spoiling: Spoiling
+    ) -> Tensor:
+        """The denoiser's output for x (B, C + Z, H, W), in its own precision, at time (B,).
+
+        ``spoiling`` is none but for what the model's `Defaults` have layers of.
+        """
 
     @property
     def device(self) -> torch.device:
@@ -143,7 +176,9 @@ class Family(ABC):
         factor = self.spec.vae.factor
         return self.spec.vae.latent_channels, height // factor, width // factor
 
-    def network(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+    def network(
+        self, x: Tensor, time: Tensor, conditioning: Conditioning, spoiling: Spoiling = WHOLE
+    ) -> Tensor:
         """The denoiser's output for x (B, C, H, W) at time (B,), in the denoiser's own precision.
 
         Laid in memory as torch lays a new tensor, whatever a kernel made of it: how a tensor lies
@@ -151,7 +186,7 @@ class Family(ABC):
         """
         concat = conditioning.concat
         x = x if concat is None else torch.cat([x, concat], dim=1)
-        return self.output(x.to(self._first.dtype), time, conditioning).contiguous()
+        return self.output(x.to(self._first.dtype), time, conditioning, spoiling).contiguous()
 
     def told_of(self, ground: Ground | None, shape: tuple[int, int, int]) -> Tensor | None:
         """What an inpainting model is told: mask and masked picture, (1, 1 + C, H, W).
@@ -204,8 +239,12 @@ class UNetFamily(Family):
         super().__init__(spec, parts)
         assert isinstance(parts.denoiser, UNet)
         self.unet = parts.denoiser
+        self.layers = self.unet.transformers
 
-    def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+    def output(
+        self, x: Tensor, time: Tensor, conditioning: Conditioning, spoiling: Spoiling
+    ) -> Tensor:
+        assert not spoiling.skipped, "a U-Net has no layers that can be left out"
         c = conditioning
         return self.unet(
             x,
@@ -215,6 +254,7 @@ class UNetFamily(Family):
             added=c.added,
             residuals=c.residuals,
             extra=c.extra,
+            blind=spoiling.blind,
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from sfumato.diffusion.process import Flow, Process, shift_of_flux
-from sfumato.families.base import USUAL, Conditioning, Family, Reading
+from sfumato.families.base import USUAL, WHOLE, Conditioning, Family, Reading, Spoiling
 from sfumato.families.clip_reader import ClipReader
 from sfumato.families.t5_reader import T5Reader
 from sfumato.nn.clip import ClipText
@@ -64,7 +64,10 @@ class FluxModel(Family):
         )
         return heard, other
 
-    def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+    def output(
+        self, x: Tensor, time: Tensor, conditioning: Conditioning, spoiling: Spoiling
+    ) -> Tensor:
+        assert spoiling == WHOLE, "Flux has no layers that are made worse on purpose"
         c = conditioning
         assert c.added is not None
         return self.flux(x, time, c.context.to(x.dtype), c.added.to(x.dtype), c.guidance)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfumato.families.base import USUAL, Conditioning, Family, Reading
+from sfumato.families.base import USUAL, Conditioning, Family, Reading, Spoiling
 from sfumato.families.clip_reader import ClipReader, Text
 from sfumato.families.t5_reader import T5Reader
 from sfumato.nn.clip import ClipText
@@ -35,6 +35,7 @@ class StableDiffusion3(Family):
         assert isinstance(first, ClipText)
         assert isinstance(second, ClipText)
         self.mmdit = parts.denoiser
+        self.layers = parts.denoiser.config.depth
         self.clips = (ClipReader(first), ClipReader(second))
         self.t5: T5Reader | None = None
         if third is not None:
@@ -68,7 +69,16 @@ class StableDiffusion3(Family):
         pooled = torch.cat([pooled for _, pooled in read], dim=1)
         return Conditioning(torch.cat([states, rest], dim=1), added=pooled)
 
-    def output(self, x: Tensor, time: Tensor, conditioning: Conditioning) -> Tensor:
+    def output(
+        self, x: Tensor, time: Tensor, conditioning: Conditioning, spoiling: Spoiling
+    ) -> Tensor:
         added = conditioning.added
         assert added is not None
-        return self.mmdit(x, time, conditioning.context.to(x.dtype), added.to(x.dtype))
+        return self.mmdit(
+            x,
+            time,
+            conditioning.context.to(x.dtype),
+            added.to(x.dtype),
+            blind=spoiling.blind,
+            skipped=spoiling.skipped,
+        )

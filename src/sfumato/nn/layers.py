@@ -35,7 +35,8 @@ class Attention(nn.Module):
 
     ``extra`` is a second pair of keys and values (IP-Adapter, Ye et al. 2023): the same queries
     attend to them apart, and what they bring is added. An adapter computes them with weights of
-    its own and scales the values by its strength.
+    its own and scales the values by its strength. ``blind``: every position sees itself alone, for
+    the map of the attention is the identity (PAG, Ahn et al. 2024, arXiv:2403.17377, eq. 12).
     """
 
     def __init__(self, width: int, heads: int, context: int | None = None) -> None:
@@ -53,7 +54,12 @@ class Attention(nn.Module):
         context: Tensor | None = None,
         mask: Tensor | None = None,
         extra: tuple[Tensor, Tensor] | None = None,
+        *,
+        blind: bool = False,
     ) -> Tensor:
+        if blind:
+            assert context is None, "only what attends to itself can be blind to the rest"
+            return self.out(self.v(x))
         source = x if context is None else context
         q = self.q(x)
         y = attend(q, self.k(source), self.v(source), self.heads, mask)

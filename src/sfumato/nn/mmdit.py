@@ -39,10 +39,20 @@ class MMDiT(nn.Module):
         self.modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, patch**2 * config.out_channels)
 
-    def forward(self, x: Tensor, time: Tensor, context: Tensor, added: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        context: Tensor,
+        added: Tensor,
+        *,
+        blind: frozenset[int] = frozenset(),
+        skipped: frozenset[int] = frozenset(),
+    ) -> Tensor:
         """The velocity (B, C, H, W) of x (B, C, H, W) at time (B,) in 0 ... 1000.
 
-        ``context`` (B, L, text width), ``added`` (B, pooled width).
+        ``context`` (B, L, text width), ``added`` (B, pooled width). Of the blocks, counted from 0,
+        ``skipped`` are left out, and in those that are ``blind`` no patch sees another.
         """
         height, width = (side // self.config.patch for side in x.shape[2:])
         tokens = self.patches(x).flatten(2).mT + self._positions(height, width)  # (B, N, D)
@@ -51,8 +61,9 @@ class MMDiT(nn.Module):
         state = state + self.pooled_out(F.silu(self.pooled_in(added)))  # (B, D)
         mood = F.silu(state)[:, None]  # (B, 1, D): what every modulation reads
         text = self.context_in(context)  # (B, L, D)
-        for block in self.blocks:
-            text, tokens = block(text, tokens, mood)
+        for i, block in enumerate(self.blocks):
+            if i not in skipped:
+                text, tokens = block(text, tokens, mood, blind=i in blind)
         shift, scale = self.modulation(mood).chunk(2, dim=-1)
         return self._picture(self.out(modulated(tokens, shift, scale)), height, width)
 
@@ -80,16 +91,29 @@ class JointBlock(nn.Module):
         self.text = Stream(config, whole=not last)
         self.picture = Stream(config, dual=dual)
 
-    def forward(self, text: Tensor, picture: Tensor, mood: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, text: Tensor, picture: Tensor, mood: Tensor, *, blind: bool
+    ) -> tuple[Tensor, Tensor]:
         for_text, for_picture = self.text.moods(mood), self.picture.moods(mood)
         mine = self.text.attention(modulated(text, *for_text[:2]))
         other = self.picture.attention(modulated(picture, *for_picture[:2]))
         q, k, v = (torch.cat(pair, dim=2) for pair in zip(mine, other, strict=True))
-        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (B, L + N, D)
         length = text.shape[1]
+        seen = _itself_and_text(length, picture.shape[1], q.device) if blind else None
+        y = F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).flatten(2)  # (B, L+N, D)
         if self.text.whole:
             text = self.text(text, y[:, :length], for_text)
-        return text, self.picture(picture, y[:, length:], for_picture)
+        return text, self.picture(picture, y[:, length:], for_picture, blind=blind)
+
+
+def _itself_and_text(length: int, patches: int, device: torch.device) -> Tensor:
+    """What may be seen where no patch sees another: (L + N, L + N), true for the text and itself.
+
+    PAG (Ahn et al. 2024, arXiv:2403.17377, eq. 12), as diffusers takes it to two streams.
+    """
+    seen = torch.ones(length + patches, length + patches, dtype=torch.bool, device=device)
+    seen[length:, length:] = torch.eye(patches, dtype=torch.bool, device=device)
+    return seen
 
 
 class Stream(nn.Module):
@@ -110,14 +134,18 @@ class Stream(nn.Module):
         """Shift, scale and gate (B, 1, D) of the attention, the feed-forward, and attention 2."""
         return self.modulation(mood).chunk(self.parts, dim=-1)
 
-    def forward(self, x: Tensor, heard: Tensor, moods: tuple[Tensor, ...]) -> Tensor:
+    def forward(
+        self, x: Tensor, heard: Tensor, moods: tuple[Tensor, ...], *, blind: bool = False
+    ) -> Tensor:
         assert self.hidden is not None
         assert self.hidden_out is not None
         assert self.attention.out is not None
         before = x
         x = x + moods[2] * self.attention.out(heard)
         if self.attention2 is not None:
-            x = x + moods[8] * self.attention2.alone(modulated(before, moods[6], moods[7]))
+            x = x + moods[8] * self.attention2.alone(
+                modulated(before, moods[6], moods[7]), blind=blind
+            )
         y = self.hidden(modulated(x, moods[3], moods[4]))
         return x + moods[5] * self.hidden_out(F.gelu(y, approximate="tanh"))
 
@@ -142,11 +170,12 @@ class Attention(nn.Module):
             q, k = self.norm_q(q), self.norm_k(k)
         return q, k, v
 
-    def alone(self, x: Tensor) -> Tensor:
-        """Attention of a stream to itself: (B, N, D)."""
+    def alone(self, x: Tensor, *, blind: bool = False) -> Tensor:
+        """Attention of a stream to itself, or of each of its tokens to itself alone: (B, N, D)."""
         assert self.out is not None
         q, k, v = self(x)
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        y = v if blind else F.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).flatten(2))
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

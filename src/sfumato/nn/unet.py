@@ -56,9 +56,9 @@ class TransformerBlock(nn.Module):
         self.feed_forward = FeedForward(width)
 
     def forward(
-        self, x: Tensor, context: Tensor, mask: Tensor | None, extra: Extra | None
+        self, x: Tensor, context: Tensor, mask: Tensor | None, extra: Extra | None, *, blind: bool
     ) -> Tensor:  # (B, HW, C)
-        x = x + self.self_attention(self.norm1(x))
+        x = x + self.self_attention(self.norm1(x), blind=blind)
         x = x + self.cross_attention(self.norm2(x), context, mask, extra)
         return x + self.feed_forward(self.norm3(x))
 
@@ -78,8 +78,14 @@ class SpatialTransformer(nn.Module):
         self.out = _projection(channels, linear=self.linear)
 
     def forward(
-        self, x: Tensor, context: Tensor, mask: Tensor | None, extra: Iterator[Extra] | None
+        self,
+        x: Tensor,
+        context: Tensor,
+        mask: Tensor | None,
+        extra: Iterator[Extra] | None,
+        blind: Iterator[bool],
     ) -> Tensor:  # (B, C, H, W)
+        sees_itself_alone = next(blind)
         size = x.shape[2:]
         y = self.norm(x)
         if not self.linear:
@@ -88,7 +94,8 @@ class SpatialTransformer(nn.Module):
         if self.linear:
             y = self.into(y)
         for block in self.blocks:
-            y = block(y, context, mask, None if extra is None else next(extra))
+            pair = None if extra is None else next(extra)
+            y = block(y, context, mask, pair, blind=sees_itself_alone)
         if self.linear:
             y = self.out(y)
         y = y.mT.unflatten(2, size)  # (B, C, H, W)
@@ -136,9 +143,10 @@ class Level(nn.Module):
         time: Tensor,
         text: tuple[Tensor, Tensor | None],
         extra: Iterator[Extra] | None,
+        blind: Iterator[bool],
     ) -> Tensor:
         x = self.res[i](x, time)
-        return self.attention[i](x, *text, extra) if self.attention else x
+        return self.attention[i](x, *text, extra, blind) if self.attention else x
 
 
 class UNet(nn.Module):
@@ -179,6 +187,7 @@ class UNet(nn.Module):
             sample = None if i == 0 else Upsample(out)
             self.up.append(Level(widths, config.depth[i], time, config, sample))
 
+        self.transformers = sum(isinstance(each, SpatialTransformer) for each in self.modules())
         self.norm_out = nn.GroupNorm(config.groups, width)
         self.conv_out = nn.Conv2d(width, config.out_channels, 3, padding=1)
 
@@ -192,6 +201,7 @@ class UNet(nn.Module):
         added: Tensor | None = None,
         residuals: Sequence[Tensor] | None = None,
         extra: Sequence[Extra] | None = None,
+        blind: frozenset[int] = frozenset(),
     ) -> Tensor:
         """The network's prediction for a noisy latent.
 
@@ -199,17 +209,19 @@ class UNet(nn.Module):
         ``mask`` (B, 1, 1, L) true where a token counts; ``added`` (B, config.added);
         ``residuals`` a ControlNet's outputs, one for each skip and the last for the middle
         (Zhang et al. 2023); ``extra`` a second (key, value) pair for each transformer block, in
-        the order in which they run. Returns (B, out_channels, H, W).
+        the order in which they run; ``blind`` the spatial transformers, counted from 0 in that
+        order, in which no position sees another (`Attention`). Returns (B, out_channels, H, W).
         """
         t = self.time(time, added, x.dtype)
         text = (context, mask)
         pairs = None if extra is None else iter(extra)
+        blinds = iter([place in blind for place in range(self.transformers)])
 
         x = self.conv_in(x)
         skips = [x]
         for level in cast("Iterable[Level]", self.down):
             for i in range(len(level.res)):
-                x = level.block(i, x, t, text, pairs)
+                x = level.block(i, x, t, text, pairs, blinds)
                 skips.append(x)
             if level.sample is not None:
                 x = level.sample(x)
@@ -217,7 +229,7 @@ class UNet(nn.Module):
 
         x = self.middle.res[0](x, t)
         if self.middle_attention is not None:
-            x = self.middle_attention(x, *text, pairs)
+            x = self.middle_attention(x, *text, pairs, blinds)
         x = self.middle.res[1](x, t)
 
         if residuals is not None:
@@ -227,7 +239,7 @@ class UNet(nn.Module):
 
         for level in cast("Iterable[Level]", self.up):
             for i in range(len(level.res)):
-                x = level.block(i, torch.cat([x, skips.pop()], dim=1), t, text, pairs)
+                x = level.block(i, torch.cat([x, skips.pop()], dim=1), t, text, pairs, blinds)
             if level.sample is not None:
                 height, width = skips[-1].shape[2:]
                 x = level.sample(x, (height, width))

@@ -51,6 +51,12 @@ class DefaultsTold(Told):
     width: int
     height: int
     distilled: float | None = Field(description="Of a distilled model; null for any other.")
+    pag_layers: list[int] | None = Field(
+        None, description="From which PAG leads away; null where it cannot."
+    )
+    slg_layers: list[int] | None = Field(
+        None, description="Which skip-layer guidance leaves out; null where it cannot."
+    )
     multiple: int = Field(description="What divides each side of its pictures.")
     largest: int = Field(description="The longest side of its pictures.")
 

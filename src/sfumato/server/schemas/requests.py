@@ -22,6 +22,7 @@ from sfumato.limits import (
     MIN_SIZE,
     RULES,
     SIZE_STEP,
+    THRESHOLDS,
     UPSCALER,
     UPSCALES,
 )
@@ -49,6 +50,7 @@ _Side = Annotated[
     ),
 ]
 _Guidance = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": MAX_GUIDANCE})]
+_Most = Annotated[float, Field(json_schema_extra={"minimum": 0.5, "maximum": 1})]
 _Part = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 
 
@@ -117,6 +119,28 @@ class RequestWanted(Given):
     )
     zero_steps: Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MAX_STEPS})] = (
         Field(1, description="zero_star: so many first steps rest.")
+    )
+    pag: _Guidance = Field(
+        0.0, description="Lead away from the network without self-attention.", examples=[3.0]
+    )
+    pag_layers: list[int] | None = Field(
+        None, description="pag: of which layers, from 0 in the order in which they run."
+    )
+    slg: _Guidance = Field(
+        0.0, description="Lead away from the network with layers left out.", examples=[2.8]
+    )
+    slg_layers: list[int] | None = Field(None, description="slg: which layers, from 0.")
+    slg_during: list[float] = Field(
+        [0.01, 0.2], description="slg: during that part of the steps, from and to, of 0 to 1."
+    )
+    threshold: Annotated[str, Field(json_schema_extra={"enum": [*THRESHOLDS]})] = Field(
+        "none", description="What holds estimates that strong guidance makes too large."
+    )
+    mimic_scale: _Guidance = Field(7.0, description="mimic: the guidance whose range is kept.")
+    mimic_quantile: _Most = Field(1.0, description="mimic: values above it are clipped.")
+    imagen_quantile: _Most = Field(0.995, description="imagen: values above it are clipped.")
+    imagen_limit: Annotated[float, Field(json_schema_extra={"minimum": 0.1, "maximum": 100})] = (
+        Field(1.0, description="imagen: how large values may be.")
     )
     sampler: str | None = Field(
         None, description="A name or alias of GET /api/samplers.", examples=["dpmpp_2m"]
@@ -279,6 +303,16 @@ class RequestTold(Told):
     apg_along: float = 0.0
     apg_longest: float = 15.0
     zero_steps: int = 1
+    pag: float = 0.0
+    pag_layers: list[int] | None = None
+    slg: float = 0.0
+    slg_layers: list[int] | None = None
+    slg_during: list[float] = Field(default=[0.01, 0.2])
+    threshold: str = "none"
+    mimic_scale: float = 7.0
+    mimic_quantile: float = 1.0
+    imagen_quantile: float = 0.995
+    imagen_limit: float = 1.0
     sampler: str | None
     schedule: str | None
     sigmas: list[float] | None = None
