@@ -13,7 +13,15 @@ from sfumato.errors import PictureError, RequestError
 from sfumato.limits import MAX_CLIP_SKIP, SIZE_STEP, UPSCALER, UPSCALES
 from sfumato.request import Request
 
-__all__ = ["Made", "file_name", "followed", "split_parameters", "upscaled_words", "written"]
+__all__ = [
+    "Made",
+    "enlarged_text",
+    "file_name",
+    "followed",
+    "split_parameters",
+    "upscaled_words",
+    "written",
+]
 
 _WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".gguf")
 _CONTENT: Mapping[str, str] = {
@@ -41,6 +49,7 @@ _THRESHOLD: Mapping[str, str] = {
 _SCHEDULE_SUFFIXES = (" Karras", " Exponential")
 # A1111's own pattern, with a bound on the key: without it a long line takes quadratic time.
 _PAIR = re.compile(r'(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_ENLARGED = re.compile(r"\bPostprocess upscale by: (\d{1,4}(?:\.\d{1,4})?)(?=,|$)")
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 # Settings that say who made the picture, and never how: nothing is lost by not following them.
 _CREDITS = frozenset({"Version", "Model hash", "VAE hash", "User"})
@@ -308,6 +317,24 @@ def upscaled_words(upscale: int, upscaler: str) -> dict[str, str]:
     """What A1111's extras write of a picture made larger; `Size` stays that of the painted one."""
     name = ILLUSTRATION.title if upscaler == UPSCALER else _stem(file_name(upscaler))
     return {"Postprocess upscale by": str(upscale), "Postprocess upscaler": name}
+
+
+def enlarged_text(text: str, factor: int, upscaler: str) -> str:
+    """The text of a picture that was made `factor` times larger since, by an upscaler's name.
+
+    What is no recipe stays as it is: there is no line of settings for it to stand in.
+    """
+    settings = split_parameters(text)[2]
+    if "Steps" not in settings:
+        return text
+    words, before = upscaled_words(factor, upscaler), _ENLARGED.search(text)
+    if before is None:
+        added = ", ".join(f"{key}: {_quoted(value)}" for key, value in words.items())
+        return f"{text.rstrip()}, {added}"
+    whole = f"Postprocess upscale by: {_short(float(before[1]) * factor)}"
+    text = text[: before.start()] + whole + text[before.end() :]
+    known, name = settings.get("Postprocess upscaler"), words["Postprocess upscaler"]
+    return text if known == name else f"{text.rstrip()}, Postprocess upscaler then: {_quoted(name)}"
 
 
 def _upscaled(left: dict[str, str]) -> int | None:

@@ -89,6 +89,16 @@ class Enlargement:
         self._done = 0
 
     @property
+    def name(self) -> str:
+        """What a recipe calls the upscaler."""
+        return self._enlarger.name
+
+    @property
+    def sha256(self) -> str:
+        """That of the upscaler's file."""
+        return self._enlarger.sha256
+
+    @property
     def total(self) -> int:
         """How many tiles there are."""
         return len(self._boxes)

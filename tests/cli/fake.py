@@ -88,6 +88,22 @@ class FakeRun:
 
 
 @dataclass
+class FakeEnlargement:
+    image: Image.Image
+    factor: int
+    name: str
+    sha256: str = UPSCALER_SHA256
+    total: int = 2
+
+    def __iter__(self) -> Iterator[int]:
+        yield from (1, 2)
+
+    def picture(self) -> Image.Image:
+        width, height = self.image.size
+        return self.image.resize((width * self.factor, height * self.factor), 0)
+
+
+@dataclass
 class FakeEngine:
     """`on_step(picture, step)`, both from 1, is called before each step."""
 
@@ -118,3 +134,9 @@ class FakeEngine:
             schedule_name=lambda name: schedule_row(name).name,
         )
         return FakeRun(self, resolved, self.sha256)
+
+    def enlarge(
+        self, image: Image.Image, factor: int, upscaler: str | None = None
+    ) -> FakeEnlargement:
+        assert image.mode == "RGB"
+        return FakeEnlargement(image, factor, upscaler or ILLUSTRATION.name)

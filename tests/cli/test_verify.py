@@ -59,6 +59,11 @@ def test_what_cannot_be_verified_has_the_status_2_and_the_others_are_still_told(
     assert answer.out == "fox.png  equal to the bit\n"
 
 
+def test_an_animation_is_no_picture_to_verify(sfumato: Sfumato):
+    sfumato("generate", "fox", "--out", "a.png", "--animate", "a.gif")
+    assert "a.gif is an animation" in sfumato("verify", "a.gif", "-q").refused()
+
+
 def test_a_picture_from_a_picture_needs_it_again(sfumato: Sfumato, fox: str, tmp_path: Path):
     words = ["--image", fox, "--strength", "0.5", "--seed", "3", "--out", "b.png"]
     assert sfumato("generate", "fox", *words).status == 0

@@ -41,6 +41,7 @@ def command() -> TyperGroup:
     app.command()(sheet)
     app.command()(steps)
     app.command()(tokens)
+    app.command()(upscale)
     app.command()(verify)
     app.command()(why)
     app.add_typer(models_app(), name="models")
@@ -218,6 +219,51 @@ def tokens(
 
     request = Request(prompt, negative, steps=steps, weighting=weighting)
     run(request, model, as_json=as_json)
+
+
+def upscale(
+    context: typer.Context,
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(metavar="PICTURE...", help="PNG, JPEG or WebP.", show_default=False),
+    ],
+    factor: Annotated[
+        int, typer.Option("--to", metavar="2|4", help="So many times as wide and high.")
+    ] = 4,
+    upscaler: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="By this network; without, by the one that comes along."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|FILE",
+            help="Where to; else the folder out/. In a folder all are .png.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Also what is there already.", rich_help_panel=_FILES),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print file names only.", rich_help_panel=_FILES)
+    ] = False,
+) -> None:
+    """Make finished pictures two or four times larger."""
+    from sfumato.cli.upscale import Enlarge
+    from sfumato.cli.upscale import upscale as run
+
+    if factor not in (2, 4):
+        raise RequestError(f"--to is {factor}, but must be 2 or 4.")
+    wish = Enlarge(pictures, factor, upscaler, out, replace, device, quiet)
+    status = run(wish, cast("MakeEngine | None", context.obj) or real_engine)
+    if status:
+        raise typer.Exit(status)
 
 
 def list_samplers() -> None:

@@ -66,10 +66,26 @@ class RunLike(Protocol):
     def result(self) -> Result: ...
 
 
+class EnlargementLike(Protocol):
+    """A picture on its way to a larger one: iterate its tiles, then take it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def total(self) -> int: ...
+    def __iter__(self) -> Iterator[int]: ...
+    def picture(self) -> Image: ...
+
+
 class EngineLike(Protocol):
     """What makes pictures: `sfumato.engine.Engine`, or a stand-in."""
 
     def submit(self, request: Request) -> RunLike: ...
+    def enlarge(
+        self, image: Image, factor: int, upscaler: str | None = None
+    ) -> EnlargementLike: ...
 
 
 MakeEngine = Callable[[str, str], EngineLike]  # (device, precision)

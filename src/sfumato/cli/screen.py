@@ -165,7 +165,14 @@ class Progress:
         now = self.clock()
         words = f"making it larger: {done} of {total}"
         if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], steps=words, left="")
+            self.bar.update(
+                self.bar.task_ids[0],
+                description=self._name(picture),
+                completed=done,
+                total=total,
+                steps=words,
+                left="",
+            )
         elif not self.quiet and (done == 0 or now - self.told >= _QUIET_SECONDS):
             self.told = now
             note(f"{self._name(picture)}: {words}")

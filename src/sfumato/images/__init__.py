@@ -1,6 +1,7 @@
 """Pictures at the edges of the program: to and from tensors, files, film strips and animations."""
 
 from sfumato.images.animation import ANIMATIONS, animate, check_animation
+from sfumato.images.canonical import layers
 from sfumato.images.canvas import Canvas, Masking, lay
 from sfumato.images.files import (
     PICTURES,
@@ -30,6 +31,7 @@ __all__ = [
     "filmstrip",
     "is_ours",
     "lay",
+    "layers",
     "read_picture",
     "read_texts",
     "save",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from PIL import ExifTags, Image, ImageChops
+from PIL import ExifTags, Image, ImageChops, ImageFilter
 
 from sfumato.errors import PictureError
 
-__all__ = ["brightness", "clearness", "on_white"]
+__all__ = ["brightness", "clearness", "layers", "on_white"]
 
 _WHITE = (255, 255, 255)
+_NEAR = 6  # pixels: about as far as an upscaler looks
 # What brings a stored picture upright, by its orientation in EXIF; 1 is upright.
 _TURNS: Mapping[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,6 +33,22 @@ def on_white(image: Image.Image) -> Image.Image:
     layer = upright.convert("RGBA")
     ground = Image.new("RGBA", layer.size, (*_WHITE, 255))
     return Image.alpha_composite(ground, layer).convert("RGB")
+
+
+def layers(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The picture upright: its colours as RGB, and how solid it is in one channel, if not all is.
+
+    Under what is quite clear lie the colours nearby, in place of whatever the file holds there, so
+    that nothing unseen bleeds into the edges when it is made larger.
+    """
+    upright = _upright(image)
+    if not upright.has_transparency_data:
+        return upright.convert("RGB"), None
+    layer = upright.convert("RGBA")
+    alpha, colours = layer.getchannel("A"), layer.convert("RGB")
+    near = layer.convert("RGBa").filter(ImageFilter.GaussianBlur(_NEAR)).convert("RGBA")
+    seen = alpha.point(lambda level: 255 if level else 0)
+    return Image.composite(colours, near.convert("RGB"), seen), alpha
 
 
 def brightness(image: Image.Image) -> Image.Image:

@@ -53,14 +53,19 @@ class Texts:
 
 
 def encode(
-    image: Image.Image, kind: str, texts: Texts | None = None, *, quality: int | None = None
+    image: Image.Image,
+    kind: str,
+    texts: Texts | None = None,
+    *,
+    quality: int | None = None,
+    profile: bytes | None = None,
 ) -> bytes:
     """The bytes of a file of `kind` ("PNG", "JPEG" or "WEBP") with the texts inside.
 
-    PNG and WebP keep every pixel; JPEG has quality 95 and full colour. With `quality` (0 … 100) a
-    JPEG has that, and so has a WebP, which then keeps what is seen and not every pixel. Raises
-    `OutputError` when the texts are too long for a JPEG, or a side is longer than the format can
-    say.
+    `profile` is the ICC profile of its colours; without one they are sRGB. PNG and WebP keep every
+    pixel; JPEG has quality 95 and full colour. With `quality` (0 … 100) a JPEG has that, and so has
+    a WebP, which then keeps what is seen and not every pixel. Raises `OutputError` when the texts
+    are too long for a JPEG, or a side is longer than the format can say.
     """
     texts = Texts() if texts is None else texts
     image = image.convert("RGB") if kind != "PNG" else image.copy()
@@ -72,27 +77,31 @@ def encode(
     image.info = {}  # what another file carried must not travel on
     buffer = io.BytesIO()
     if kind == "PNG":
-        image.save(buffer, "PNG", pnginfo=_chunks(texts))
+        image.save(buffer, "PNG", pnginfo=_chunks(texts), icc_profile=profile)
         return buffer.getvalue()
     exif, xmp = _exif(texts.parameters), encode_xmp(texts.sfumato)
+    said = {"exif": exif, "xmp": xmp, "icc_profile": profile}
     if kind == "WEBP":
         lossy = {"lossless": True} if quality is None else {"quality": quality}
-        image.save(buffer, "WEBP", exif=exif, xmp=xmp, **lossy)
+        image.save(buffer, "WEBP", **said, **lossy)
     elif max(len(exif), len(xmp)) > _JPEG_ROOM:
         raise OutputError("the recipe is too long for a JPEG (64 kB); write a .png or .webp.")
     else:
         quality = 95 if quality is None else quality
-        image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif, xmp=xmp)
+        image.save(buffer, "JPEG", quality=quality, subsampling=0, **said)
     return buffer.getvalue()
 
 
-def save(image: Image.Image, path: Path, texts: Texts | None = None) -> None:
+def save(
+    image: Image.Image, path: Path, texts: Texts | None = None, profile: bytes | None = None
+) -> None:
     """Write a picture whole or not at all; its format is that of the suffix.
 
-    Raises `OutputError` for an unknown suffix and for whatever keeps the file from being written.
+    `profile` is as `encode` has it. Raises `OutputError` for an unknown suffix and for whatever
+    keeps the file from being written.
     """
     check_suffix(path, PICTURES)
-    write(encode(image, PICTURES[path.suffix.lower()], texts), path)
+    write(encode(image, PICTURES[path.suffix.lower()], texts, profile=profile), path)
 
 
 def write(data: bytes, path: Path) -> None:
@@ -186,6 +195,7 @@ def _read(
                     f"{name} has {image.width}x{image.height} pixels; at most {most_pixels:,} are "
                     "taken. Scale it down first."
                 )
+            getattr(image, "is_animated", False)  # a GIF tells it only while its file is open
             if decode or (image.format == "PNG" and "parameters" not in image.info):
                 image.load()  # a PNG may carry its texts behind the pixels
             return image, _texts(image)
