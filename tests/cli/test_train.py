@@ -10,11 +10,13 @@ import torch
 from PIL import Image
 
 from sfumato.cli import train as room
-from sfumato.train import bundled, store
+from sfumato.train import bundled, export, store
 from sfumato.train.bundled import Recipe
+from sfumato.train.export import Exported
 from sfumato.train.loop import Stop
 from sfumato.train.own import Captioned
 from sfumato.train.scenes import Scenes
+from sfumato.weights.load import Parts
 from tests.cli.conftest import Sfumato
 from tests.train import tiny
 
@@ -178,6 +180,7 @@ class Told:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Recipe, Path]] = []
+        self.begun: list[Parts | None] = []
 
     def train(
         self,
@@ -187,9 +190,11 @@ class Told:
         device: torch.device,
         tell: Tell,
         *,
+        begin: Parts | None = None,
         stop: Callable[[], bool],
     ) -> None:
         self.calls.append((recipe, folder))
+        self.begun.append(begin)
         tell({"step": 20, "loss": 1.25, "seconds_a_step": 0.5, "held_loss": 1.5})
         tell({"step": 40, "loss": 1.0, "seconds_a_step": 0.5})
         assert not stop()
@@ -314,9 +319,6 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from sfumato.train import export
-    from sfumato.train.export import Exported
-
     first, second = Told(), Told()
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
@@ -336,6 +338,26 @@ def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     assert "Autoencoder: trained already." in sfumato(*words).err
     assert len(first.calls) == 1
     assert len(second.calls) == 2
+
+
+def test_from_a_model_its_autoencoder_is_taken_and_its_denoiser_is_the_beginning(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second = Told(), Told()
+    monkeypatch.setattr(bundled, "train_autoencoder", first.train)
+    monkeypatch.setattr(bundled, "train_denoiser", second.train)
+    monkeypatch.setattr(export, "export", lambda *_: Exported(Path("x"), 1, 1, 1, 0.0, 0.0))
+    answer = sfumato(
+        "train", "--no-compile", "--device", "cpu", "--folder", "run", "--from", "mini"
+    )
+    assert answer.status == 0
+    assert not first.calls
+    (begun,) = second.begun
+    assert begun is not None
+    taken, _ = store.read(tmp_path / "run" / "vae.safetensors")
+    theirs = begun.vae.state_dict()
+    assert taken.keys() == theirs.keys()
+    assert all(torch.equal(taken[name], theirs[name]) for name in theirs)
 
 
 def test_the_report_is_rows_of_a_table(sfumato: Sfumato, tmp_path: Path) -> None:

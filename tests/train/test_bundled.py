@@ -11,11 +11,13 @@ import torch
 from sfumato.errors import WeightsError
 from sfumato.nn.bert import Bert
 from sfumato.spec import BertConfig
-from sfumato.train import bundled, store
+from sfumato.train import bundled, export, store
 from sfumato.train.autoencoder import AutoencoderConfig
+from sfumato.train.beginning import parts_of
 from sfumato.train.bundled import Recipe, average, train_autoencoder, train_denoiser
 from sfumato.train.denoiser import DenoiserConfig
 from sfumato.train.loop import LoopConfig, never
+from sfumato.train.muon import MuonConfig
 from sfumato.train.scenes import SceneConfig, Scenes
 from tests.train import tiny
 
@@ -47,6 +49,7 @@ def small_reader(monkeypatch: pytest.MonkeyPatch) -> None:
         return tiny.reader().bert, tiny.WORDS
 
     monkeypatch.setattr(bundled, "encoder", encoder)
+    monkeypatch.setattr(export, "encoder", encoder)
 
 
 def silent(_: dict[str, float]) -> None: ...
@@ -114,6 +117,20 @@ def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(
             assert torch.equal(tensor, (mean + last) / 2)
     line = json.loads((folder / "denoiser" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_loss", "seen_loss"} <= line.keys()
+
+
+def test_a_denoiser_begins_from_a_model(scenes: Scenes, folder: Path, tmp_path: Path) -> None:
+    second(scenes, folder)
+    export.export(folder, folder / "model.safetensors", {}, spec=tiny.SPEC)
+    begin = parts_of(folder / "model.safetensors", tiny.SPEC)
+    (tmp_path / "again").mkdir()
+    store.write(begin.vae.state_dict(), tmp_path / "again" / "vae.safetensors")
+    still = replace(RECIPE, denoiser_rates=MuonConfig(rate=0.0, adam=0.0))
+    train_denoiser(still, scenes, tmp_path / "again", tiny.CPU, silent, begin=begin, spec=tiny.SPEC)
+    kept, _ = store.read(tmp_path / "again" / "unet.safetensors")
+    theirs = begin.denoiser.state_dict()
+    assert kept.keys() == theirs.keys()
+    assert all(torch.equal(kept[name], theirs[name]) for name in theirs)
 
 
 def test_stopped_and_taken_up_the_stored_bank_serves(scenes: Scenes, folder: Path) -> None:

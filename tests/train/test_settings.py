@@ -24,6 +24,7 @@ def test_what_is_named_is_changed_and_nothing_else(tmp_path: Path) -> None:
         tmp_path,
         """
         compiled = false
+        precision = "fp32"
         pictures = 12
         [denoiser]
         batch = 8
@@ -42,6 +43,7 @@ def test_what_is_named_is_changed_and_nothing_else(tmp_path: Path) -> None:
     assert got == replace(
         base,
         compiled=False,
+        precision="fp32",
         pictures=12,
         denoiser=replace(base.denoiser, batch=8, centre=-0.5),
         denoiser_loop=replace(base.denoiser_loop, steps=40, save_seconds=7.0),
@@ -72,6 +74,8 @@ def test_what_is_named_is_changed_and_nothing_else(tmp_path: Path) -> None:
         ("[scenes]\nstyles = ['3d']", r"scenes\.styles is \['3d'\], but must be like"),
         ("[scenes]\nstyles = { oil = 1 }", r"scenes\.styles names 'oil'; the styles are: 3d, "),
         ("[scenes]\nstyles = { flat = -1 }", r"scenes\.styles\.flat is -1"),
+        ("precision = 'fp8'", r"precision is 'fp8', but must be auto, bf16, fp32"),
+        ("precision = 16", r"precision is 16, but must be auto, bf16, fp32"),
         ("[scenes", r"is not TOML"),
     ],
 )

@@ -40,6 +40,9 @@ Folder = Annotated[
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE.toml", help="A recipe; else that of the bundled model.")
 ]
+Begin = Annotated[
+    str, typer.Option("--from", metavar="MODEL", help="mini, a file made here, or nothing.")
+]
 Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="In place of the recipe's.")]
 Batch = Annotated[int | None, typer.Option(metavar="N", min=1, help="In place of the recipe's.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")]
@@ -73,6 +76,7 @@ class Order:
     compiled: bool | None
     steps: int | None = None
     batch: int | None = None
+    begin: str = "nothing"
 
 
 @app.callback()
@@ -81,6 +85,7 @@ def whole(
     data: Pictures = DATA,
     folder: Folder = RUN,
     config: Config = None,
+    begin: Begin = "nothing",
     device: Device = "auto",
     threads: Threads = None,
     compiled: Compile = None,
@@ -90,10 +95,10 @@ def whole(
     Ctrl-C saves the state, and the same words go on from it.
     """
     if context.invoked_subcommand is None:
-        order = Order(data, folder, config, device, threads, compiled)
+        order = Order(data, folder, config, device, threads, compiled, begin=begin)
         if (folder / "vae.safetensors").exists():
             note("Autoencoder: trained already.")
-        else:
+        elif begin == "nothing":
             _train_autoencoder(order)
         _train_denoiser(order)
         export(folder)
@@ -108,10 +113,7 @@ def new(
     folder: Annotated[
         Path, typer.Option("--folder", metavar="RUN", help="Where it lies and goes on.")
     ] = Path("runs/own"),
-    begin: Annotated[
-        str,
-        typer.Option("--from", metavar="MODEL", help="mini, a file made here, or nothing."),
-    ] = "mini",
+    begin: Begin = "mini",
     shape: Annotated[
         str | None,
         typer.Option(metavar="HOW", help="What no square becomes one by: crop or pad."),
@@ -204,14 +206,18 @@ def denoiser(
     data: Pictures = DATA,
     folder: Folder = RUN,
     config: Config = None,
+    begin: Begin = "nothing",
     steps: Steps = None,
     batch: Batch = None,
     device: Device = "auto",
     threads: Threads = None,
     compiled: Compile = None,
 ) -> None:
-    """Train the second part: words and noise to latents."""
-    _train_denoiser(Order(data, folder, config, device, threads, compiled, steps, batch))
+    """Train the second part: words and noise to latents.
+
+    From a model it takes the autoencoder too, where the folder has none.
+    """
+    _train_denoiser(Order(data, folder, config, device, threads, compiled, steps, batch, begin))
 
 
 @app.command()
@@ -302,9 +308,9 @@ def compare(
     if path is None:
         raise RequestError("A comparison needs a model whose autoencoder is taken; give --from.")
     orders = [Order(data, folder, config, device, threads, None) for config in recipes]
+    from sfumato.train.beginning import autoencoder_of
     from sfumato.train.compare import compare as train
     from sfumato.train.compare import table
-    from sfumato.train.new import autoencoder_of
 
     begun = [_begin(order) for order in orders]
     wanted = {name: recipe for name, (recipe, _) in zip(names, begun, strict=True)}
@@ -424,15 +430,22 @@ def _train_autoencoder(order: Order) -> None:
 
 def _train_denoiser(order: Order) -> None:
     recipe, device = _begin(order)
+    from sfumato.train import store
+    from sfumato.train.beginning import parts_of
     from sfumato.train.bundled import train_denoiser
     from sfumato.train.scenes import Scenes
 
     recipe = _changed(order, recipe)
     loop, part = recipe.denoiser_loop, recipe.denoiser
     note(f"Denoiser: {part.bank:,} pictures, {loop.steps:,} steps of {part.batch}.")
+    path = _beginning(order.begin)
+    parts = None if path is None else parts_of(path)
     with _stopping() as stop:
         scenes = Scenes(order.data, recipe.scenes)
-        train_denoiser(recipe, scenes, order.folder, device, _teller(loop.steps), stop=stop)
+        if parts is not None and not (order.folder / "vae.safetensors").exists():
+            store.write(parts.vae.state_dict(), order.folder / "vae.safetensors")
+        tell = _teller(loop.steps)
+        train_denoiser(recipe, scenes, order.folder, device, tell, begin=parts, stop=stop)
     say(str(order.folder / "unet.safetensors"))
     say(str(order.folder / "adapter.safetensors"))
 

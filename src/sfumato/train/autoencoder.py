@@ -62,9 +62,10 @@ class AutoencoderTask:
         held: Picture,
         device: torch.device,
         *,
+        precision: torch.dtype = torch.bfloat16,
         compiled: bool = False,
     ) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.precision = config, device, precision
         self.pictures = torch.from_numpy(pictures)
         self.held = torch.from_numpy(held)
         self.vae = Vae(vae)
@@ -86,7 +87,9 @@ class AutoencoderTask:
         rng = np.random.default_rng([self.config.seed, step])
         picture = to_unit(self._crops(rng)).to(self.device)
         picture = picture.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(
+            self.device.type, self.precision, enabled=self.precision != torch.float32
+        ):
             mean, log_variance = self._encoder(picture)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 10)
             noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))

@@ -31,9 +31,11 @@ from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
 from sfumato.train.loop import LoopConfig, Stop, Tell, fit, never
 from sfumato.train.muon import MuonConfig
+from sfumato.train.precision import Precision, products
 from sfumato.train.reader import Reader, find_published, published
 from sfumato.train.scenes import SceneConfig, Scenes
 from sfumato.train.stylize import Picture
+from sfumato.weights.load import Parts
 
 __all__ = [
     "Recipe",
@@ -89,6 +91,7 @@ class Recipe:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     denoiser_loop: LoopConfig = _DENOISER_LOOP
     denoiser_rates: MuonConfig = _DENOISER_RATES
+    precision: Precision = "auto"  # of products: bf16 or fp32; auto as `train.precision` says
     compiled: bool = True
 
 
@@ -126,7 +129,13 @@ def fit_autoencoder(
     """The first training on any ``pictures``, judged by ``held``: (N, S, S, 3) uint8."""
     _note(recipe, folder, "autoencoder", device)
     task = AutoencoderTask(
-        spec.vae, recipe.autoencoder, pictures, held, device, compiled=recipe.compiled
+        spec.vae,
+        recipe.autoencoder,
+        pictures,
+        held,
+        device,
+        precision=products(recipe.precision, device),
+        compiled=recipe.compiled,
     )
     loop, rates = recipe.autoencoder_loop, recipe.autoencoder_rates
     plain = ("conv_in", "conv_out", "quant")
@@ -144,11 +153,13 @@ def train_denoiser(
     device: torch.device,
     tell: Tell,
     *,
+    begin: Parts | None = None,
     stop: Stop = never,
     spec: ModelSpec = MINI,
 ) -> None:
     """The second training, on the first one's latents; goes on where it stopped.
 
+    It begins from the denoiser of ``begin``, or from nothing; the autoencoder is the folder's.
     Ends in ``unet.safetensors`` and ``adapter.safetensors``, averaged. Raises what `loop.fit`
     raises, and WeightsError where the autoencoder or the published text encoder is missing.
     """
@@ -162,7 +173,17 @@ def train_denoiser(
         "held": encode(vae, scenes.held_out(), device),
     }
     words = Named(scenes.subjects)
-    task = DenoiserTask(spec, c, reader, words, banks, compiled=recipe.compiled)
+    task = DenoiserTask(
+        spec,
+        c,
+        reader,
+        words,
+        banks,
+        precision=products(recipe.precision, device),
+        compiled=recipe.compiled,
+    )
+    if begin is not None:
+        task.take(begin)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
 
 

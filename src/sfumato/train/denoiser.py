@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sfumato.families.base import process_of
-from sfumato.nn.bert import Adapter
+from sfumato.nn.bert import Adapter, TextTower
 from sfumato.nn.unet import ResBlock, SpatialTransformer, UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
@@ -25,6 +25,7 @@ from sfumato.train.reader import Reader
 from sfumato.train.scenes import Example, Scenes
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
+from sfumato.weights.load import Parts
 
 __all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "Words", "draw_bank", "encode", "latents_of"]
 
@@ -79,8 +80,7 @@ def latents_of(vae: Vae, pictures: Picture, device: torch.device) -> Tensor:
     for first in range(0, len(pictures), 32):
         picture = to_unit(torch.from_numpy(pictures[first : first + 32])).to(device)
         picture = picture.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
-            latents.append(vae.encode(picture).to("cpu", torch.float16))
+        latents.append(vae.encode(picture).to("cpu", torch.float16))
     return torch.cat(latents).contiguous()
 
 
@@ -110,6 +110,7 @@ class DenoiserTask(Generic[Fact]):
         words: Words[Fact],
         banks: Mapping[str, Bank[Fact]],
         *,
+        precision: torch.dtype = torch.bfloat16,
         compiled: bool = False,
     ) -> None:
         text, unet = spec.texts[0].config, spec.denoiser
@@ -117,7 +118,7 @@ class DenoiserTask(Generic[Fact]):
         assert isinstance(unet, UNetConfig)
         self.config, self.process = config, process_of(spec.process)
         self.reader, self.device = reader, reader.device
-        self.words = words
+        self.words, self.precision = words, precision
         # On the device: a step then moves a few numbers there, and no pictures.
         self.banks = {
             name: Bank(bank.latents.to(self.device), bank.facts) for name, bank in banks.items()
@@ -135,6 +136,13 @@ class DenoiserTask(Generic[Fact]):
     @property
     def modules(self) -> Modules:
         return {"unet": self.unet, "adapter": self.adapter}
+
+    def take(self, parts: Parts) -> None:
+        """Begin from the weights of a model of the same make."""
+        (tower,) = parts.texts
+        assert isinstance(tower, TextTower)
+        self.unet.load_state_dict(parts.denoiser.state_dict())
+        self.adapter.load_state_dict(tower.adapter.state_dict())
 
     def loss(self, step: int) -> Tensor:
         bank = self.banks["train"]
@@ -172,7 +180,9 @@ class DenoiserTask(Generic[Fact]):
         noise = noise.contiguous(memory_format=torch.channels_last)
         x = self.process.mix(x0, noise, sigma)
         read = self.reader.read(captions)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(
+            self.device.type, self.precision, enabled=self.precision != torch.float32
+        ):
             context, pooled = adapter(read.states, read.mask)  # (B, L, D), (B, D)
             output = unet(
                 self.process.model_input(x, sigma),

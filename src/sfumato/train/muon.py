@@ -17,14 +17,16 @@ __all__ = ["Muon", "MuonConfig", "orthogonal"]
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
-def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
+def orthogonal(
+    matrices: Tensor, rounds: int = 5, precision: torch.dtype = torch.bfloat16
+) -> Tensor:
     """The nearest orthogonal matrices, roughly, by Newton-Schulz iteration.
 
     ``matrices`` (N, rows, columns); returns the same shape with singular values near 1. The
-    iteration runs in bf16, which is enough for a direction.
+    iteration runs in ``precision``; bf16 is enough for a direction.
     """
     size = matrices.square().sum(dim=(-2, -1), keepdim=True).sqrt()
-    x = (matrices / (size + 1e-7)).bfloat16()
+    x = (matrices / (size + 1e-7)).to(precision)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -58,8 +60,9 @@ class Muon:
         parameters: Iterable[tuple[str, nn.Parameter]],
         config: MuonConfig,
         plain: tuple[str, ...] = (),
+        precision: torch.dtype = torch.bfloat16,
     ) -> None:
-        self.config = config
+        self.config, self.precision = config, precision
         self.parameters = dict(parameters)
         self.groups: dict[tuple[int, int], list[str]] = defaultdict(list)
         self.vectors: list[str] = []
@@ -89,7 +92,7 @@ class Muon:
             g.lerp(self.first[name], c.momentum).reshape(shape)
             for name, g in zip(names, gradients, strict=True)
         ]
-        updates = orthogonal(torch.stack(ahead), c.rounds)
+        updates = orthogonal(torch.stack(ahead), c.rounds, self.precision)
         scale = max(1.0, shape[0] / shape[1]) ** 0.5
         for name, update in zip(names, updates, strict=True):
             p = self.parameters[name]

@@ -12,13 +12,12 @@ from typing import cast
 import torch
 
 from sfumato.catalog import MINI
-from sfumato.errors import RequestError, WeightsError
+from sfumato.errors import RequestError
 from sfumato.images import write as write_bytes
-from sfumato.nn.bert import TextTower
-from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
+from sfumato.train.beginning import parts_of
 from sfumato.train.bundled import (
     Recipe,
     fit_autoencoder,
@@ -31,11 +30,9 @@ from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, latents_o
 from sfumato.train.loop import LoopConfig, Stop, Tell, never
 from sfumato.train.muon import MuonConfig
 from sfumato.train.own import Captioned, Captions, Lines, Objection
-from sfumato.weights.files import open_weights
-from sfumato.weights.layouts import tables
-from sfumato.weights.load import Parts, load_model
+from sfumato.train.precision import products
 
-__all__ = ["FROM_A_MODEL", "FROM_NOTHING", "autoencoder_of", "objection", "train_new"]
+__all__ = ["FROM_A_MODEL", "FROM_NOTHING", "objection", "train_new"]
 
 _PART = DenoiserConfig(batch=32)
 _LOOP = LoopConfig(steps=1000, warmup=50, cooldown=400, save_seconds=60.0, validate_steps=100)
@@ -87,7 +84,7 @@ def train_new(
     """
     text = spec.texts[0].config
     assert isinstance(text, BertConfig)
-    parts = None if begin is None else _parts(begin, spec)
+    parts = None if begin is None else parts_of(begin, spec)
     _require_same(data, begin, folder)
     held = data.held()
     rest = [i for i in range(len(data.captions)) if i not in set(held)]
@@ -105,29 +102,18 @@ def train_new(
     for name, rows in (("train", rest), ("seen", rest[:64]), ("held", held)):
         latents = latents_of(vae, data.pictures[rows], device)
         banks[name] = Bank(latents, tuple(data.captions[i] for i in rows))
-    task = DenoiserTask(spec, recipe.denoiser, reader, Lines(), banks, compiled=recipe.compiled)
+    task = DenoiserTask(
+        spec,
+        recipe.denoiser,
+        reader,
+        Lines(),
+        banks,
+        precision=products(recipe.precision, device),
+        compiled=recipe.compiled,
+    )
     if parts is not None:
-        (tower,) = parts.texts
-        assert isinstance(tower, TextTower)
-        task.unet.load_state_dict(parts.denoiser.state_dict())
-        task.adapter.load_state_dict(tower.adapter.state_dict())
+        task.take(parts)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
-
-
-def autoencoder_of(begin: Path, spec: ModelSpec = MINI) -> Vae:
-    """The autoencoder of a model's file. WeightsError for a model of another make."""
-    return _parts(begin, spec).vae
-
-
-def _parts(begin: Path, spec: ModelSpec) -> Parts:
-    """The networks of a model of the same make. WeightsError for any other."""
-    weights = open_weights(begin)
-    if weights.metadata.get("model") != spec.name:
-        raise WeightsError(
-            f"{begin} is no model of the make of {spec.name}, which is what is trained here.\n"
-            f"  Begin from {spec.name}, from a model that this trainer made, or from nothing."
-        )
-    return load_model(weights, spec, tables("sfumato", spec), torch.float32)
 
 
 def _require_same(data: Captioned, begin: Path | None, folder: Path) -> None:

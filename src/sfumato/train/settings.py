@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args
 
 from sfumato.errors import RequestError
 from sfumato.train.bundled import Recipe
 from sfumato.train.captions import STYLES
+from sfumato.train.precision import Precision
 
 __all__ = ["read_recipe"]
 
@@ -69,6 +70,12 @@ def _changed(part: Part, table: Mapping[str, object], lead: str) -> Part:
             changes[name] = _changed(cast(Any, now), cast(Mapping[str, object], value), f"{full}.")
         elif name == "styles":
             changes[name] = _styles(value, full)
+        elif name == "precision":
+            if value not in get_args(Precision):
+                raise RequestError(
+                    f"{full} is {value!r:.40}, but must be {', '.join(get_args(Precision))}."
+                )
+            changes[name] = value
         else:
             changes[name] = _like(value, now, name, full)
     return replace(part, **changes)
