@@ -145,21 +145,22 @@ def reals(low: float, high: float, most: int) -> Check:
     return _several(real(low, high), "numbers", most)
 
 
-def _several(each: Check, kind: str, most: int) -> Check:
+def _several(each: Check, kind: str, most: int, least: int = 1) -> Check:
     def check(name: str, value: object) -> object:
         if not isinstance(value, list | tuple):
             raise RequestError(f"{name} is {came(value)}, but must be a list of {kind}.")
         given = cast("list[object] | tuple[object, ...]", value)
-        if not 1 <= len(given) <= most:
-            raise RequestError(f"{name} has {len(given)} numbers, but must have 1 to {most}.")
+        if not least <= len(given) <= most:
+            many = f"{least} to {most}" if least < most else str(most)
+            raise RequestError(f"{name} has {len(given)} numbers, but must have {many}.")
         return tuple(each(name, one) for one in given)
 
     return check
 
 
-def wholes(low: int, high: int, most: int) -> Check:
-    """A list of 1 to `most` whole numbers from low to high, kept as a tuple."""
-    return _several(whole(low, high), "whole numbers", most)
+def wholes(low: int, high: int, most: int, least: int = 1) -> Check:
+    """A list of `least` to `most` whole numbers from low to high, kept as a tuple."""
+    return _several(whole(low, high), "whole numbers", most, least)
 
 
 def came(value: object) -> str:

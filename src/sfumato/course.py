@@ -13,11 +13,15 @@ from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.process import Process
 from sfumato.diffusion.schedules import own, sigmas
 from sfumato.diffusion.variation import Beginning
+from sfumato.errors import RequestError
 from sfumato.families.base import Family
 from sfumato.numerics import first_scale
 from sfumato.request import Request
 
-__all__ = ["draws_of", "first_latent", "levels", "process_of"]
+__all__ = ["draws_of", "first_latent", "handover", "levels", "process_of"]
+
+
+TIMES = 1000  # from pure noise to the picture, as networks count
 
 
 def process_of(model: Family, request: Request) -> Process:
@@ -41,6 +45,27 @@ def levels(process: Process, request: Request) -> Tensor:
     else:
         whole = sigmas(name, process, steps)
     return whole[steps - request.run_steps :]
+
+
+def handover(process: Process, request: Request, sigmas: Tensor) -> int:
+    """The first step of the refiner, whose levels have less than 1 - `refiner_at` of the time left.
+
+    As diffusers' `denoising_end` and `denoising_start` cut (pipeline_stable_diffusion_xl.py), and
+    A1111 since 1.8 (modules/sd_samplers_common.py, apply_refiner). ``sigmas`` (N + 1,) are the
+    run's. Raises RequestError where one of the models would have no step.
+    """
+    assert request.refiner_at is not None
+    left = round(TIMES * (1 - request.refiner_at))
+    times = [process.time(float(sigma)) for sigma in sigmas[:-1]]
+    first = next((i for i, time in enumerate(times) if time < left), len(times))
+    if first in (0, len(times)):
+        idle, advice = ("model", "later") if first == 0 else ("refiner", "earlier")
+        only = "alone by --model" if first == 0 else "no refiner"
+        raise RequestError(
+            f"refiner_at is {request.refiner_at:g}, which leaves none of {len(times)} steps to the "
+            f"{idle}; give it {advice}, or {only}."
+        )
+    return first
 
 
 def draws_of(model: Family, request: Request) -> Noise:

@@ -20,7 +20,7 @@ from sfumato.catalog import BUNDLED, ILLUSTRATION
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
 from sfumato.limits import UPSCALER
-from sfumato.opening import Asked, Found, find, load
+from sfumato.opening import Asked, Found, find, load, require_refines
 from sfumato.request import Request
 from sfumato.resolve import resolve
 from sfumato.run import Loaded, Run, developed
@@ -28,6 +28,7 @@ from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
 from sfumato.upscale import Enlargement, Enlarger, open_enlarger
 from sfumato.vocabulary import Taker, Vocabulary, Word
+from sfumato.weights.hashes import digest
 
 __all__ = ["Engine", "choose_device", "room"]
 
@@ -68,6 +69,8 @@ class Engine:
         self.precision = _precision(precision, self.device)
         self.model, self.shelves = model, Shelves() if shelves is None else shelves
         self._resident: tuple[Asked, Loaded] | None = None  # what was asked for, and what it is
+        self._refiner: tuple[str, Loaded] | None = None  # likewise, beside the resident model
+        self._held = 0  # bytes of the resident model's weights
         self._enlarger: tuple[str, Enlarger] | None = None  # likewise
 
     def load(self) -> None:
@@ -86,6 +89,9 @@ class Engine:
         PromptError or WeightsError for what cannot be done.
         """
         model = self._load(self._asked(request))
+        refiner = None if request.refiner is None else self._load_refiner(request.refiner, model)
+        if refiner is not None:
+            request = replace(request, refiner=refiner.name)
         enlarger = None if request.upscale is None else self._load_enlarger(request.upscaler)
         if enlarger is not None and request.upscale is not None:
             enlarger.check(request.upscale)
@@ -104,7 +110,7 @@ class Engine:
         size = f"{resolved.width}x{resolved.height}"
         enough = partial(_enough_memory, self.device, f"a picture of {size}", "a smaller --size")
         learnt = tuple(word.learnt for word in words)
-        return Run(resolved, model, enough, state, learnt, enlarger)
+        return Run(resolved, model, enough, state, learnt, enlarger, refiner)
 
     def enlarge(self, image: Image.Image, factor: int, upscaler: str | None = None) -> Enlargement:
         """The making of an RGB picture ``factor`` (2 or 4) times as wide and high.
@@ -142,7 +148,7 @@ class Engine:
     def _load(self, asked: Asked) -> Loaded:
         if self._resident is not None and self._resident[0] == asked:
             return self._resident[1]
-        self._resident = None  # make room before the next one comes
+        self._resident = self._refiner = None  # make room before the next one comes
         found = find(asked, self.shelves)
         precision = self._precision_of(found.spec)
         dtype = PRECISIONS[precision]
@@ -151,7 +157,23 @@ class Engine:
             family = load(found, dtype, self.device)
         own, parts = found.hashes(self.shelves.hashes)
         model = Loaded(found.name, own, precision, family, parts)
-        self._resident = asked, model
+        self._resident, self._held = (asked, model), found.needs(dtype)
+        return model
+
+    def _load_refiner(self, asked: str, base: Loaded) -> Loaded:
+        """The model that takes over, beside the resident one, whose autoencoder serves both."""
+        if self._refiner is not None and self._refiner[0] == asked:
+            return self._refiner[1]
+        self._refiner = None
+        whole = find(Asked(asked), self.shelves)
+        require_refines(base.family.spec, whole.spec)
+        found, precision = whole.without_vae(), self._precision_of(whole.spec)
+        dtype = PRECISIONS[precision]
+        self._require_memory(found, dtype, self._held)
+        with _enough_memory(self.device, found.name, "another --device, or no refiner"):
+            family = load(found, dtype, self.device, base.family.vae)
+        model = Loaded(found.name, digest(found.main, self.shelves.hashes), precision, family)
+        self._refiner = asked, model
         return model
 
     def _precision_of(self, spec: ModelSpec) -> str:
@@ -160,9 +182,10 @@ class Engine:
             return "bf16"
         return self.precision
 
-    def _require_memory(self, found: Found, dtype: torch.dtype) -> None:
-        """Refuses a model that this device cannot hold, before it is read."""
+    def _require_memory(self, found: Found, dtype: torch.dtype, held: int = 0) -> None:
+        """Refuses a model that this device cannot hold beside what it holds, before it is read."""
         need, have = found.needs(dtype), _memory(self.device)
+        have = None if have is None else have - held
         if have is not None and need > have:
             packed = found.bytes_packed
             unpacked = f", {packed / 2**30:.1f} GiB in its files" if packed < need else ""

@@ -5,17 +5,24 @@ model's own reader.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 from sfumato.errors import PromptError, RequestError
-from sfumato.families.base import Conditioning, Family, Reading
+from sfumato.families.base import Conditioning, Family, Framing, Reading
 from sfumato.request import Request
 from sfumato.text.prompt import Prompt, parse
 from sfumato.weights.learnt import Learnt
 
-__all__ = ["Stage", "stages"]
+__all__ = ["Stage", "require_told", "stages"]
 
+# The fields of a request that say what a model is told, by the field of a `Framing`.
+FRAMED: Mapping[str, tuple[str, ...]] = {
+    "original": ("original_size", "negative_original_size"),
+    "crop": ("crop", "negative_crop"),
+    "target": ("target_size", "negative_target_size"),
+    "liked": ("aesthetic", "negative_aesthetic"),
+}
 MOST = 32  # prompts joined by AND, each of which is a call of the network at every step
 
 
@@ -49,7 +56,7 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
     _require_deep_enough(model, request.clip_skip)
     steps, weighting = request.schedule_steps, request.brackets
     size = (request.width or 0, request.height or 0)
-    reading = Reading(weighting, learnt, request.clip_skip)
+    reading = Reading(weighting, learnt, request.clip_skip, _framings(request, size))
     if weighting == "plain":
         heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
     else:
@@ -71,6 +78,36 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
         for i, now in enumerate(heard)
         if i == 0 or now != heard[i - 1]
     ]
+
+
+def require_told(models: Sequence[Family], request: Request) -> None:
+    """Refuses what a request would tell of its picture to models of which none is told it."""
+    usual = {f.name: f.default for f in fields(request)}
+    heard = frozenset[str]().union(*(model.hears for model in models))
+    for told, names in FRAMED.items():
+        for name in names:
+            if told not in heard and getattr(request, name) != usual[name]:
+                raise RequestError(
+                    f"{name} has no effect: {models[0].spec.title} is told nothing of the kind. "
+                    "Leave it out."
+                )
+
+
+def _framings(request: Request, size: tuple[int, int]) -> tuple[Framing, Framing]:
+    """What is told beside the prompt, and beside the negative one."""
+    own = Framing(
+        request.original_size or size,
+        request.crop,
+        request.target_size or size,
+        request.aesthetic,
+    )
+    against = Framing(
+        request.negative_original_size or own.original,
+        own.crop if request.negative_crop is None else request.negative_crop,
+        request.negative_target_size or own.target,
+        request.negative_aesthetic,
+    )
+    return own, against
 
 
 def _stage(

@@ -25,6 +25,7 @@ MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
 MAX_CLIP_SKIP = 12  # as many layers as the encoder of Stable Diffusion 1 has
 MAX_SIGMA = 1e6  # far above the pure noise of any model
+MAX_TOLD = 16384  # pixels of a side, or a margin, that a model is told of
 MAX_LAYERS = 64  # that may be named of a network: more than any has
 # How the two prompts' outputs become one, and how an estimate that grew too large is held.
 RULES = ("cfg", "zero_star", "apg")
@@ -42,6 +43,7 @@ OWN: Mapping[str, tuple[str, str]] = {
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 # All fields that hold a seed; which of them count on through a run is `Request.counting`.
 SEEDS = ("seed", "path_seed", "variation_seed")
+REFINER_AT = 0.8  # of the way from noise to picture, where nobody says
 STRENGTH = 0.75  # of a picture to start from, where nobody says
 # How many times larger a finished picture may be made, and what does it where nobody says.
 UPSCALES = (2, 4)
@@ -102,7 +104,17 @@ CHECKS: Mapping[str, Check] = {
     "rounding": one_of(CHOICES["rounding"]),
     "clip_skip": whole(1, MAX_CLIP_SKIP),
     "embeddings": embeddings,
+    "original_size": wholes(1, MAX_TOLD, 2, least=2),
+    "crop": wholes(0, MAX_TOLD, 2, least=2),
+    "target_size": wholes(1, MAX_TOLD, 2, least=2),
+    "negative_original_size": wholes(1, MAX_TOLD, 2, least=2),
+    "negative_crop": wholes(0, MAX_TOLD, 2, least=2),
+    "negative_target_size": wholes(1, MAX_TOLD, 2, least=2),
+    "aesthetic": real(0, 10),
+    "negative_aesthetic": real(0, 10),
     "model": named,
+    "refiner": named,
+    "refiner_at": real(0, 1),
     "vae": named,
     "text_encoders": names,
     "strength": real(0, 1),
@@ -129,5 +141,6 @@ SAYS_MORE_OF: Mapping[str, str] = {
     "mask_fill": "mask",
     "mask_padding": "mask",
     "mask_invert": "mask",
+    "refiner_at": "refiner",
     "upscaler": "upscale",
 }

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from sfumato.catalog import model_spec
-from sfumato.errors import WeightsError
+from sfumato.errors import RequestError, WeightsError
 from sfumato.families.ask import predicts
 from sfumato.families.base import Family
 from sfumato.families.flux import FluxModel
@@ -17,8 +17,9 @@ from sfumato.families.sd import StableDiffusion
 from sfumato.families.sd3 import StableDiffusion3
 from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.nn.unet import UNet
+from sfumato.nn.vae import Vae
 from sfumato.shelves import Shelves
-from sfumato.spec import ModelSpec
+from sfumato.spec import ModelSpec, ProcessConfig
 from sfumato.text.t5 import FILES, T5Tokenizer
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Weights
@@ -27,7 +28,7 @@ from sfumato.weights.hashes import digest, sha256
 from sfumato.weights.load import Parts, load_parts
 from sfumato.weights.parts import Origins, located, vocabulary
 
-__all__ = ["FAMILIES", "Asked", "Found", "find", "load"]
+__all__ = ["FAMILIES", "Asked", "Found", "find", "load", "require_refines"]
 
 # How a model of each family is used; the name is that of `ModelSpec.family`.
 FAMILIES: Mapping[str, Callable[[ModelSpec, Parts], Family]] = {
@@ -73,6 +74,12 @@ class Found:
     def needs(self, dtype: torch.dtype) -> int:
         """Bytes that all parts take in memory in a precision; what is packed is unpacked."""
         return sum(entry.elements for entry in self.origins.entries()) * dtype.itemsize
+
+    def without_vae(self) -> "Found":
+        """The same, whose autoencoder is not read, for another is there (`load`)."""
+        others = {name: one for name, one in self.origins.parts.items() if name != "vae"}
+        aside = (*self.origins.aside, self.origins.parts["vae"].table)
+        return replace(self, origins=Origins(others, aside))
 
     def hashes(self, cache: Path | None) -> tuple[str, Mapping[str, str]]:
         """The sha256 of the model's own file, and of each part that lies elsewhere by its name."""
@@ -121,8 +128,8 @@ def _texts(asked: tuple[str, ...], shelves: Shelves) -> tuple[Path | None, list[
     return words, texts
 
 
-def load(found: Found, dtype: torch.dtype, device: torch.device) -> Family:
-    """The model in memory, on its device.
+def load(found: Found, dtype: torch.dtype, device: torch.device, vae: Vae | None = None) -> Family:
+    """The model in memory, on its device; ``vae`` is that of a `Found.without_vae`.
 
     Raises WeightsError, before any tensor is read, where files and description do not fit.
     """
@@ -134,11 +141,27 @@ def load(found: Found, dtype: torch.dtype, device: torch.device) -> Family:
     own = {"vae": torch.float32 if exact else dtype}
     own |= {p.name: torch.bfloat16 for p in spec.texts if half and not p.config.half}
     t5 = None if found.words is None else T5Tokenizer(found.words)
-    parts = load_parts(spec, found.origins, dtype, own, t5).to(device)
+    parts = load_parts(spec, found.origins, dtype, own, t5, vae).to(device)
     if not found.sure:
         assert isinstance(parts.denoiser, UNet)
         spec = _predicting(spec, predicts(parts.denoiser))
     return FAMILIES[spec.family](spec, parts)
+
+
+def require_refines(base: ModelSpec, refiner: ModelSpec) -> None:
+    """Refuses a refiner that cannot go on where the base stops: other latents, or other levels."""
+    if replace(refiner.vae, sketch=base.vae.sketch) != base.vae or _levels(refiner) != _levels(
+        base
+    ):
+        raise RequestError(
+            f"{refiner.title} cannot refine {base.title}: its latents, or its noise levels, are "
+            "others. Give a refiner of the same kind, or none."
+        )
+
+
+def _levels(spec: ModelSpec) -> ProcessConfig:
+    """The process, as far as it decides noise levels: those of eps and v are the same."""
+    return spec.process if spec.process.kind == "flow" else replace(spec.process, kind="eps")
 
 
 def _recognised(weights: Weights, *, alone: bool) -> tuple[ModelSpec, str, bool]:

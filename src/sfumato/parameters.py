@@ -86,6 +86,9 @@ def written(request: Request, made: Made) -> str:
     pairs |= _of_the_seed(request)
     if request.distilled is not None:
         pairs["Distilled CFG Scale"] = _short(request.distilled)  # Forge's word
+    if request.refiner is not None:
+        pairs["Refiner"] = f"{_stem(request.refiner)} [{made.parts.get('refiner', '')[:10]}]"
+        pairs["Refiner switch at"] = _short(request.refiner_at)
     if request.vae is not None:
         pairs["VAE hash"], pairs["VAE"] = made.parts.get("vae", "")[:10], request.vae
     if request.strength is not None:
@@ -158,6 +161,7 @@ def followed(text: str) -> tuple[Request, dict[str, str]]:
             embeddings=embeddings_from_text(learnt) if learnt else None,
             model=file_name(left.pop("Model", "")) or None,
             upscale=_upscaled(left),
+            **_refiner(left),
             vae=_vae_of(left),
             **_seed_settings(left),
         )
@@ -219,6 +223,15 @@ def _vae_of(left: dict[str, str]) -> str | None:
     """The file of an autoencoder of its own, if the text names one; A1111 says None for none."""
     name = file_name(left.pop("VAE", ""))
     return None if name in ("", "None", "Automatic") else name
+
+
+def _refiner(left: dict[str, str]) -> dict[str, Any]:
+    """The model that takes over, and when, taken out of `left`; its hash tells no more."""
+    name = file_name(re.sub(r" \[[0-9a-f]{8,64}\]$", "", left.pop("Refiner", "")))
+    at = left.pop("Refiner switch at", None)
+    if name in ("", "None"):
+        return {}
+    return {"refiner": name, "refiner_at": None if at is None else float(at)}
 
 
 def _of_the_seed(request: Request) -> dict[str, str]:

@@ -4,14 +4,14 @@ B batch (one picture), C latent channels, H W latent height and width.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sfumato.course import draws_of, first_latent, levels, process_of
+from sfumato.course import draws_of, first_latent, handover, levels, process_of
 from sfumato.diffusion import samplers
 from sfumato.diffusion.conjunction import Conjunction, conjoined
 from sfumato.diffusion.guidance import Guided, Perturbed
@@ -22,7 +22,7 @@ from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
 from sfumato.families.base import Conditioning, Family, Ground
 from sfumato.guide import Lead, lead_of
-from sfumato.hearing import Stage, stages
+from sfumato.hearing import Stage, require_told, stages
 from sfumato.images import Canvas, Masking, lay, to_images, to_mask, to_tensor
 from sfumato.request import Request
 from sfumato.weights.learnt import Learnt
@@ -38,11 +38,13 @@ def generate(
     learnt: tuple[Learnt, ...] = (),
     *,
     start: Step | None = None,
+    refiner: Family | None = None,
 ) -> Iterator[Step]:
     """The steps of one picture, each yielded as soon as it is made.
 
     ``request`` is resolved and for one picture; ``canvas`` is its `canvas_of`, ``learnt`` are
-    the files of its embeddings; ``start`` is a stored step to go on from. The last step's ``x`` is
+    the files of its embeddings; ``start`` is a stored step to go on from, ``refiner`` the model
+    that takes over at `Request.refiner_at`. The last step's ``x`` is
     the finished latent: `finish` makes the picture of it. Raises PromptError and RequestError at
     once.
     """
@@ -50,11 +52,13 @@ def generate(
     if sampler is None:
         raise AssertionError("a request is resolved before it is run")
     assert request.count == 1, "a run makes its pictures one after the other"
+    assert (refiner is None) == (request.refiner is None), "the refiner is that of the request"
     assert (canvas is None) == (request.image is None), "the canvas is that of the request"
     if request.wander:
         check_wander(sampler)
 
-    heard = stages(model, request, learnt)
+    models = [model] if refiner is None else [model, refiner]
+    require_told(models, request)
     process = process_of(model, request)
     sigmas = levels(process, request)
     draws = draws_of(model, request)
@@ -64,16 +68,44 @@ def generate(
 
     first = noise(0)
     ground = None if canvas is None else _ground(model, canvas, request.mask_fill, first)
-    told = model.told_of(ground, draws.shape)
-    lead = lead_of(model, request, sigmas)
-    guided = [(each.step, _guided(model, process, request, each, told, lead)) for each in heard]
-    denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
-    if ground is not None and ground.mask is not None and told is None:
-        denoise = Inpaint(denoise, process, ground.latent, first, ground.mask)
+    path = _Path(sigmas, first, ground)
+    denoise = _denoiser(model, process, request, path, learnt)
+    if refiner is not None:
+        other = _denoiser(refiner, process_of(refiner, request), request, path, learnt)
+        later = handover(process, request, sigmas)
+        denoise = Switched(sigmas, [(0, denoise), (later, other)])
     clean = None if ground is None else ground.start
     x = first_latent(process, request, clean, first, float(sigmas[0]))
     run = samplers.choose(sampler, brownian=request.sde_noise == "brownian")
     return run(denoise, x, sigmas, process=process, noise=noise, start=start)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """What every model of a run has before it: its levels (N + 1,), its first draw, its picture."""
+
+    sigmas: Tensor
+    first: Tensor  # (1, C, H, W)
+    ground: Ground | None
+
+
+def _denoiser(
+    model: Family, process: Process, request: Request, path: _Path, learnt: tuple[Learnt, ...]
+) -> Denoise:
+    """One model's whole denoiser: its prompts, its guidance, and what holds a mask's surroundings.
+
+    ``process`` is its own `process_of` the request.
+    """
+    ground, sigmas = path.ground, path.sigmas
+    _, channels, height, width = path.first.shape
+    told = model.told_of(ground, (channels, height, width))
+    lead = lead_of(model, request, sigmas)
+    heard = stages(model, request, learnt)
+    guided = [(each.step, _guided(model, process, request, each, told, lead)) for each in heard]
+    denoise = guided[0][1] if len(guided) == 1 else Switched(sigmas, guided)
+    if ground is not None and ground.mask is not None and told is None:
+        denoise = Inpaint(denoise, process, ground.latent, path.first, ground.mask)
+    return denoise
 
 
 def _guided(

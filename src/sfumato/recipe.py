@@ -47,9 +47,10 @@ class Recipe:
 
     - `request`: resolved, with count 1 and this picture's own seeds. Its `model` is a name of the
       catalog or the name of a file; the folder is dropped, because pictures are shown to others.
-      So are those of `vae` and `text_encoders`.
+      So are those of `vae`, `text_encoders` and `refiner`.
     - `family`, `title`, `sha256`: the model that was used; the hash is of the weights file.
-    - `parts`: the sha256 of each part that lay in a file of its own, by the part's name.
+    - `parts`: the sha256 of each part that lay in a file of its own, by the part's name; also the
+      refiner's.
     - `sampler_title`, `schedule_title`: their names in A1111, for the `parameters` text.
     - `device`, `precision`, `torch`, `numerics`: the same recipe gives the same bits only where
       these are the same too. `sfumato`: the version of this package.
@@ -77,7 +78,7 @@ class Recipe:
         if not self.request.resolved or self.request.count != 1:
             raise ValueError("a recipe is for one picture, and its request must be resolved")
         model = file_name(self.request.model or "")
-        named = {name: getattr(self.request, name) for name in ("vae", "upscaler")}
+        named = {name: getattr(self.request, name) for name in ("vae", "upscaler", "refiner")}
         bare = {name: None if file is None else file_name(file) for name, file in named.items()}
         texts = tuple(map(file_name, self.request.text_encoders))
         request = replace(self.request.references, model=model, text_encoders=texts, **bare)

@@ -74,6 +74,13 @@ class Request:
       model was published with, 2 the one before it. Models that hear but one refuse more than 1.
     - `embeddings`: the learnt words that are heard where a prompt names them; () for none. None
       for each that is named and lies in a folder of embeddings.
+    - `original_size`, `crop`, `target_size`: what SDXL is told of the picture, in pixels 0 … 16384:
+      (width, height) that it had before it was made smaller, (left, top) that were then cut off,
+      (width, height) that are wanted. None is the picture's own size; `negative_…` is what is told
+      beside the negative prompt, None the same. `aesthetic`, `negative_aesthetic`: 0 … 10, how
+      much the picture was liked, which the refiner is told in place of `target_size`.
+    - `refiner`: another model that takes over at `refiner_at` (0 … 1) of the time from noise to
+      picture, as A1111 and diffusers measure it, within one run of the sampler.
     - `vae`, `text_encoders`: parts of the model that come from files of their own, in place of what
       the model's own file holds, or because it holds none; T5's vocabulary is one of the latter.
     - `image`: a picture to start from; `strength` says how much of it is made anew, from 0 (none,
@@ -137,7 +144,17 @@ class Request:
     rounding: str | None = None
     clip_skip: int = 1
     embeddings: tuple[Embedding, ...] | None = None
+    original_size: tuple[int, int] | None = None
+    crop: tuple[int, int] = (0, 0)
+    target_size: tuple[int, int] | None = None
+    negative_original_size: tuple[int, int] | None = None
+    negative_crop: tuple[int, int] | None = None
+    negative_target_size: tuple[int, int] | None = None
+    aesthetic: float = 6.0
+    negative_aesthetic: float = 2.5
     model: str | None = None
+    refiner: str | None = None
+    refiner_at: float | None = None
     vae: str | None = None
     text_encoders: tuple[str, ...] = ()
     image: Source | None = None
@@ -294,8 +311,11 @@ class Request:
         """Whether nothing is left for a model or a die to decide."""
         optional = {"image", "mask", "mask_padding", "upscale", "interval", "distilled", "vae"}
         optional |= {"sigmas"} if self.sigmas is None else {"schedule"}
+        optional |= {"refiner"} if self.refiner else {"refiner", "refiner_at"}
         optional |= set() if self.pag else {"pag_layers"}
         optional |= set() if self.slg else {"slg_layers"}
+        optional |= {"original_size", "target_size", "negative_crop"}
+        optional |= {"negative_original_size", "negative_target_size"}
         optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
         optional |= set() if self.variation_strength is not None else {"variation_seed"}
@@ -360,7 +380,6 @@ class Request:
             opened |= {name: None for name in names if getattr(self, name) == like_had[name]}
         if "wander" in changes:
             opened["path_seed"] = None
-        opened |= self._own_of(changes)
         if changes.get("sigmas") is not None:
             opened |= {"steps": None, "schedule": None}
         elif self.sigmas is not None and not changes.keys().isdisjoint({"steps", "schedule"}):
@@ -370,20 +389,13 @@ class Request:
         }
         idle |= set() if changes.get("wander", self.wander) else {"path_seed"}
         usual = {f.name: f.default for f in fields(self)}
+        opened |= {name: usual[name] for name, (chooser, _) in OWN.items() if chooser in changes}
         gone = {k for k, of in SAYS_MORE_OF.items() if of in changes and changes[of] == usual[of]}
         opened |= {name: usual[name] for name in gone}
         idle |= gone
         follows = {k: v for k, v in opened.items() if k not in typed or k in idle}
         values = {**follows, **changes}
         return replace(self, **values)  # pyright: ignore[reportArgumentType] - Request checks
-
-    def _own_of(self, changes: Mapping[str, object]) -> dict[str, object]:
-        """The usual values of what says more of a field that changes."""
-        usual = {f.name: f.default for f in fields(self)}
-        ways = {name: usual[name] for name, (chooser, _) in OWN.items() if chooser in changes}
-        more = ("pag_layers", "slg_layers", "slg_during")
-        gone = {name: usual[name] for name in more if not changes.get(SAYS_MORE_OF[name], 1)}
-        return {**ways, **gone}
 
     def seeded(self, draw_seed: Callable[[], int]) -> Request:
         """The same with every seed drawn that is open: its own, a wander's, a variation's."""

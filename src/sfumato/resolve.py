@@ -7,7 +7,7 @@ from typing import cast
 from sfumato.checks import side
 from sfumato.embedding import Embedding
 from sfumato.errors import RequestError
-from sfumato.limits import MAX_SIZE, SIZE_STEP, STRENGTH, UPSCALER
+from sfumato.limits import MAX_SIZE, REFINER_AT, SIZE_STEP, STRENGTH, UPSCALER
 from sfumato.numerics import like
 from sfumato.request import Request
 
@@ -65,6 +65,7 @@ def resolve(
     if request.sigmas is not None:
         numerics["discard_penultimate"] = False
     open_fields = {k: v for k, v in numerics.items() if getattr(request, k) is None}
+    later = None if request.refiner is None else REFINER_AT
     larger = None if request.upscale is None else UPSCALER
     return replace(
         request.seeded(draw_seed),
@@ -80,6 +81,7 @@ def resolve(
         embeddings=embeddings if embeddings is not None else request.embeddings or (),
         model=model,
         strength=usual if request.strength is None else request.strength,
+        refiner_at=later if request.refiner_at is None else request.refiner_at,
         upscaler=larger if request.upscaler is None else request.upscaler,
         **open_fields,  # pyright: ignore[reportArgumentType] - checked by Request
     )

@@ -93,7 +93,8 @@ class Run:
     ``request`` is resolved: its seed drawn and its defaults filled in. Pictures are made one after
     the other, so that each is to the bit what its seed gives alone. ``enough`` stands around the
     work and tells memory that runs out; ``state`` is a `Progress.state` to go on from; ``learnt``
-    are the files of the embeddings that the request hears; ``enlarger`` is its upscaler.
+    are the files of the embeddings that the request hears; ``enlarger`` is its upscaler, and
+    ``refiner`` the model that takes over.
     """
 
     def __init__(
@@ -104,10 +105,14 @@ class Run:
         state: bytes | None = None,
         learnt: tuple[Learnt, ...] = (),
         enlarger: Enlarger | None = None,
+        refiner: Loaded | None = None,
     ) -> None:
         self.request, self.sha256 = request, model.sha256
         self.upscaler_sha256 = "" if enlarger is None else enlarger.sha256
         self._learnt, self._enlarger = learnt, enlarger
+        self._refiner = None if refiner is None else refiner.family
+        taken = {} if refiner is None else {"refiner": refiner.sha256}
+        self._parts = {**model.parts, **taken}
         self._model, self._precision, self._enough = model, model.precision, enough
         self._pictures: list[Picture] = []
         self._seconds = 0.0
@@ -115,8 +120,7 @@ class Run:
         # The first picture is prepared now: what cannot be done is refused before any step.
         self._canvas = canvas_of(request)
         with self._enough():
-            one = request.single(0)
-            first = generate(model.family, one, self._canvas, learnt, start=self._start)
+            first = self._generate(request.single(0), self._start)
         self._steps = self._guarded(first)
 
     @property
@@ -138,6 +142,10 @@ class Run:
             )
         return Result(tuple(self._pictures), self._seconds)
 
+    def _generate(self, request: Request, start: Step | None = None) -> Iterator[Step]:
+        family, canvas = self._model.family, self._canvas
+        return generate(family, request, canvas, self._learnt, start=start, refiner=self._refiner)
+
     def _guarded(self, first: Iterator[Step]) -> Iterator[Progress]:
         with self._enough():
             yield from self._run(first)
@@ -149,7 +157,7 @@ class Run:
         for i in range(self.request.count):
             begun, one = time.perf_counter(), self.request.single(i)
             bond, last = self._bond(one), self._start
-            for last in first if i == 0 else generate(family, one, canvas, self._learnt):
+            for last in first if i == 0 else self._generate(one):
                 done = last.index + 1
                 if done < steps:
                     yield Progress(
@@ -171,7 +179,7 @@ class Run:
 
     def _bond(self, request: Request) -> str:
         """What must be the same, for a stored step to go on to the same picture."""
-        parts = sorted(self._model.parts.items())
+        parts = sorted(self._parts.items())
         facts = (to_dict(request), self.sha256, parts, self._precision, NUMERICS)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -218,7 +226,7 @@ class Run:
             family=spec.family,
             title=spec.title,
             sha256=self.sha256,
-            parts=dict(self._model.parts),
+            parts=dict(self._parts),
             sampler_title=sampler_row(request.sampler).title,
             schedule_title=schedule_row(request.schedule).title if request.schedule else "",
             device=str(self._model.family.device),

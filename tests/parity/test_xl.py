@@ -11,8 +11,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from sfumato.diffusion.noise import Noise
 from sfumato.diffusion.schedules import sigmas
+from sfumato.errors import RequestError
 from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.pipeline import generate
+from sfumato.request import Request
 from sfumato.resolve import Defaults
 from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.weights.files import open_weights
@@ -125,6 +127,18 @@ def model_of(
 
 
 @pytest.fixture(scope="module")
+def refiner(
+    base: tuple[Any, StableDiffusionXL],
+    randomised: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Any, StableDiffusionXL]:
+    """With the base's own autoencoder, as published."""
+    pipe = pipe_of(REFINER, randomised)
+    pipe.vae = base[0].vae
+    return pipe, model_of(REFINER, pipe, tmp_path_factory.mktemp("refiner") / "model")
+
+
+@pytest.fixture(scope="module")
 def base(
     randomised: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, StableDiffusionXL]:
@@ -197,10 +211,9 @@ def test_in_half_precision_the_picture_is_nearly_that_of_full(
 
 
 def test_the_refiner_is_told_what_diffusers_tells_it(
-    randomised: Any, tmp_path: Path, relative: Any
+    refiner: tuple[Any, StableDiffusionXL], relative: Any
 ) -> None:
-    pipe = pipe_of(REFINER, randomised)
-    model = model_of(REFINER, pipe, tmp_path / "model")
+    pipe, model = refiner
     (positive,), negative = model.encode(["a red fox"], "blurry", (WIDTH, HEIGHT))
     with torch.no_grad():
         context, other, pooled, other_pooled = pipe.encode_prompt(
@@ -247,3 +260,137 @@ def test_of_several_prompts_each_keeps_its_own_pooled_text(
     nothing, empty = model.encode([], "", (WIDTH, HEIGHT))
     assert nothing == []
     assert not empty.context.any()
+
+
+def wish(sampler: str = "euler", **fields: Any) -> Request:
+    usual: dict[str, Any] = {"prompt": "a red fox in the snow", "negative": "blurry, grey"}
+    usual |= {"seed": 7, "steps": 10, "guidance": 7.0, "schedule": "normal"}
+    return settled(sampler, **{**usual, "width": WIDTH, "height": HEIGHT, **fields})
+
+
+def of_diffusers(
+    pipe: Any, request: Request, latents: torch.Tensor, **said: Any
+) -> list[torch.Tensor]:
+    """The latents after each step; ``latents`` are what the pipeline begins with."""
+    found: list[torch.Tensor] = []
+
+    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
+        found.append(held["latents"])
+        return {}
+
+    pipe(
+        request.prompt,
+        negative_prompt=request.negative,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance,
+        callback_on_step_end=keep,
+        output_type="latent",
+        **said,
+        **({"image": latents} if "denoising_start" in said else {"latents": latents}),
+    )
+    return found
+
+
+# diffusers' name of each, height first; here the width comes first.
+TOLD = {
+    "original_size": ("original_size", (200, 120), (120, 200)),
+    "crop": ("crops_coords_top_left", (8, 24), (24, 8)),
+    "target_size": ("target_size", (96, 32), (32, 96)),
+    "negative_original_size": ("negative_original_size", (20, 12), (12, 20)),
+    "negative_crop": ("negative_crops_coords_top_left", (3, 5), (5, 3)),
+    "negative_target_size": ("negative_target_size", (9, 7), (7, 9)),
+}
+
+
+def test_sizes_and_crops_are_told_as_diffusers_tells_them(
+    base: tuple[Any, StableDiffusionXL], relative: Any
+) -> None:
+    pipe, model = base
+    request = wish(**{name: here for name, (_, _, here) in TOLD.items()})
+    ours = [step.x for step in generate(model, request)]
+    noise = Noise([7], model.latent_shape(WIDTH, HEIGHT))(0)
+    pipe.scheduler.set_timesteps(10)
+    levels = sigmas("normal", model.process(WIDTH, HEIGHT), 10)
+    told = {theirs: value for theirs, value, _ in TOLD.values()}
+    start = noise * float(levels[0]) / pipe.scheduler.init_noise_sigma
+    theirs = of_diffusers(pipe, request, start, height=HEIGHT, width=WIDTH, **told)
+    assert max(map(relative, ours, theirs)) <= 1e-4
+
+
+def test_each_thing_that_is_told_changes_the_picture(
+    base: tuple[Any, StableDiffusionXL], refiner: tuple[Any, StableDiffusionXL]
+) -> None:
+    wishes = [wish(steps=2), *(wish(steps=2, **{name: TOLD[name][2]}) for name in TOLD)]
+    made = [[*generate(base[1], each)][-1].x for each in wishes]
+    liked = [wish(steps=2), wish(steps=2, aesthetic=9), wish(steps=2, negative_aesthetic=1)]
+    made += [[*generate(refiner[1], each)][-1].x for each in liked]
+    for i, one in enumerate(made):
+        assert not any(torch.equal(one, other) for other in made[:i])
+
+
+def test_what_is_told_beside_the_prompt_is_told_beside_the_negative_one_too(
+    base: tuple[Any, StableDiffusionXL],
+) -> None:
+    one = wish(steps=2, original_size=(96, 64), crop=(4, 2))
+    two = wish(
+        steps=2,
+        original_size=(96, 64),
+        crop=(4, 2),
+        negative_original_size=(96, 64),
+        negative_crop=(4, 2),
+        target_size=(WIDTH, HEIGHT),
+    )
+    assert torch.equal(*([*generate(base[1], each)][-1].x for each in (one, two)))
+
+
+def test_what_no_model_is_told_is_refused_by_its_name(
+    base: tuple[Any, StableDiffusionXL], refiner: tuple[Any, StableDiffusionXL]
+) -> None:
+    with pytest.raises(RequestError, match="aesthetic has no effect: Small XL is told nothing"):
+        generate(base[1], wish(aesthetic=7))
+    with pytest.raises(RequestError, match="target_size has no effect"):
+        generate(refiner[1], wish(target_size=(64, 64)))
+    both = wish(target_size=(64, 64), aesthetic=7, refiner="r", refiner_at=0.5)
+    assert len([*generate(base[1], both, refiner=refiner[1])]) == 10
+
+
+@pytest.mark.parametrize(("at", "steps"), [(0.8, 10), (0.5, 7)])
+def test_a_refiner_takes_over_where_diffusers_hands_over(
+    base: tuple[Any, StableDiffusionXL],
+    refiner: tuple[Any, StableDiffusionXL],
+    relative: Any,
+    at: float,
+    steps: int,
+) -> None:
+    (pipe, model), (later, other) = base, refiner
+    request = wish(steps=steps, refiner="refiner", refiner_at=at)
+    ours = [step.x for step in generate(model, request, refiner=other)]
+    noise = Noise([7], model.latent_shape(WIDTH, HEIGHT))(0)
+    pipe.scheduler.set_timesteps(steps)
+    levels = sigmas("normal", model.process(WIDTH, HEIGHT), steps)
+    start = noise * float(levels[0]) / pipe.scheduler.init_noise_sigma
+    size = {"height": HEIGHT, "width": WIDTH}
+    first = of_diffusers(pipe, request, start, **size, denoising_end=at)
+    second = of_diffusers(later, request, first[-1], denoising_start=at)
+    assert len(first) + len(second) == steps
+    assert 0 < len(second) < steps
+    assert max(map(relative, ours, [*first, *second])) <= 1e-4
+
+
+def test_a_run_with_a_refiner_goes_on_from_any_step_to_the_same_bits(
+    base: tuple[Any, StableDiffusionXL], refiner: tuple[Any, StableDiffusionXL]
+) -> None:
+    request = wish("dpmpp_3m_sde", steps=6, refiner="refiner", refiner_at=0.5)
+    whole = [*generate(base[1], request, refiner=refiner[1])]
+    for step in whole[:-1]:
+        again = [*generate(base[1], request, refiner=refiner[1], start=step)]
+        assert torch.equal(again[-1].x, whole[-1].x)
+
+
+def test_a_refiner_that_would_do_nothing_or_everything_is_refused(
+    base: tuple[Any, StableDiffusionXL], refiner: tuple[Any, StableDiffusionXL]
+) -> None:
+    for at, idle in ((1.0, "refiner"), (0.0, "model")):
+        request = wish(refiner="refiner", refiner_at=at)
+        with pytest.raises(RequestError, match=f"leaves none of 10 steps to the {idle}"):
+            generate(base[1], request, refiner=refiner[1])

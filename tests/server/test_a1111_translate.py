@@ -156,7 +156,6 @@ REFUSED = {
     "comments": {"a": "b"},
     "firstphase_width": 256,
     "firstphase_height": 256,
-    "refiner_checkpoint": "sd_xl_refiner",
     "distilled_cfg_scale": 2.0,
     "alwayson_scripts": {"ControlNet": {"args": [{"image": "", "enabled": True}]}},
     "a_field_of_tomorrow": 3,
@@ -404,3 +403,22 @@ def test_numbers_out_of_range_are_refused(chosen: Chosen) -> None:
         text(chosen, n_iter=0)
     with pytest.raises(RequestError, match="strength"):
         image(chosen, denoising_strength=0)
+
+
+def test_a_refiner_is_named_as_a1111s_clients_name_it(chosen: Chosen) -> None:
+    found = text(chosen, refiner_checkpoint="mini", refiner_switch_at=0.6)
+    assert (found.refiner, found.refiner_at) == ("mini", 0.6)
+    assert text(chosen, refiner_checkpoint="None", refiner_switch_at=0.6).refiner_at is None
+    told = text(chosen, infotext=f"{INFOTEXT}, Refiner: mini, Refiner switch at: 0.7")
+    assert (told.refiner, told.refiner_at) == ("mini", 0.7)
+    with pytest.raises(RefusedError, match="sd_xl_refiner"):
+        text(chosen, refiner_checkpoint="sd_xl_refiner")
+
+
+def test_all_that_is_read_of_an_infotext_reaches_the_request(chosen: Chosen) -> None:
+    words = "Dynamic thresholding enabled: True, Mimic scale: 4, Threshold percentile: 99"
+    found = text(chosen, infotext=f"{INFOTEXT}, {words}")
+    assert (found.threshold, found.mimic_scale, found.mimic_quantile) == ("mimic", 4.0, 0.99)
+    larger = "Postprocess upscale by: 2, Postprocess upscaler: R-ESRGAN AnimeVideo"
+    assert text(chosen, infotext=f"{INFOTEXT}, {larger}").upscale == 2
+    assert text(chosen, infotext=f"{INFOTEXT}, VAE: x.safetensors").vae == "x.safetensors"

@@ -33,6 +33,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "mimic_quantile": {"threshold": "mimic"},
     "imagen_quantile": {"threshold": "imagen"},
     "imagen_limit": {"threshold": "imagen"},
+    "refiner_at": {"refiner": "another"},
     "variation_seed": {"variation_strength": 0.2},
     "seed_width": {"seed_height": 64},
     "seed_height": {"seed_width": 64},

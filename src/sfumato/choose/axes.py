@@ -24,7 +24,10 @@ PAIRS: Mapping[str, tuple[str, str]] = {
 _TEXTS = ("prompt", "negative")
 _FILES = ("image", "mask")
 _RECORDS = ("template", "negative_template")  # what was written down of a prompt, for the record
-_NEVER = (*_RECORDS, "count", "sigmas", "interval", "embeddings", "text_encoders")
+# What is typed with commas, which part the values of an axis.
+_LISTS = ("sigmas", "interval", "embeddings", "text_encoders", "pag_layers", "slg_layers")
+_MORE = ("slg_during", "crop", "negative_crop", "original_size", "negative_original_size")
+_NEVER = (*_RECORDS, "count", *_LISTS, *_MORE, "target_size", "negative_target_size")
 _YES_NO: Mapping[str, bool] = {
     "true": True,
     "yes": True,

@@ -24,7 +24,7 @@ from PIL.Image import Image
 from sfumato.cli.configuration import shelves
 from sfumato.cli.options import OPTIONS, shown
 from sfumato.cli.paths import Plan, numbered, plan
-from sfumato.cli.same_model import same_model
+from sfumato.cli.same_model import same_model, same_refiner
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import PictureError
@@ -196,7 +196,10 @@ def painted_with(order: Order, origin: Origin | None, request: Request) -> Reque
     """The request with the model of the picture in `--from`, found by its sha256."""
     if origin is None or origin.recipe is None or "model" in order.changes:
         return request
-    return replace(request, model=same_model(origin.recipe, shelves(), anyway=order.anyway))
+    request = replace(request, model=same_model(origin.recipe, shelves(), anyway=order.anyway))
+    if request.refiner is None or "refiner" in order.changes:
+        return request
+    return replace(request, refiner=same_refiner(origin.recipe, shelves(), anyway=order.anyway))
 
 
 def checked(request: Request) -> Request:
@@ -366,13 +369,13 @@ def _check_same(there: Recipe, here: Recipe, typed: Collection[str]) -> None:
             f"{here.request.model} here has {here.sha256[:10]}….\n"
             "Give the place of that file with --model, or add --anyway."
         )
-    if there.parts != here.parts and {"vae", "text_encoders"}.isdisjoint(typed):
+    if there.parts != here.parts and {"vae", "text_encoders", "refiner"}.isdisjoint(typed):
         names = there.parts.keys() | here.parts.keys()
         other = next(n for n in sorted(names) if there.parts.get(n) != here.parts.get(n))
         raise PictureError(
             f"the picture was made with another {other.replace('_', ' ')} "
             f"({_sha(there.parts.get(other))}, and here {_sha(here.parts.get(other))}).\n"
-            "Give the place of that file with --vae or --text-encoder, or add --anyway."
+            "Give the place of that file with --vae, --text-encoder or --refiner, or add --anyway."
         )
     ours, theirs = here.upscaler_sha256, there.upscaler_sha256
     if "" not in (ours, theirs) and ours != theirs and "upscaler" not in typed:

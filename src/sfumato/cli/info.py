@@ -63,6 +63,7 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         *_others(request),
         ("embeddings", _words(request)),
         ("model", request.model),
+        ("refiner", _refined(request)),
         ("VAE", request.vae),
         ("readers", ", ".join(request.text_encoders) or None),
         ("start", _told(request.image)),
@@ -74,6 +75,7 @@ def _rows(origin: Origin) -> list[tuple[str, str]]:
         rows += [
             ("", f"{recipe.title}, {recipe.family}"),
             ("", f"sha256 {recipe.sha256}"),
+            *((name.replace("_", " "), f"sha256 {part}") for name, part in recipe.parts.items()),
             ("upscaler", f"sha256 {recipe.upscaler_sha256}" if recipe.upscaler_sha256 else None),
             ("made by", f"sfumato {recipe.sfumato}, numerics {recipe.numerics}"),
             ("", f"torch {recipe.torch}, {recipe.device}, {recipe.precision}"),
@@ -94,7 +96,18 @@ _TOLD = frozenset(
         *("prompt", "template", "negative", "negative_template", "seed", "path_seed", "wander"),
         *("variation_seed", "variation_strength", "seed_width", "seed_height", "steps", "sampler"),
         *("schedule", "guidance", "width", "height", "count", "upscale", "upscaler", "stream"),
-        *("weighting", "embeddings", "model", "vae", "text_encoders", "image", "strength", "fit"),
+        *(
+            "weighting",
+            "embeddings",
+            "model",
+            "refiner",
+            "refiner_at",
+            "vae",
+            "text_encoders",
+            "image",
+            "strength",
+            "fit",
+        ),
         *("mask", "mask_blur", "mask_fill", "mask_padding", "mask_invert"),
     )
 )
@@ -116,6 +129,11 @@ def _others(request: Request) -> Iterator[tuple[str, str]]:
         show = shown_by.get(f.name, shown)
         told = ("no", "yes")[value] if isinstance(value, bool) else show(value)
         yield f.name.replace("_", " "), told
+
+
+def _refined(request: Request) -> str | None:
+    at = _number(request.refiner_at)
+    return request.refiner if at is None else f"{request.refiner}, from {at} on"
 
 
 def _size(width: int | None, height: int | None) -> str | None:

@@ -61,6 +61,9 @@ class Today:
         """
         model = BUNDLED if wanted.model is None else wanted.model
         sha256, parts = self._model(model, wanted)
+        if wanted.refiner is not None:
+            refiner = self._digest(self._shelves.locate(wanted.refiner).path)
+            parts = {**parts, "refiner": refiner}
         if there.sha256 != sha256:
             return _model(there.sha256, sha256)
         if dict(there.parts) != parts:

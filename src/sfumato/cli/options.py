@@ -181,6 +181,8 @@ def _as_names(given: object) -> str:
     return embeddings_to_text(cast("tuple[Embedding, ...]", given)) or "none"
 
 
+BESIDE = "The same beside the negative prompt; none: as beside the prompt."
+
 OPTIONS = (
     Option("negative", "TEXT", "What not to show."),
     Option("seed", "N", "0 to 2^64-1; the same seed, the same picture.", whole),
@@ -265,6 +267,33 @@ OPTIONS = (
         _embeddings,
         show=_as_names,
     ),
+    Option(
+        "original_size",
+        "WxH|N",
+        "SDXL: as if the picture had been so large; none: its own.",
+        _size,
+        show=_as_size,
+        off="none",
+    ),
+    Option("crop", "X,Y", "SDXL: as if so much were cut off, left and top.", wholes, show=as_list),
+    Option(
+        "target_size",
+        "WxH|N",
+        "SDXL: the size to compose for; none: its own.",
+        _size,
+        show=_as_size,
+        off="none",
+    ),
+    *(
+        Option(f"negative_{name}", kind, BESIDE, read, show=show, off="none")
+        for name, kind, read, show in (
+            ("original_size", "WxH|N", _size, _as_size),
+            ("crop", "X,Y", wholes, as_list),
+            ("target_size", "WxH|N", _size, _as_size),
+        )
+    ),
+    Option("aesthetic", "X", "SDXL refiner: 0 to 10; as if so liked. 6 if not said.", real),
+    Option("negative_aesthetic", "X", "The same for the negative prompt; 2.5.", real),
     Option("image", "FILE", "Begin with this picture, not noise.", file, START),
     Option("strength", "X", "0 to 1; how much of it is made anew. 0.75 if not said.", real, START),
     Option("fit", "NAME", "If its shape differs: crop, stretch, pad.", panel=START),
@@ -292,6 +321,17 @@ OPTIONS = (
         "A name (sfumato models), a file or a folder.",
         panel=MODEL,
         complete=models,
+    ),
+    Option(
+        "refiner",
+        "NAME",
+        "A model that takes over towards the end; none: no other.",
+        panel=MODEL,
+        complete=models,
+        off="none",
+    ),
+    Option(
+        "refiner_at", "X", "When: 0 to 1 of the time to the picture. 0.8 if not said.", real, MODEL
     ),
     Option(
         "vae",

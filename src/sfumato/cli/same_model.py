@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sfumato.cli.screen import amount, note
@@ -13,7 +14,16 @@ from sfumato.weights.hashes import digest, remembered
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
-__all__ = ["nearest_model", "same_model"]
+__all__ = ["nearest_model", "nearest_refiner", "same_model", "same_refiner"]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file that a picture was made with: its name there, its sha256, and what it was to it."""
+
+    name: str
+    sha256: str
+    what: str = "model"
 
 
 def same_model(recipe: Recipe, shelves: Shelves, *, anyway: bool = False) -> str:
@@ -23,32 +33,13 @@ def same_model(recipe: Recipe, shelves: Shelves, *, anyway: bool = False) -> str
     is read, then all others, each once, for it is remembered. Raises PictureError where none has
     it; `anyway` takes the one that is named so, and reads no others.
     """
-    named, wanted = recipe.request.model or "", recipe.sha256
-    place = _named(named, shelves)
-    known = None if place is None else _known(place, shelves)
-    if place is not None and known == wanted:
-        return str(place.path) if place.name != named else named
-    item = shelves.known_by(wanted)
-    if item is None and place is not None and known is None:
-        known = _read(place, shelves)
-        if known == wanted:
-            return str(place.path)
-    if item is None and not anyway and not _is_bundled(named):
-        for other in shelves.unread(named):
-            note(
-                f"looking for the picture's model by its sha256: reading {other.name}, "
-                f"{amount(other.bytes)}"
-            )
-            try:
-                if shelves.sha256(other) == wanted:
-                    item = other
-                    break
-            except WeightsError as error:
-                note(f"left out: {error}")
-    if item is not None:
-        note(f"the picture's model, {named}, is here as {item.name}")
-        return str(item.path)
-    return _other(recipe, place, known, anyway=anyway)
+    return _same(_Wanted(recipe.request.model or "", recipe.sha256), shelves, anyway=anyway)
+
+
+def same_refiner(recipe: Recipe, shelves: Shelves, *, anyway: bool = False) -> str | None:
+    """As `same_model`, for the recipe's refiner; None where it has none."""
+    wanted = _refiner(recipe)
+    return None if wanted is None else _same(wanted, shelves, anyway=anyway)
 
 
 def nearest_model(recipe: Recipe, shelves: Shelves) -> str:
@@ -56,29 +47,71 @@ def nearest_model(recipe: Recipe, shelves: Shelves) -> str:
 
     Raises PictureError where there is none of that name either.
     """
+    return _nearest(_Wanted(recipe.request.model or "", recipe.sha256), shelves)
+
+
+def nearest_refiner(recipe: Recipe, shelves: Shelves) -> str | None:
+    """As `nearest_model`, for the recipe's refiner; None where it has none."""
+    wanted = _refiner(recipe)
+    return None if wanted is None else _nearest(wanted, shelves)
+
+
+def _refiner(recipe: Recipe) -> _Wanted | None:
+    name = recipe.request.refiner
+    return None if name is None else _Wanted(name, recipe.parts.get("refiner", ""), "refiner")
+
+
+def _same(wanted: _Wanted, shelves: Shelves, *, anyway: bool) -> str:
+    named = wanted.name
+    place = _named(named, shelves)
+    known = None if place is None else _known(place, shelves)
+    if place is not None and known == wanted.sha256:
+        return str(place.path) if place.name != named else named
+    item = shelves.known_by(wanted.sha256)
+    if item is None and place is not None and known is None:
+        known = _read(place, shelves)
+        if known == wanted.sha256:
+            return str(place.path)
+    if item is None and not anyway and not _is_bundled(named):
+        for other in shelves.unread(named):
+            note(
+                f"looking for the picture's {wanted.what} by its sha256: reading {other.name}, "
+                f"{amount(other.bytes)}"
+            )
+            try:
+                if shelves.sha256(other) == wanted.sha256:
+                    item = other
+                    break
+            except WeightsError as error:
+                note(f"left out: {error}")
+    if item is not None:
+        note(f"the picture's {wanted.what}, {named}, is here as {item.name}")
+        return item.name if item.bundled else str(item.path)
+    return _other(wanted, place, known, anyway=anyway)
+
+
+def _nearest(wanted: _Wanted, shelves: Shelves) -> str:
     try:
-        return same_model(recipe, shelves)
+        return _same(wanted, shelves, anyway=False)
     except PictureError:
-        named = recipe.request.model or ""
-        if _named(named, shelves) is None:
+        if _named(wanted.name, shelves) is None:
             raise
-        return named
+        return wanted.name
 
 
-def _other(recipe: Recipe, place: Place | None, known: str | None, *, anyway: bool) -> str:
-    """No model here is the recipe's: the one that is called so, if the user wants it anyway."""
-    named = recipe.request.model or ""
+def _other(wanted: _Wanted, place: Place | None, known: str | None, *, anyway: bool) -> str:
+    """No file here is the recipe's: the one that is called so, if the user wants it anyway."""
     if anyway:
-        return named
-    made = f"the picture was made with {named} (sha256 {recipe.sha256[:10]}…), and"
+        return wanted.name
+    made = f"the picture was made with {wanted.name} (sha256 {wanted.sha256[:10]}…), and"
     if place is None or known is None:
         raise PictureError(
             f"{made} no model here is that one.\n"
-            "Give the place of that file with --model; see also: sfumato models."
+            f"Give the place of that file with --{wanted.what}; see also: sfumato models."
         )
     raise PictureError(
         f"{made} {place.name} here has {known[:10]}….\n"
-        "Give the place of that file with --model, or add --anyway."
+        f"Give the place of that file with --{wanted.what}, or add --anyway."
     )
 
 

@@ -227,7 +227,8 @@ def _check_like(work: Work, cell: Cell, recipe: Recipe) -> None:
 
 def _files(request: Request) -> tuple[object, ...]:
     """What decides which files a picture is made with."""
-    return request.model, request.vae, request.text_encoders, request.upscale, request.upscaler
+    beside = request.refiner, request.upscale, request.upscaler
+    return request.model, request.vae, request.text_encoders, *beside
 
 
 def _require_like(path: Path, apart: str | None) -> None:

@@ -14,7 +14,7 @@ from sfumato.choose.verify import Claim, Verdict, judge, read_claim
 from sfumato.cli.configuration import shelves
 from sfumato.cli.generate import TERMINATED as STOPPED
 from sfumato.cli.generate import EngineLike, MakeEngine, Terminated, terminable
-from sfumato.cli.same_model import nearest_model
+from sfumato.cli.same_model import nearest_model, nearest_refiner
 from sfumato.cli.screen import Progress, error, note
 from sfumato.errors import SfumatoError
 from sfumato.source import Source
@@ -101,7 +101,8 @@ def _judged(
 ) -> Verdict:
     request = claim.request(sources)
     model = nearest_model(claim.recipe, shelves()) if check.model is None else check.model
-    run = engine.submit(replace(request, model=model))
+    refiner = nearest_refiner(claim.recipe, shelves())
+    run = engine.submit(replace(request, model=model, refiner=refiner))
     progress.begin(i, run.request.run_steps)
     for step in run:
         progress.step(i, step.index, step.total)

@@ -21,6 +21,7 @@ __all__ = [
     "WHOLE",
     "Conditioning",
     "Family",
+    "Framing",
     "Ground",
     "Reading",
     "Spoiling",
@@ -91,17 +92,33 @@ class Ground:
 
 
 @dataclass(frozen=True)
+class Framing:
+    """What SDXL is told of a picture beside its prompt: pixels, and how much it was liked.
+
+    Podell et al. 2023 (arXiv:2307.01952), section 2.2. ``original`` and ``target`` are (width,
+    height), ``crop`` is (left, top), ``liked`` 0 to 10.
+    """
+
+    original: tuple[int, int]
+    crop: tuple[int, int]
+    target: tuple[int, int]
+    liked: float
+
+
+@dataclass(frozen=True)
 class Reading:
-    """How prompts are read.
+    """How prompts are read, and what is told beside them.
 
     ``weighting`` is one of `numerics.CHOICES`. ``learnt`` are the embeddings that are heard where
     their names stand; each fits `ModelSpec.embeds`. ``skip`` is `Request.clip_skip`, at most
-    `Family.deepest`.
+    `Family.deepest`. ``framings`` are what is told beside the prompts and beside the negative one;
+    None is the size of what is painted, uncut.
     """
 
     weighting: str = "a1111"
     learnt: tuple[Learnt, ...] = ()
     skip: int = 1
+    framings: tuple[Framing, Framing] | None = None
 
 
 USUAL = Reading()
@@ -128,9 +145,11 @@ class Family(ABC):
 
     A new one is a class of this kind and a row in `opening.FAMILIES`. ``deepest`` is the largest
     `Reading.skip` that its `encode` follows: 1 where only the usual layer is heard. ``layers`` is
-    how many there are that a `Spoiling` may name.
+    how many there are that a `Spoiling` may name. ``hears`` are the fields of a `Framing` that it
+    is told.
     """
 
+    hears = frozenset[str]()
     deepest = 1
     layers = 0
 

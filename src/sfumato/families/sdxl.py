@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
+from sfumato.families.base import USUAL, Conditioning, Framing, Reading, UNetFamily
 from sfumato.families.clip_reader import ClipReader, Text
 from sfumato.nn.clip import ClipText
 from sfumato.nn.layers import time_embedding
@@ -35,6 +35,7 @@ class StableDiffusionXL(UNetFamily):
         super().__init__(spec, parts)
         encoders = [text for text in parts.texts if isinstance(text, ClipText)]
         self.refines = len(encoders) == 1
+        self.hears = frozenset({"original", "crop", "liked" if self.refines else "target"})
         self.readers = list(map(ClipReader, encoders, spec.embeds))
 
     def encode(
@@ -54,10 +55,11 @@ class StableDiffusionXL(UNetFamily):
         *read, (other, unpooled) = (self._read(text, count, reading) for text in texts)
         if not negative.strip() and not self.refines:
             other, unpooled = torch.zeros_like(other), torch.zeros_like(unpooled)
-        liked, disliked = self._told(size, LIKED), self._told(size, DISLIKED)
+        usual = (Framing(size, (0, 0), size, LIKED), Framing(size, (0, 0), size, DISLIKED))
+        told, against = map(self._told, reading.framings or usual)
         return (
-            [Conditioning(c, added=torch.cat([pooled, liked], dim=1)) for c, pooled in read],
-            Conditioning(other, added=torch.cat([unpooled, disliked], dim=1)),
+            [Conditioning(c, added=torch.cat([pooled, told], dim=1)) for c, pooled in read],
+            Conditioning(other, added=torch.cat([unpooled, against], dim=1)),
         )
 
     def _read(self, text: Text, count: int, reading: Reading) -> tuple[Tensor, Tensor]:
@@ -65,11 +67,11 @@ class StableDiffusionXL(UNetFamily):
         read = [reader.read(text, count, reading) for reader in self.readers]
         return torch.cat([context for context, _ in read], dim=2), read[-1][1].float()
 
-    def _told(self, size: tuple[int, int], liked: float) -> Tensor:
+    def _told(self, framing: Framing) -> Tensor:
         """Original height and width, top and left of the crop, and for the base the height and
         width that are wanted, for the refiner how much it is liked: (1, 256 a number).
         """
-        width, height = size
-        last = [liked] if self.refines else [height, width]
-        numbers = torch.tensor([height, width, 0, 0, *last], dtype=torch.float32)
+        first = [*reversed(framing.original), *reversed(framing.crop)]
+        last = [framing.liked] if self.refines else [*reversed(framing.target)]
+        numbers = torch.tensor([*first, *last], dtype=torch.float32)
         return time_embedding(numbers, FREQUENCIES).flatten()[None].to(self.device)

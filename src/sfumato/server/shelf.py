@@ -149,13 +149,16 @@ class OnShelf:
 
     def submit(self, request: Request, *, state: bytes | None = None) -> Run:
         """As `Painter.submit`; RequestError for a model that is not on the shelf any more."""
-        placed = replace(own_parts(request), model=self.shelf.place(request.model))
-        return self.painter.submit(placed, state=state)
+        return self.painter.submit(self._placed(request), state=state)
 
     def develop(self, request: Request, estimate: bytes) -> Image:
         """As `Painter.develop`."""
-        placed = replace(own_parts(request), model=self.shelf.place(request.model))
-        return self.painter.develop(placed, estimate)
+        return self.painter.develop(self._placed(request), estimate)
+
+    def _placed(self, request: Request) -> Request:
+        place = self.shelf.place
+        refiner = None if request.refiner is None else place(request.refiner)
+        return replace(own_parts(request), model=place(request.model), refiner=refiner)
 
 
 def own_parts(request: Request) -> Request:

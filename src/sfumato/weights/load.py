@@ -7,7 +7,7 @@ result and little more.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -103,10 +103,12 @@ def load_parts(
     dtype: torch.dtype,
     own: Mapping[str, torch.dtype],
     t5: T5Tokenizer | None = None,
+    vae: Vae | None = None,
 ) -> Parts:
     """All parts of `spec` from wherever they lie, on the CPU; raises like `load_model`.
 
-    `own` are the precisions of parts in which they differ; `t5` the tokenizer of a T5.
+    `own` are the precisions of parts in which they differ; `t5` the tokenizer of a T5; `vae` an
+    autoencoder in memory, for origins without one.
     """
     where = origins.parts
     networks = {n: _blank(NETWORKS[type(c)], c) for n, c in spec.parts.items() if n in where}
@@ -125,8 +127,7 @@ def load_parts(
     reader = Reader()
     for name, network in networks.items():
         _fill(network, where[name].weights, places[name], reader, own.get(name, dtype))
-    vae = networks["vae"]
-    assert isinstance(vae, Vae)
+    vae = vae or cast("Vae", networks["vae"])
     texts = tuple(networks.get(part.name) for part in spec.texts)
     return Parts(networks["denoiser"], vae, texts, t5)
 

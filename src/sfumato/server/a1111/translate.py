@@ -83,9 +83,24 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         like=text.like,
         **_numerics(settings, text),
         clip_skip=_clip_skip(settings, text),
+        threshold=text.threshold,
+        mimic_scale=text.mimic_scale,
+        mimic_quantile=text.mimic_quantile,
+        upscale=text.upscale,
+        vae=text.vae,
+        **_refiner(sent, text, chosen.checkpoints),
         model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
     )
     return _with_picture(request, sent, chosen.limits) if isinstance(sent, Image2Image) else request
+
+
+def _refiner(sent: Text2Image, text: Request, checkpoints: Checkpoints) -> dict[str, Any]:
+    """The model that takes over, and when: 0.8 of the way, which is where A1111's page starts."""
+    name = text.refiner if sent.refiner_checkpoint is None else sent.refiner_checkpoint
+    if name in (None, "", "None"):
+        return {}
+    at = text.refiner_at if sent.refiner_switch_at is None else sent.refiner_switch_at
+    return {"refiner": _model(name, checkpoints), "refiner_at": at}
 
 
 def sampler_and_schedule(sampler: str, scheduler: str | None) -> tuple[str, str | None]:

@@ -51,6 +51,8 @@ _Side = Annotated[
 ]
 _Guidance = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": MAX_GUIDANCE})]
 _Most = Annotated[float, Field(json_schema_extra={"minimum": 0.5, "maximum": 1})]
+_Pixels = Annotated[list[int], Field(min_length=2, max_length=2)]
+_Liked = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 10})]
 _Part = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 
 
@@ -219,8 +221,24 @@ class RequestWanted(Given):
         "each that lies in a folder of embeddings.",
         examples=[[]],
     )
+    original_size: _Pixels | None = Field(
+        None, description="SDXL is told that the picture was so large; width, height."
+    )
+    crop: _Pixels = Field([0, 0], description="SDXL is told that so much was cut off; left, top.")
+    target_size: _Pixels | None = Field(None, description="SDXL composes for it; width, height.")
+    negative_original_size: _Pixels | None = Field(None, description="Null: as `original_size`.")
+    negative_crop: _Pixels | None = Field(None, description="Null: as `crop`.")
+    negative_target_size: _Pixels | None = Field(None, description="Null: as `target_size`.")
+    aesthetic: _Liked = Field(6.0, description="The refiner is told that it is so liked.")
+    negative_aesthetic: _Liked = Field(2.5, description="The same beside the negative prompt.")
     model: str | None = Field(
         None, description="A name of GET /api/models; else the server's own.", examples=["mini"]
+    )
+    refiner: str | None = Field(
+        None, description="A model of GET /api/models that takes over towards the end."
+    )
+    refiner_at: _Part | None = Field(
+        None, description="When, of the time from noise to picture; 0.8 if not said."
     )
     vae: str | None = Field(
         None, description="A part in a file of its own; no part can be chosen on a server yet."
@@ -337,7 +355,17 @@ class RequestTold(Told):
     rounding: str | None = None
     clip_skip: int = 1
     embeddings: list[EmbeddingTold] | None = None
+    original_size: list[int] | None = None
+    crop: list[int] = Field(default=[0, 0])
+    target_size: list[int] | None = None
+    negative_original_size: list[int] | None = None
+    negative_crop: list[int] | None = None
+    negative_target_size: list[int] | None = None
+    aesthetic: float = 6.0
+    negative_aesthetic: float = 2.5
     model: str | None
+    refiner: str | None = None
+    refiner_at: float | None = None
     vae: str | None = None
     text_encoders: list[str] = Field(default=[])
     image: InputTold | None
