@@ -12,6 +12,7 @@ import pytest
 from sfumato.catalog import CATALOG
 from sfumato.errors import RequestError, WeightsError
 from sfumato.shelves import Folder, Shelves, a1111, comfyui, hugging_face, own
+from sfumato.weights.detect import inspect
 from tests.shelves.files import EMBEDDING, LORA, SD15, VAE, of, sparse
 
 ASSET = Path(str(resources.files("sfumato").joinpath("assets", str(CATALOG["mini"].asset))))
@@ -370,7 +371,6 @@ def test_files_are_opened_once_and_again_only_when_they_change(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
-    inspect = __import__("sfumato.shelves.items", fromlist=["inspect"]).inspect
 
     def counted(path: Path) -> object:
         opened.append(path)
@@ -385,6 +385,28 @@ def test_files_are_opened_once_and_again_only_when_they_change(
     sparse(fox, VAE)
     assert Shelves([Folder(root)], index=index).find("fox", "vae").role == "vae"
     assert opened[2:] == [fox]
+
+
+def test_a_first_look_that_is_broken_off_is_gone_on_with(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        sparse(root / f"{name}.safetensors", SD15)
+    opened: list[str] = []
+
+    def counted(path: Path) -> object:
+        if path.name == "b.safetensors" and path.name not in opened:
+            opened.append(path.name)
+            raise KeyboardInterrupt
+        opened.append(path.name)
+        return inspect(path)
+
+    monkeypatch.setattr("sfumato.shelves.items.inspect", counted)
+    with pytest.raises(KeyboardInterrupt):
+        Shelves([Folder(root)], index=tmp_path / "index.json").items()
+    before = opened.copy()
+    assert len(Shelves([Folder(root)], index=tmp_path / "index.json").items()) == 4
+    assert opened[len(before) :] == ["b.safetensors", "c.safetensors"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"": 1}', "{"])

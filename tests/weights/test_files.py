@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -133,9 +134,11 @@ def test_a_header_that_is_not_json_is_corrupt(tmp_path: Path) -> None:
     refused(path, "header is not JSON")
 
 
-def test_an_unknown_number_type_is_told(tmp_path: Path) -> None:
-    row = {"dtype": "F4", "shape": [1], "data_offsets": [0, 1]}
-    refused(with_header(tmp_path / "m.safetensors", {"a": row}, b"x"), "type 'F4'")
+@pytest.mark.parametrize("kind", ["F4", 5, None, ["F32"], {"F32": 1}])
+def test_an_unknown_number_type_is_told(tmp_path: Path, kind: object) -> None:
+    row = {"dtype": kind, "shape": [1], "data_offsets": [0, 1]}
+    told = re.escape(f"a is of type {kind!r}")
+    refused(with_header(tmp_path / "m.safetensors", {"a": row}, b"x"), told)
 
 
 @pytest.mark.parametrize(

@@ -71,20 +71,22 @@ def told(found: Iterable[Found], index: Path | None) -> tuple[Item, ...]:
         before = {}
     rows = dict[str, object]()
     items = list[Item]()
-    for one in found:
-        key = str(one.path)
-        try:
-            stamp = state(one.path)
-        except OSError as error:
-            items.append(_broken(one, f"{one.path} cannot be read: {error.strerror}.", 0))
-            continue
-        row = _kept(before.get(key), stamp)
-        if row is None:
-            row = _row(one.path)
-        rows[key] = [stamp, row]
-        items.append(_item(one, row, stamp[0]))
-    if index is not None and any(before.get(key) != row for key, row in rows.items()):
-        keep(index, before | rows | {"": edition})
+    try:
+        for one in found:
+            key = str(one.path)
+            try:
+                stamp = state(one.path)
+            except OSError as error:
+                items.append(_broken(one, f"{one.path} cannot be read: {error.strerror}.", 0))
+                continue
+            row = _kept(before.get(key), stamp)
+            if row is None:
+                row = _row(one.path)
+            rows[key] = [stamp, row]
+            items.append(_item(one, row, stamp[0]))
+    finally:  # a first look that is broken off has looked at some
+        if index is not None and any(before.get(key) != row for key, row in rows.items()):
+            keep(index, before | rows | {"": edition})
     return tuple(item for item in items if (item.owner, item.role) != ("Hugging Face", "other"))
 
 

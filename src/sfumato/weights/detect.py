@@ -93,6 +93,9 @@ def recognise(weights: Weights) -> Inspection:
             "other", "of a kind unknown here", (f"its first keys: {', '.join(list(entries)[:3])}",)
         )
     )
+    sizes = Counter[str]()
+    for entry in entries.values():
+        sizes[entry.dtype] += entry.bytes
     predicted, words = prediction(weights)
     if found.spec_name is not None and found.spec_name in CATALOG:
         require_usual(weights, CATALOG[found.spec_name])
@@ -102,21 +105,14 @@ def recognise(weights: Weights) -> Inspection:
         kind=found.kind,
         spec_name=found.spec_name,
         layout=found.layout,
-        precision=_precision(entries),
+        precision=sizes.most_common(1)[0][0] if sizes else "none",
         tensors=len(entries),
         parameters=sum(entry.elements for entry in entries.values()),
-        bytes=sum(entry.bytes for entry in entries.values()),
+        bytes=sizes.total(),
         prediction=predicted,
         zero_snr=zero_snr(weights),
         evidence=found.evidence + words,
     )
-
-
-def _precision(entries: Mapping[str, Entry]) -> str:
-    sizes: Counter[str] = Counter()
-    for entry in entries.values():
-        sizes[entry.dtype] += entry.bytes
-    return sizes.most_common(1)[0][0] if sizes else "none"
 
 
 # ---- one question each, from the surest to the vaguest --------------------------------------
@@ -153,14 +149,14 @@ REMAINS = "embedding_manager."
 
 
 def _attachment(entries: Mapping[str, Entry]) -> _Finding | None:
+    keys = [key for key in entries if not key.startswith(REMAINS)]
+    everything = "\n".join(keys)  # searched at once: most files hold no mark in thousands of keys
     for role, marks, kind in ATTACHMENTS:
-        for key in entries:
-            if key.startswith(REMAINS):
-                continue
-            if any(mark in key for mark in marks):
-                return _Finding(
-                    role, f"{kind}, which is added to a model and is not one", (f"{key}",)
-                )
+        if not any(mark in everything for mark in marks):
+            continue
+        key = next((key for key in keys if any(mark in key for mark in marks)), None)
+        if key is not None:
+            return _Finding(role, f"{kind}, which is added to a model and is not one", (key,))
     return None
 
 
