@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sfumato.cli.generate import MakeEngine
+    from sfumato.cli.machine import MakeEngine
 
 __all__ = ["main"]
 

@@ -15,18 +15,26 @@ from typer.main import get_command
 from sfumato.cli.choosing import sheet, steps, verify, why
 from sfumato.cli.complete import models
 from sfumato.cli.library import app as library
-from sfumato.cli.machine import real_engine
+from sfumato.cli.machine import engine_maker
 from sfumato.cli.models import app as models_app
-from sfumato.cli.options import HOW, MODEL, Given, takes_wish
 from sfumato.cli.serve import serve
+from sfumato.cli.taking import (
+    FILES,
+    FRAMES,
+    MACHINE,
+    MANY,
+    ORIGIN,
+    OUT_FILE,
+    Device,
+    Json,
+    Order,
+    Quiet,
+    takes_order,
+)
 from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
     from typer.core import TyperGroup
-
-    from sfumato.cli.generate import MakeEngine
-
-_FILES, _MANY = "Files and output", "Many prompts"
 
 
 def command() -> TyperGroup:
@@ -70,124 +78,19 @@ def sfumato(
     """Make pictures from words. Start with: sfumato generate "a red fox, 3d" """
 
 
-@takes_wish
-def generate(
-    given: Given,
-    context: typer.Context,
-    prompt: Annotated[
-        str | None, typer.Argument(help='What to show. May be empty: "".', show_default=False)
-    ] = None,
-    *,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="PICTURE",
-            help="Make this picture again; other options change it.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    anyway: Annotated[
-        bool,
-        typer.Option(
-            "--anyway", help="With --from: even if it cannot be the same.", rich_help_panel=HOW
-        ),
-    ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="auto, fp32, fp16, bf16.", rich_help_panel=MODEL),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|FOLDER/",
-            help="A .png, .jpg or .webp, or a folder; else the folder out/.",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    filmstrip: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A sheet with every step.", rich_help_panel=_FILES),
-    ] = None,
-    animate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The steps as a .webp, .gif or .mp4.",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print file names only.", rich_help_panel=_FILES)
-    ] = False,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A prompt a line, or a .jsonl or .csv with any option; made where not there yet.",
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-    dynamic: Annotated[
-        bool,
-        typer.Option(
-            "--dynamic",
-            help="{a|b} in a prompt is a choice, drawn for each picture by its seed.",
-            rich_help_panel=_MANY,
-        ),
-    ] = False,
-    combine: Annotated[
-        bool,
-        typer.Option(
-            "--combine", help="A picture of every choice that there is.", rich_help_panel=_MANY
-        ),
-    ] = False,
-    wildcards: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Its name.txt holds the choices of __name__, one a line.",
-            rich_help_panel=_MANY,
-        ),
-    ] = None,
-) -> None:
+@takes_order(ORIGIN, MACHINE, OUT_FILE, FRAMES, MANY)
+def generate(order: Order, context: typer.Context) -> None:
     """Make pictures from a prompt."""
-    if prompt is None and source is None and prompts is None:
-        raise RequestError(
-            'generate needs a prompt, such as: sfumato generate "a red fox, 3d"\n'
-            "(or --from PICTURE; an empty prompt is written as two quotes)."
-        )
-    if anyway and source is None:
-        raise RequestError("--anyway has no effect without --from PICTURE; leave it out.")
-    from sfumato.cli.generate import Many, Order
     from sfumato.cli.generate import generate as one
     from sfumato.cli.many import many
 
-    order = Order(
-        changes={**({} if prompt is None else {"prompt": prompt}), **given.changes},
-        image=given.image,
-        mask=given.mask,
-        device=device,
-        precision=precision,
-        out=out,
-        filmstrip=filmstrip,
-        animation=animate,
-        source=source,
-        anyway=anyway,
-        quiet=quiet,
-        many=Many(prompts, dynamic, combine, wildcards),
-    )
     run = many if order.many.asked else one
-    run(order, cast("MakeEngine | None", context.obj) or real_engine)
+    run(order, engine_maker(context))
 
 
 def info(
     picture: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say how a picture was made."""
     from sfumato.cli.info import info as run
@@ -211,7 +114,7 @@ def tokens(
         typer.Option(metavar="N", help="For what changes on the way.", show_default=False),
     ] = None,
     weighting: Annotated[str, typer.Option(metavar="NAME", help="a1111, comfy, plain.")] = "a1111",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show how a model reads a prompt: chunks, tokens, weights, and what falls off."""
     from sfumato.cli.tokens import tokens as run
@@ -234,25 +137,20 @@ def upscale(
         str | None,
         typer.Option(metavar="FILE", help="By this network; without, by the one that comes along."),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL),
-    ] = None,
+    device: Device = None,
     out: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER|FILE",
             help="Where to; else the folder out/. In a folder all are .png.",
-            rich_help_panel=_FILES,
+            rich_help_panel=FILES,
         ),
     ] = None,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Also what is there already.", rich_help_panel=_FILES),
+        typer.Option("--replace", help="Also what is there already.", rich_help_panel=FILES),
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print file names only.", rich_help_panel=_FILES)
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make finished pictures two or four times larger."""
     from sfumato.cli.upscale import Enlarge
@@ -261,7 +159,7 @@ def upscale(
     if factor not in (2, 4):
         raise RequestError(f"--to is {factor}, but must be 2 or 4.")
     wish = Enlarge(pictures, factor, upscaler, out, replace, device, quiet)
-    status = run(wish, cast("MakeEngine | None", context.obj) or real_engine)
+    status = run(wish, engine_maker(context))
     if status:
         raise typer.Exit(status)
 

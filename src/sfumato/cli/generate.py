@@ -7,132 +7,28 @@ stops the run, what was finished is kept.
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import Literal, Protocol
 
 import typer
 from PIL import ImageChops
 from PIL.Image import Image
 
-from sfumato.cli.configuration import shelves
+from sfumato.cli.machine import MakeEngine, RunLike
 from sfumato.cli.options import OPTIONS, shown
 from sfumato.cli.paths import Plan, numbered, plan
-from sfumato.cli.same_model import same_model, same_refiner
 from sfumato.cli.screen import Progress, duration, note, say
-from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
+from sfumato.cli.stop import TERMINATED, Terminated, terminable
+from sfumato.cli.taking import Order
+from sfumato.cli.wish import check_origin, machine, painted_with, wish
 from sfumato.errors import PictureError
 from sfumato.images import Frame, Texts, animate, filmstrip, read_picture, save
-from sfumato.recipe import NUMERICS, Origin, Picture, Recipe, Result, read
+from sfumato.recipe import Origin, Picture, Recipe, read
 from sfumato.request import Request
-from sfumato.source import Source
 
-TERMINATED = 143  # 128 + SIGTERM
-_AS: Mapping[str, str] = {"image": "a picture", "mask": "a mask"}
-
-
-class StepLike(Protocol):
-    """One step of a run: its number from 1, and what the picture looks like by then.
-
-    `upscaling` is there while the picture is made larger: so many tiles of so many.
-    """
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def upscaling(self) -> tuple[int, int] | None: ...
-    def preview(self) -> list[Image]: ...
-
-
-class RunLike(Protocol):
-    """A run: iterate its steps, then take the result.
-
-    `recipe` is that of the first picture, as far as it is known before the first step.
-    """
-
-    @property
-    def request(self) -> Request: ...
-    @property
-    def recipe(self) -> Recipe: ...
-    def __iter__(self) -> Iterator[StepLike]: ...
-    def result(self) -> Result: ...
-
-
-class EnlargementLike(Protocol):
-    """A picture on its way to a larger one: iterate its tiles, then take it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def total(self) -> int: ...
-    def __iter__(self) -> Iterator[int]: ...
-    def picture(self) -> Image: ...
-
-
-class EngineLike(Protocol):
-    """What makes pictures: `sfumato.engine.Engine`, or a stand-in."""
-
-    def submit(self, request: Request) -> RunLike: ...
-    def enlarge(
-        self, image: Image, factor: int, upscaler: str | None = None
-    ) -> EnlargementLike: ...
-
-
-MakeEngine = Callable[[str, str], EngineLike]  # (device, precision)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: it stops a run as Ctrl-C does, with a status of its own."""
-
-
-@dataclass(frozen=True)
-class Many:
-    """Where an order's prompts come from, if it is for more than one: see `cli.many`.
-
-    `file` has one wish a line; `dynamic` draws each picture's prompt from a template, by its seed,
-    `combine` takes every prompt that the template can give; `wildcards` is their folder.
-    """
-
-    file: Path | None = None
-    dynamic: bool = False
-    combine: bool = False
-    wildcards: Path | None = None
-
-    @property
-    def asked(self) -> bool:
-        return self != Many()
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the user typed, before it is a request.
-
-    `changes` holds the fields of `Request` that were given; all else is the model's, or that of
-    the picture `source` (`--from`). `image` and `mask` are the files to start from.
-    """
-
-    changes: Mapping[str, object]
-    image: Path | None = None
-    mask: Path | None = None
-    device: str | None = None
-    precision: str | None = None
-    out: str | None = None
-    filmstrip: Path | None = None
-    animation: Path | None = None
-    source: Path | None = None
-    anyway: bool = False
-    quiet: bool = False
-    many: Many = Many()
+__all__ = ["again", "generate"]
 
 
 @dataclass(frozen=True)
@@ -176,47 +72,6 @@ def generate(order: Order, make_engine: MakeEngine) -> None:
         say(f"again: {again(order, first.recipe, path)}")
 
 
-def wish(order: Order, origin: Origin | None) -> Request:
-    """The request: what the picture in `--from` says, changed by what was typed."""
-    start = Request() if origin is None else origin.request
-    changes: dict[str, object] = {
-        **order.changes,
-        "image": _source("image", "picture", order, start.image),
-        "mask": _source("mask", "mask", order, start.mask),
-    }
-    if order.anyway or not changes.keys().isdisjoint({"prompt", "negative"}):
-        changes.setdefault("embeddings", None)  # other words may name others
-        changes |= {"template": "", "negative_template": ""}
-    request = start.changed(changes)
-    checked(request)
-    return request
-
-
-def painted_with(order: Order, origin: Origin | None, request: Request) -> Request:
-    """The request with the model of the picture in `--from`, found by its sha256."""
-    if origin is None or origin.recipe is None or "model" in order.changes:
-        return request
-    request = replace(request, model=same_model(origin.recipe, shelves(), anyway=order.anyway))
-    if request.refiner is None or "refiner" in order.changes:
-        return request
-    return replace(request, refiner=same_refiner(origin.recipe, shelves(), anyway=order.anyway))
-
-
-def checked(request: Request) -> Request:
-    """The request with the usual names of its sampler and schedule.
-
-    Unknown ones are told here, before torch and the model are loaded.
-    """
-    names: dict[str, str] = {}
-    if request.sampler is not None:
-        names["sampler"] = sampler_row(request.sampler).name
-        if request.wander:
-            check_wander(names["sampler"])
-    if request.schedule is not None:
-        names["schedule"] = schedule_row(request.schedule).name
-    return replace(request, **names)
-
-
 def _tell_letters(order: Order, request: Request) -> None:
     """Say that what was typed weighs nothing, where that comes from the picture in `--from`."""
     if order.source is None or request.brackets != "plain" or "weighting" in order.changes:
@@ -227,35 +82,6 @@ def _tell_letters(order: Order, request: Request) -> None:
             f"brackets are only letters, as in {order.source.name}; for brackets that weigh, "
             "add --weighting a1111"
         )
-
-
-def _source(
-    name: Literal["image", "mask"],
-    kind: Literal["picture", "mask"],
-    order: Order,
-    known: Source | None,
-) -> Source | None:
-    """The picture or the mask to start from; with `--from`, that which was started from then."""
-    path = order.image if name == "image" else order.mask
-    origin = "" if order.source is None else order.source.name
-    if path is None:
-        if known is None:
-            return None
-        raise PictureError(
-            f"{origin} was made with {_AS[name]} of {_told(known)}, which is not in it; "
-            f"give that with --{name}."
-        )
-    source = Source.read(path, kind)
-    if known is not None and known != source and not order.anyway:
-        raise PictureError(
-            f"{origin} was made with {_AS[name]} of {_told(known)}, and {path.name} has "
-            f"{_told(source)}.\nGive the other one with --{name}, or add --anyway."
-        )
-    return source
-
-
-def _told(source: Source) -> str:
-    return f"{source.width}x{source.height} (sha256 {source.sha256[:10]}…)"
 
 
 def again(order: Order, recipe: Recipe, path: Path) -> str:
@@ -320,37 +146,6 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
             _tell_picture(job, finished[-1], now - begun, progress)
             _save_frames(job, i, picture, frames, progress)
             begun = now
-
-
-def machine(order: Order, origin: Origin | None) -> tuple[str, str]:
-    """Device and precision: as typed, else those of the picture to be made again."""
-    recipe = None if origin is None else origin.recipe
-    device = "auto" if recipe is None else recipe.device.split(":")[0]
-    precision = "auto" if recipe is None else recipe.precision
-    return (
-        device if order.device is None else order.device,
-        precision if order.precision is None else order.precision,
-    )
-
-
-def check_origin(order: Order, origin: Origin) -> None:
-    """Refuse to promise what cannot be kept, unless the user wants it anyway."""
-    name = "" if order.source is None else order.source.name
-    recipe = origin.recipe
-    if order.anyway:
-        if origin.unread:
-            left = ", ".join(f"{key} {value}" for key, value in origin.unread.items())
-            note(f"{name}: these of its settings are not followed: {left}")
-    elif recipe is None:
-        raise PictureError(
-            f"{name} was made by another program, so the same picture cannot be promised.\n"
-            "Add --anyway to follow its text as far as it goes."
-        )
-    elif recipe.numerics != NUMERICS:
-        raise PictureError(
-            f"{name} was made by sfumato {recipe.sfumato} with numerics {recipe.numerics}, and "
-            f"this version has {NUMERICS}: the pixels would differ.\nAdd --anyway to make it so."
-        )
 
 
 def _check_run(job: Job, run: RunLike) -> None:
@@ -470,20 +265,3 @@ def _tell_sameness(order: Order, origin: Origin, made: Picture, image: Image | N
     here = f"{made.recipe.device}, {made.recipe.precision}, torch {made.recipe.torch}"
     there = f"{recipe.device}, {recipe.precision}, torch {recipe.torch}"
     say(f"differs from {source} by up to {largest} of 255 levels (there {there}; here {here})")
-
-
-@contextmanager
-def terminable() -> Generator[None]:
-    """Let SIGTERM stop the run as Ctrl-C does; only the main thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

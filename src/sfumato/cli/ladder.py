@@ -9,10 +9,12 @@ from dataclasses import replace
 
 from sfumato.choose.ladder import NEAR, SAME, Ladder, climb, draw_ladder, plan_ladder
 from sfumato.choose.sheet import Sheet
-from sfumato.cli.generate import MakeEngine, Order, check_origin, painted_with, wish
+from sfumato.cli.machine import MakeEngine
 from sfumato.cli.paths import slug
 from sfumato.cli.screen import columns, duration, say
 from sfumato.cli.sheet import fill, prepare
+from sfumato.cli.taking import Order
+from sfumato.cli.wish import check_origin, painted_with, wish
 from sfumato.errors import RequestError
 from sfumato.images import Texts, save
 from sfumato.recipe import FORMAT, Picture, read

@@ -24,21 +24,14 @@ import typer
 
 from sfumato.choose import Cell
 from sfumato.cli.configuration import shelves
-from sfumato.cli.generate import (
-    TERMINATED,
-    EngineLike,
-    MakeEngine,
-    Order,
-    Terminated,
-    checked,
-    machine,
-    terminable,
-    wish,
-)
 from sfumato.cli.kept import Today
+from sfumato.cli.machine import EngineLike, MakeEngine
 from sfumato.cli.options import OPTIONS
 from sfumato.cli.paths import FOLDER, slug
 from sfumato.cli.screen import Progress, duration, note
+from sfumato.cli.stop import TERMINATED, Terminated, terminable
+from sfumato.cli.taking import Order
+from sfumato.cli.wish import checked, machine, wish
 from sfumato.embedding import embeddings_from_json
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
 from sfumato.images import check_output, is_ours

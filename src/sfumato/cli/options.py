@@ -1,7 +1,7 @@
 """The options that say what a picture shall be: one table, for every command that makes pictures.
 
 A row names a field of `Request`, and how what was typed becomes its value. Commands take all rows
-at once, as one `Given`, by the decorator `takes_wish`.
+at once: see `cli.taking`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sfumato.cli.complete import models, samplers, schedules
 from sfumato.embedding import Embedding, embeddings_from_text, embeddings_to_text
 from sfumato.errors import RequestError
 
-__all__ = ["OPTIONS", "Given", "Option", "given", "parse_size", "takes_wish"]
+__all__ = ["OPTIONS", "Given", "Option", "given", "parse_size"]
 
 HOW, START, MODEL = "The picture", "Starting from a picture", "Model and machine"
 LIKE = "Like another program's"
@@ -348,28 +348,6 @@ OPTIONS = (
         many=True,
     ),
 )
-
-
-def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
-    """A command for typer whose first parameter, a `Given`, is made from all rows of `OPTIONS`.
-
-    typer reads a command's options off its signature. Here that is the command's own with a
-    parameter for each row in place of the first, behind its arguments and before its own options,
-    which are keyword-only.
-    """
-    own = inspect.signature(command, eval_str=True)
-    _, *mine = own.parameters.values()
-    arguments = [each for each in mine if each.kind is not inspect.Parameter.KEYWORD_ONLY]
-    rows = [option.parameter() for option in OPTIONS]
-
-    def called(*arguments: object, **typed: object) -> None:
-        words = {option.name: typed.pop(option.name) for option in OPTIONS}
-        command(given(words), *arguments, **typed)
-
-    called.__name__, called.__doc__ = command.__name__, command.__doc__
-    everything = [*arguments, *rows, *mine[len(arguments) :]]
-    called.__signature__ = own.replace(parameters=everything)  # pyright: ignore[reportFunctionMemberAccess]
-    return called
 
 
 def given(words: Mapping[str, object]) -> Given:

@@ -16,21 +16,13 @@ from PIL.Image import Image
 
 from sfumato.choose import Cell, Sheet, draw_sheet, parse_axis, plan_sheet, same_sheet
 from sfumato.cli.configuration import shelves
-from sfumato.cli.generate import (
-    TERMINATED,
-    EngineLike,
-    MakeEngine,
-    Order,
-    Terminated,
-    check_origin,
-    machine,
-    painted_with,
-    terminable,
-    wish,
-)
 from sfumato.cli.kept import Today, apart
+from sfumato.cli.machine import EngineLike, MakeEngine
 from sfumato.cli.paths import FOLDER, free_name, slug
 from sfumato.cli.screen import Progress, duration, note, say
+from sfumato.cli.stop import TERMINATED, Terminated, terminable
+from sfumato.cli.taking import Order
+from sfumato.cli.wish import check_origin, machine, painted_with, wish
 from sfumato.errors import OutputError, PictureError
 from sfumato.images import Texts, check_output, is_ours, read_picture, save, write
 from sfumato.recipe import FORMAT, Origin, Picture, Recipe, read

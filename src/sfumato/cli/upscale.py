@@ -10,16 +10,10 @@ from pathlib import Path
 import typer
 from PIL import Image
 
-from sfumato.cli.generate import (
-    TERMINATED,
-    EngineLike,
-    EnlargementLike,
-    MakeEngine,
-    Terminated,
-    terminable,
-)
+from sfumato.cli.machine import EngineLike, EnlargementLike, MakeEngine
 from sfumato.cli.paths import FOLDER
 from sfumato.cli.screen import Progress, error, note
+from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
 from sfumato.images import PICTURES, Texts, check_output, layers, read_picture, save
 from sfumato.parameters import enlarged_text

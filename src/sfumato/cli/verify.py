@@ -12,10 +12,10 @@ import typer
 
 from sfumato.choose.verify import Claim, Verdict, judge, read_claim
 from sfumato.cli.configuration import shelves
-from sfumato.cli.generate import TERMINATED as STOPPED
-from sfumato.cli.generate import EngineLike, MakeEngine, Terminated, terminable
+from sfumato.cli.machine import EngineLike, MakeEngine
 from sfumato.cli.same_model import nearest_model, nearest_refiner
 from sfumato.cli.screen import Progress, error, note
+from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.errors import SfumatoError
 from sfumato.source import Source
 
@@ -67,7 +67,7 @@ def verify(check: Check, make_engine: MakeEngine) -> int:
     except KeyboardInterrupt as stop:
         note(f"stopped; {len(told)} of {len(check.pictures)} were verified")
         if isinstance(stop, Terminated):
-            raise typer.Exit(STOPPED) from None
+            raise typer.Exit(TERMINATED) from None
         raise
     if check.as_json:
         typer.echo(json.dumps(told, indent=2))
