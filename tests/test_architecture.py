@@ -23,7 +23,7 @@ LAWS: dict[house.Rule, tuple[str, ...]] = {
     house.catches_everything: (),
     house.keeps_global_state: (),
     # typer hands a command its options by keyword, and those are the rows of a table.
-    house.takes_any_keyword: ("weights/checkpoint_pickle.py", "cli/options.py"),
+    house.takes_any_keyword: ("weights/checkpoint_pickle.py", "cli/taking.py"),
     house.prints: ("cli",),
     house.draws_from_the_global_stream: (),
     house.patches: (),

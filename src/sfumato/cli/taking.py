@@ -70,29 +70,27 @@ def _text(metavar: str, help: str) -> object:
     return Annotated[str | None, typer.Option(metavar=metavar, help=help, rich_help_panel=FILES)]
 
 
-# Rows: a field of `Order` (or of `Order.many`), and what typer reads off it.
-Rows: TypeAlias = Mapping[str, object]
-
-ORIGIN: Rows = {
+# The tables: a field of `Order` (or of `Many`), and what typer reads off it.
+ORIGIN: Mapping[str, object] = {
     "source": _file(
         "PICTURE", "Make this picture again; other options change it.", HOW, flag="--from"
     ),
     "anyway": _switch("--anyway", "With --from: even if it cannot be the same.", HOW),
 }
-MACHINE: Rows = {"device": Device, "precision": Precision}
-OUT_FILE: Rows = {
+MACHINE: Mapping[str, object] = {"device": Device, "precision": Precision}
+OUT_FILE: Mapping[str, object] = {
     "out": _text("FILE|FOLDER/", "A .png, .jpg or .webp, or a folder; else the folder out/."),
     "quiet": Quiet,
 }
-OUT_FOLDER: Rows = {
+OUT_FOLDER: Mapping[str, object] = {
     "out": _text("FOLDER", "Where it goes; what is there already is not made again."),
     "quiet": Quiet,
 }
-FRAMES: Rows = {
+FRAMES: Mapping[str, object] = {
     "filmstrip": _file("FILE", "A sheet with every step."),
     "animation": _file("FILE", "The steps as a .webp, .gif or .mp4.", flag="--animate"),
 }
-MANY: Rows = {
+MANY: Mapping[str, object] = {
     "file": _file(
         "FILE",
         "A prompt a line, or a .jsonl or .csv with any option; made where not there yet.",
@@ -147,7 +145,9 @@ class Order:
     many: Many = Many()
 
 
-def takes_order(*tables: Rows) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_order(
+    *tables: Mapping[str, object],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command for typer whose first parameter, an `Order`, is made of a prompt, of all rows of
     `OPTIONS` and of those of `tables`.
 
@@ -157,7 +157,7 @@ def takes_order(*tables: Rows) -> Callable[[Callable[..., None]], Callable[..., 
     """
     rows = {name: annotation for table in tables for name, annotation in table.items()}
 
-    def taken(command: Callable[..., None]) -> Callable[..., None]:
+    def taken(command: _Command) -> _Command:
         own = inspect.signature(command, eval_str=True)
         _, context, *mine = own.parameters.values()
 
