@@ -145,9 +145,10 @@ class Order:
     many: Many = Many()
 
 
-def takes_order(
-    *tables: Mapping[str, object],
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+_Command: TypeAlias = Callable[..., None]
+
+
+def takes_order(*tables: Mapping[str, object]) -> Callable[[_Command], _Command]:
     """A command for typer whose first parameter, an `Order`, is made of a prompt, of all rows of
     `OPTIONS` and of those of `tables`.
 
