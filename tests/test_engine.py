@@ -89,8 +89,15 @@ def test_two_interleaved_runs_equal_two_one_after_the_other(engine: Engine) -> N
     assert all(same(a, picture(engine, r)) for a, r in zip(mixed, (FOX, ship), strict=True))
 
 
-def test_a_wandering_run_differs_each_time_and_can_be_made_again(engine: Engine) -> None:
-    wish = replace(FOX, sampler="euler_ancestral", wander=True)
+BY_STEPS = {"sampler": "euler_ancestral"}
+BY_PATH = {"sampler": "dpmpp_2m_sde", "sde_noise": "brownian"}
+
+
+@pytest.mark.parametrize("way", [BY_STEPS, BY_PATH], ids=["by steps", "along a path"])
+def test_a_wandering_run_differs_each_time_and_can_be_made_again(
+    engine: Engine, way: dict[str, str]
+) -> None:
+    wish = replace(FOX, **way, wander=True)
     runs = [engine.submit(wish) for _ in range(2)]
     paths = {run.request.path_seed for run in runs}
     pictures = [run.result().pictures[0] for run in runs]
@@ -100,8 +107,9 @@ def test_a_wandering_run_differs_each_time_and_can_be_made_again(engine: Engine)
     assert same(again, pictures[0].image)
 
 
-def test_a_wandering_run_begins_with_the_seeds_noise(engine: Engine) -> None:
-    wish = replace(FOX, sampler="euler_ancestral")
+@pytest.mark.parametrize("way", [BY_STEPS, BY_PATH], ids=["by steps", "along a path"])
+def test_a_wandering_run_begins_with_the_seeds_noise(engine: Engine, way: dict[str, str]) -> None:
+    wish = replace(FOX, **way)
     plain, wandering = (
         next(iter(engine.submit(r))) for r in (wish, replace(wish, wander=True, path_seed=5))
     )

@@ -31,6 +31,18 @@ def ideal(process: Process, mean: float = MEAN) -> Callable[[Tensor, float], Ten
     return denoise
 
 
+def predicted(process: Process, mean: float = MEAN) -> Callable[[Tensor, float], Tensor]:
+    """`ideal` by way of what a network of this process predicts: noise, v, or velocity."""
+    clean = ideal(process, mean)
+
+    def denoise(x: Tensor, sigma: float) -> Tensor:
+        x0 = clean(x, sigma)
+        noise = (x - process.alpha(sigma) * x0) / sigma
+        return process.x0(process.target(x0, noise, sigma), x, sigma)
+
+    return denoise
+
+
 def exact(process: Process, x: Tensor, now: float, after: float) -> Tensor:
     """x at the level `after`, from x at the level `now`, along the ODE."""
     away = (x - process.alpha(now) * MEAN) / deviation(process, now)
@@ -43,7 +55,7 @@ def silent(k: int) -> Tensor:
 
 def last(name: str, process: Process, x: Tensor, sigmas: Tensor, noise=silent, mean=MEAN) -> Tensor:
     """Where the named sampler ends."""
-    *_, step = run(name, ideal(process, mean), x, sigmas, process=process, noise=noise)
+    *_, step = run(name, predicted(process, mean), x, sigmas, process=process, noise=noise)
     return step.x
 
 

@@ -137,7 +137,7 @@ SAMPLER_ROWS = (
         True,
         1,
         _DPMPP,
-        "DPM++ 2M with fresh noise: more texture, wants some more steps.",
+        "More texture than DPM++ 2M, for some more steps; with karras or sgm_uniform.",
     ),
     SamplerRow(
         "dpmpp_2m_sde_heun",
@@ -147,7 +147,7 @@ SAMPLER_ROWS = (
         True,
         1,
         _DPMPP,
-        "DPM++ 2M SDE with a finer rule for each step; often smoother.",
+        "DPM++ 2M SDE by a finer rule, often smoother; with karras or sgm_uniform.",
     ),
     SamplerRow(
         "dpmpp_2m_sigma",
@@ -177,7 +177,7 @@ SAMPLER_ROWS = (
         True,
         1,
         _KDIFFUSION,
-        "For many steps, 30 and more, with the exponential schedule.",
+        "For many steps, 30 and more; exponential, karras or sgm_uniform.",
     ),
     SamplerRow(
         "dpmpp_sde",
