@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from sfumato.familiar import words_of
 from sfumato.train.captions import (
     COLOURS,
     STYLES,
     Facts,
+    Named,
     Subject,
     caption,
     focus_subjects,
@@ -141,7 +143,8 @@ def test_words_without_article_are_never_counted() -> None:
 
 def test_counts_are_said_as_words_with_the_plural() -> None:
     for text in captions(Facts("1f353", "cartoon", count=3)):
-        assert "three strawberries" in text
+        assert "three " in text
+        assert "berries" in text
 
 
 def test_both_subjects_of_a_relation_are_named_in_order() -> None:
@@ -157,6 +160,19 @@ def test_every_style_has_wordings_that_name_no_vendor() -> None:
             assert vendor not in text
 
 
+def test_the_words_are_all_that_are_ever_said() -> None:
+    some = [
+        Facts(APPLE, "3d", background="light blue", colour="red"),
+        Facts("1f353", "flat", count=3, background="navy"),
+        Facts(MOON, "neon", background=None, relation=("next to", MOUNTAIN)),
+        Facts(GRAPES, "sticker", size="small"),
+    ]
+    words = Named(SUBJECTS).words(some)
+    said = words_of(text for facts in some for text in captions(facts))
+    assert said <= words
+    assert "submarine" not in words
+
+
 def test_no_caption_at_all_in_a_tenth() -> None:
     assert captions(Facts(APPLE, "3d"), many=4000, drop=0.1).count("") == pytest.approx(400, abs=60)
 
@@ -166,8 +182,9 @@ def test_an_unsaid_style_is_mostly_3d() -> None:
     unsaid: dict[str, float] = {}
     for style, weight in weights.items():
         texts = captions(Facts(MOUNTAIN, style), many=2000)
-        stems = [style, "render", "drawing", "design"]
-        silent = [text for text in texts if not any(stem in text for stem in stems)]
+        words = STYLES[style]
+        said = (*words.after, *words.before, *words.of)
+        silent = [text for text in texts if not any(word in text for word in said)]
         unsaid[style] = weight * len(silent) / len(texts)
     assert sum(unsaid.values()) / sum(weights.values()) == pytest.approx(0.12, abs=0.02)
     assert unsaid["3d"] / sum(unsaid.values()) == pytest.approx(0.62, abs=0.06)

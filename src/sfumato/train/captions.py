@@ -7,11 +7,13 @@ orders. Every word in it is true of the picture: it is made from `Facts` alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
+
+from sfumato.familiar import words_of
 
 COLOURS = frozenset(
     {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"}
@@ -94,51 +96,106 @@ class StyleWords:
 
 
 STYLES: Mapping[str, StyleWords] = {
-    "3d": StyleWords(("3d", "3d render", "in 3d"), ("3d",), ("a 3d render of",)),
+    "3d": StyleWords(
+        (
+            "3d",
+            "3d",
+            "3d render",
+            "in 3d",
+            "3d model",
+            "as a 3d model",
+            "glossy 3d",
+            "rendered in 3d",
+        ),
+        ("3d", "glossy 3d"),
+        ("a 3d render of", "a 3d picture of", "a 3d model of"),
+    ),
     "gradient": StyleWords(
         ("gradient", "soft gradient", "in gradient style"),
         ("gradient",),
         ("a gradient drawing of",),
     ),
     "flat": StyleWords(
-        ("flat", "flat design", "in flat style"), ("flat",), ("a flat drawing of", "flat design of")
+        (
+            "flat",
+            "flat",
+            "flat design",
+            "in flat style",
+            "flat colours",
+            "flat icon",
+            "as a flat icon",
+        ),
+        ("flat",),
+        ("a flat drawing of", "flat design of", "a flat icon of", "a flat picture of"),
     ),
     "line art": StyleWords(
-        ("line art", "line drawing", "in line art style"),
-        ("line art",),
-        ("line art of", "a line drawing of"),
+        (
+            *("line art", "line art", "line drawing", "in line art style", "as a line drawing"),
+            *("outline", "drawn in lines"),
+        ),
+        ("line art", "line drawn"),
+        ("line art of", "a line drawing of", "an outline of"),
     ),
     "cartoon": StyleWords(
-        ("cartoon", "cartoon style", "in cartoon style"), ("cartoon",), ("a cartoon of",)
+        ("cartoon", "cartoon", "cartoon style", "in cartoon style", "as a cartoon", "comic style"),
+        ("cartoon", "cartoonish"),
+        ("a cartoon of", "a cartoon picture of", "a comic drawing of"),
     ),
     "blob": StyleWords(("blob", "blob style", "in blob style"), ("blob",), ("a blob drawing of",)),
     "sticker": StyleWords(
-        ("sticker", "sticker style", "in sticker style"), ("sticker",), ("a sticker of",)
+        ("sticker", "sticker", "sticker style", "in sticker style", "as a sticker"),
+        ("sticker",),
+        ("a sticker of", "a sticker with", "a sticker showing"),
     ),
     "soft": StyleWords(("soft cartoon", "in soft style"), ("soft",), ("a soft drawing of",)),
     "pixel art": StyleWords(
-        ("pixel art", "8-bit pixel art", "in pixel art style"), ("pixel art",), ("pixel art of",)
+        (
+            *("pixel art", "pixel art", "8-bit pixel art", "in pixel art style", "pixelated"),
+            *("as pixel art", "8-bit", "in pixels"),
+        ),
+        ("pixel art", "8-bit", "pixelated"),
+        ("pixel art of", "a pixel art picture of", "an 8-bit picture of"),
     ),
     "blueprint": StyleWords(
-        ("blueprint", "as a blueprint", "in blueprint style"), ("blueprint",), ("a blueprint of",)
+        ("blueprint", "blueprint", "as a blueprint", "in blueprint style", "blueprint drawing"),
+        ("blueprint",),
+        ("a blueprint of", "a blueprint drawing of", "a construction plan of"),
     ),
     "neon": StyleWords(
-        ("neon", "neon sign", "in neon style"), ("neon",), ("a neon sign of", "a neon drawing of")
+        (
+            "neon",
+            "neon",
+            "neon sign",
+            "in neon style",
+            "as a neon sign",
+            "neon light",
+            "neon lights",
+        ),
+        ("neon",),
+        ("a neon sign of", "a neon drawing of", "a neon light of"),
     ),
     "pencil sketch": StyleWords(
-        ("pencil sketch", "pencil drawing", "sketch"),
-        ("pencil sketch",),
-        ("a pencil sketch of", "a sketch of"),
+        (
+            *("pencil sketch", "pencil sketch", "pencil drawing", "sketch", "sketched"),
+            *("as a pencil sketch", "pencil style", "drawn with a pencil"),
+        ),
+        ("pencil sketch", "sketched"),
+        ("a pencil sketch of", "a sketch of", "a pencil drawing of"),
     ),
     "silhouette": StyleWords(
-        ("silhouette", "in silhouette"), ("silhouette",), ("a silhouette of", "the silhouette of")
+        ("silhouette", "silhouette", "in silhouette", "as a silhouette"),
+        ("silhouette",),
+        ("a silhouette of", "the silhouette of"),
     ),
 }
+# What a picture is called when nothing is said of its look, and how one asks for it.
+_PICTURES = ("an image of", "an illustration of", "an icon of", "a drawing of")
+_ASKED = ("paint", "paint me", "make", "make me", "show me", "i want")
 
 # The style goes unsaid in 12 % of captions, and 60 % of those are 3D, so that a prompt without a
 # style is drawn in 3D: with 24 % of pictures in 3D that makes .12 x .6 / .24 and .12 x .4 / .76.
 _UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
-_SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR, _SAY_LABEL = 0.15, 0.95, 0.55, 0.75
+_SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR, _SAY_LABEL = 0.15, 0.95, 0.45, 0.55
 
 
 @dataclass(frozen=True)
@@ -244,6 +301,19 @@ class Named:
         """The canonical wording."""
         return plain(facts, self.subjects)
 
+    def words(self, some: Iterable[Facts]) -> frozenset[str]:
+        """Every word that may be said of such pictures."""
+        return words_of([*self._wordings(), *(self.plain(facts) for facts in some)])
+
+    def _wordings(self) -> Iterator[str]:
+        for subject in self.subjects.values():
+            yield from subject.words
+            if subject.countable:
+                yield from (noun_phrase(words, count=2) for words in subject.words)
+        for style in STYLES.values():
+            yield from (*style.after, *style.before, *style.of)
+        yield from (*_PICTURES, *_ASKED, *COLOURS, *_COUNTS.values(), "background")
+
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
     return options[int(rng.random() * len(options))]
@@ -277,14 +347,22 @@ def _ground_words(facts: Facts, rng: np.random.Generator) -> str:
 def _style_words(phrase: str, style: str, ground: str, rng: np.random.Generator) -> str:
     """Join noun phrase, style and background in one of the usual orders."""
     words, form = STYLES[style], rng.random()
-    if form < 0.45:
+    if form < 0.40:
         return f"{phrase}, {_pick(words.after, rng)}{ground}"
-    if form < 0.57:
+    if form < 0.50:
         return f"{bare(phrase)}, {_pick(words.after, rng)}{ground}"
-    if form < 0.67:
+    if form < 0.58:
         return f"{bare(phrase)} {_pick(words.after, rng)}{ground}"
-    if form < 0.78:
+    if form < 0.67:
         return f"{phrase}{ground}, {_pick(words.after, rng)}"
+    if form < 0.73:
+        return f"{_pick(words.after, rng)}, {phrase}{ground}"
+    if form < 0.80:
+        return f"{_pick(_PICTURES, rng)} {phrase}{ground}, {_pick(words.after, rng)}"
+    if form < 0.86:
+        return f"{_pick(_ASKED, rng)} {_pick(words.of, rng)} {phrase}{ground}"
+    if form < 0.91:
+        return f"{_pick(_ASKED, rng)} {phrase}{ground}, {_pick(words.after, rng)}"
     return f"{_pick(words.of, rng)} {phrase}{ground}"
 
 
@@ -313,5 +391,7 @@ def caption(
         where, other = facts.relation
         phrase = f"{phrase} {where} {subjects[other].words[0]}"
     if unsaid:
-        return (phrase if rng.random() < 0.7 else bare(phrase)) + ground
+        form = rng.random()
+        lead = "" if form < 0.8 else _pick(_PICTURES if form < 0.9 else _ASKED, rng) + " "
+        return (f"{lead}{phrase}" if form > 0.24 else bare(phrase)) + ground
     return _style_words(phrase, facts.style, ground, rng)
