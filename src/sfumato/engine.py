@@ -19,6 +19,7 @@ from PIL import Image
 from sfumato.catalog import BUNDLED, ILLUSTRATION
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
+from sfumato.familiar import familiar
 from sfumato.limits import UPSCALER
 from sfumato.opening import Asked, Found, find, load, require_refines
 from sfumato.request import Request
@@ -156,7 +157,8 @@ class Engine:
         with _enough_memory(self.device, found.name, "another --device, or --precision fp16"):
             family = load(found, dtype, self.device)
         own, parts = found.hashes(self.shelves.hashes)
-        model = Loaded(found.name, own, precision, family, parts)
+        words = familiar(found.main.metadata)
+        model = Loaded(found.name, own, precision, family, parts, words)
         self._resident, self._held = (asked, model), found.needs(dtype)
         return model
 

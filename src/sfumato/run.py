@@ -21,6 +21,7 @@ from sfumato.course import levels, process_of
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PictureError, RequestError, SfumatoError
+from sfumato.familiar import strange
 from sfumato.families.base import Family
 from sfumato.images import Canvas, to_images
 from sfumato.pipeline import canvas_of, finish, generate
@@ -37,7 +38,8 @@ __all__ = ["Loaded", "Progress", "Run", "developed"]
 class Loaded:
     """A model in memory: what a recipe calls it, the hash of its file, and its networks.
 
-    ``parts`` are the sha256 of those of its parts that lie in files of their own, by their names.
+    ``parts`` are the sha256 of those of its parts that lie in files of their own, by their names;
+    ``words`` those that it was trained with, where its file says so.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Loaded:
     precision: str
     family: Family
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
+    words: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,11 @@ class Run:
     def recipe(self) -> Recipe:
         """What the first picture's recipe will say, but for the seconds."""
         return self._recipe(self.request.single(0), 0, 0.0)
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """The words of the prompt that the model was never shown, if its file says so."""
+        return strange(self.request, self._model.words)
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps

@@ -10,6 +10,7 @@ from PIL import Image
 from sfumato.catalog import ILLUSTRATION
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PromptError, RequestError
+from sfumato.familiar import strange
 from sfumato.recipe import Picture, Recipe, Result
 from sfumato.request import Request
 from sfumato.resolve import Defaults, resolve
@@ -52,6 +53,10 @@ class FakeRun:
     engine: "FakeEngine"
     request: Request
     sha256: str
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        return strange(self.request, self.engine.words)
 
     @property
     def recipe(self) -> Recipe:
@@ -111,6 +116,7 @@ class FakeEngine:
     sha256: str = SHA256
     precision: str = "fp32"
     parts: Mapping[str, str] = field(default_factory=dict)
+    words: frozenset[str] | None = None
     made: list[tuple[str, str]] = field(default_factory=list)
     submitted: list[Request] = field(default_factory=list)
     finished: int = 0

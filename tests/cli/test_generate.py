@@ -113,6 +113,14 @@ def test_any_prompt_can_be_typed_and_repeated(sfumato: Sfumato, prompt: str):
     assert read("b.png").request == origin.request
 
 
+def test_words_that_the_model_was_never_shown_are_told_once(sfumato: Sfumato, engine: FakeEngine):
+    engine.words = frozenset({"a", "red", "fox"})
+    answer = sfumato("generate", "a submarine above a red fox", "--count", "2", "--seed", "3")
+    assert answer.status == 0
+    assert answer.err.count('was never shown "submarine", "above", and may paint') == 1
+    assert "never shown" not in sfumato("generate", "red foxes", "--seed", "4").err
+
+
 def test_device_and_precision_reach_the_engine(sfumato: Sfumato, engine: FakeEngine):
     answer = sfumato("generate", "fox", "--device", "cpu", "--precision", "bf16")
     assert engine.made == [("cpu", "bf16")]

@@ -115,6 +115,7 @@ def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(
         for name, tensor in tensors.items():
             mean, last = (state[f"{kind}.{part}.{name}"] for kind in ("averaged", "weights"))
             assert torch.equal(tensor, (mean + last) / 2)
+    assert {"dog", "car", "flat", "teal"} <= set((folder / "words.txt").read_text().split())
     line = json.loads((folder / "denoiser" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_loss", "seen_loss"} <= line.keys()
 

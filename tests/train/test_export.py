@@ -12,6 +12,7 @@ from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig
 from sfumato.train import export as room
 from sfumato.train import store
+from sfumato.train.bundled import WORDS
 from sfumato.train.export import export, pack
 from sfumato.train.start import start
 from sfumato.weights.detect import recognise
@@ -64,6 +65,13 @@ def test_the_file_opens_like_any_other_and_holds_what_was_trained(folder: Path) 
             assert (got[key] - tensor).abs().max() <= tensor.abs().max() / 253 + 1e-4
     assert made.bytes == out.stat().st_size
     assert made.step is None
+
+
+def test_the_file_says_with_which_words_it_was_trained(folder: Path) -> None:
+    (folder / WORDS).write_text("dog\na\nred\n")
+    out = folder / "model.safetensors"
+    export(folder, out, {}, spec=tiny.SPEC)
+    assert open_weights(out).metadata == {"model": "tiny", "words": "a dog red"}
 
 
 def test_the_error_that_is_told_is_that_of_the_file(folder: Path) -> None:

@@ -125,6 +125,7 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
             run = engine.submit(request.single(i))
             if i == 0:
                 _check_run(job, run)
+                _tell_strange(run, progress)
                 # What the first picture settled holds for all; files keep their folders.
                 files = {"model": request.model, "upscaler": request.upscaler}
                 request = replace(run.request, count=count, **files)
@@ -223,6 +224,16 @@ def _caption(request: Request) -> list[str]:
         f"guidance {shown(request.guidance)}",
     ]
     return [part for part in parts if part]
+
+
+def _tell_strange(run: RunLike, progress: Progress) -> None:
+    """Say which words the model was never shown: it paints something else for them."""
+    if run.strange:
+        words = ", ".join(f'"{word}"' for word in run.strange)
+        progress.note(
+            f"{run.request.model} was never shown {words}, and may paint something else; "
+            f"`sfumato models inspect {run.request.model}` lists what it knows"
+        )
 
 
 def _tell_picture(job: Job, made: tuple[Path, Picture], seconds: float, progress: Progress) -> None:

@@ -14,6 +14,7 @@ from sfumato.cli.configuration import models, shelves
 from sfumato.cli.folders import hashes_file
 from sfumato.cli.screen import Transfer, amount, columns, note, say
 from sfumato.errors import RequestError
+from sfumato.familiar import familiar
 from sfumato.shelves import Item, Role, Shelves, without_suffix
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
     from sfumato.weights.hashes import digest, remembered
 
     path = shelves().locate(name, None).path
-    found, hashes = look(path), hashes_file()
-    known = digest(open_weights(path), hashes) if sha256 else remembered(path, hashes)
+    found, hashes, weights = look(path), hashes_file(), open_weights(path)
+    known = digest(weights, hashes) if sha256 else remembered(path, hashes)
+    words = sorted(familiar(weights.metadata) or ())
     facts: Mapping[str, object] = {
         "file": str(path),
         "role": found.role,
@@ -103,6 +105,7 @@ def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
         "bytes": found.bytes,
         "sha256": known,
         "evidence": found.evidence,
+        "words": words,
     }
     if as_json:
         say(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -121,6 +124,8 @@ def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
         ("sha256", known or "not read yet; --sha256 reads it"),
     ]
     rows += [("because" if i == 0 else "", line) for i, line in enumerate(found.evidence)]
+    if words:
+        rows += [("words", f"{len(words):,}; others it was never shown"), ("", ", ".join(words))]
     columns(rows)
 
 

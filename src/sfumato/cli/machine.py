@@ -33,13 +33,16 @@ class StepLike(Protocol):
 class RunLike(Protocol):
     """A run: iterate its steps, then take the result.
 
-    `recipe` is that of the first picture, as far as it is known before the first step.
+    `recipe` is that of the first picture, as far as it is known before the first step, and
+    `strange` are the words of the prompt that the model was never shown.
     """
 
     @property
     def request(self) -> Request: ...
     @property
     def recipe(self) -> Recipe: ...
+    @property
+    def strange(self) -> tuple[str, ...]: ...
     def __iter__(self) -> Iterator[StepLike]: ...
     def result(self) -> Result: ...
 

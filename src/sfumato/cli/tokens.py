@@ -12,6 +12,7 @@ import typer
 from sfumato.catalog import CATALOG, model_spec
 from sfumato.cli.configuration import shelves as own_shelves
 from sfumato.cli.screen import plain
+from sfumato.familiar import familiar, strange
 from sfumato.listing import Chunk, Heard, Token, listed, networks, unread
 from sfumato.request import Request
 from sfumato.shelves import Shelves
@@ -31,7 +32,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
     Raises SfumatoError for a model that is not there, and for embeddings that are missing.
     """
     shelves = own_shelves()
-    name, spec = _spec(shelves, model)
+    name, spec, known = _told(shelves, model)
     files = ((item.name, item.path) for item in shelves.items("embedding"))
     words = Vocabulary(files, shelves.hashes).heard(request, Taker(name, spec.embeds))
     learnt = {word.learnt.name: word.learnt.count for word in words}
@@ -43,6 +44,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
             "heard": [{**asdict(each), "count": each.count} for each in heard],
             "networks": networks(request),
             "unread": unread(spec),
+            "strange": strange(request, known),
         }
         typer.echo(json.dumps(said, indent=2))
         return
@@ -54,15 +56,21 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
         typer.echo(f"refused: {typer.style(plain(network), fg='red')}, for none can be attached")
     for encoder in unread(spec):
         typer.echo(f"{encoder}: its tokenizer comes with the model, and is not read here")
+    if words := ", ".join(strange(request, known)):
+        typer.echo(f"never shown to the model: {typer.style(plain(words), fg='yellow')}")
 
 
-def _spec(shelves: Shelves, asked: str) -> tuple[str, ModelSpec]:
-    """The name and the description of a model; of a file, by its header alone."""
-    if asked in CATALOG:
-        return asked, CATALOG[asked]
+def _told(shelves: Shelves, asked: str) -> tuple[str, ModelSpec, frozenset[str] | None]:
+    """The name of a model, its description and the words it was trained with, by its header alone.
+
+    A family without a file is described too.
+    """
+    if asked in CATALOG and CATALOG[asked].asset is None:
+        return asked, CATALOG[asked], None
     place = shelves.locate(asked)
-    name, _ = recognise(open_weights(place.path)).require()
-    return place.name, model_spec(name)
+    weights = open_weights(place.path)
+    name, _ = recognise(weights).require()
+    return place.name, model_spec(name), familiar(weights.metadata)
 
 
 def _tell(heard: Heard) -> None:

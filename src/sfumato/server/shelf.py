@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.catalog import CATALOG, model_spec
 from sfumato.errors import RequestError, WeightsError
+from sfumato.familiar import familiar
 from sfumato.shelves import Item, Role
 
 if TYPE_CHECKING:
@@ -77,10 +78,23 @@ class Shelf:
         Raises RequestError for one that is not here, and with its trouble for one that is of no
         kind that this version opens.
         """
-        item = next(row for row in self.rows() if row.name == self.find(name))
+        item = self._item(name)
         if item.spec_name is None:
             raise RequestError(f"{item.name} cannot be opened: it is {item.kind}.")
         return model_spec(item.spec_name)
+
+    def words(self, name: str) -> frozenset[str] | None:
+        """The words that the model of this name was trained with; None where its file says none.
+
+        Raises RequestError for one that is not here, WeightsError for a file that is damaged.
+        """
+        from sfumato.weights.files import open_weights  # numpy again
+
+        return familiar(open_weights(self._item(name).path).metadata)
+
+    def _item(self, name: str) -> Item:
+        found = self.find(name)
+        return next(row for row in self.rows() if row.name == found)
 
     def vocabulary(self) -> Vocabulary:
         """The embeddings that prompts may name."""

@@ -1,8 +1,9 @@
 """The recipe of the bundled model: its two trainings, one after the other.
 
 Everything lies in one folder: ``autoencoder/`` and ``denoiser/`` hold the states that training goes
-on from, ``bank-N.safetensors`` the pictures as latents, and ``vae``, ``unet`` and
-``adapter.safetensors`` the trained parts, of which ``train.export`` makes the package's file.
+on from, ``bank-N.safetensors`` the pictures as latents, ``words.txt`` every word of the captions,
+and ``vae``, ``unet`` and ``adapter.safetensors`` the trained parts; ``train.export`` makes the
+package's file of them.
 """
 
 import json
@@ -38,6 +39,7 @@ from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
 
 __all__ = [
+    "WORDS",
     "Recipe",
     "average",
     "encoder",
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 Fact = TypeVar("Fact")
+WORDS = "words.txt"  # in the folder: every word of the captions
 
 _DRAWINGS = SceneConfig(
     focus=False,
@@ -198,6 +201,8 @@ def fit_denoiser(
 ) -> None:
     """The second training, of any task, to its two files."""
     _note(recipe, folder, "denoiser", task.device)
+    words = sorted(task.words.words(task.banks["train"].facts))
+    write_bytes(("\n".join(words) + "\n").encode(), folder / WORDS)
     plain = ("conv_in", "conv_out", "time_in", "added_in")
     loop, rates = recipe.denoiser_loop, recipe.denoiser_rates
     fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell, stop=stop)

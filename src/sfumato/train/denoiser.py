@@ -4,7 +4,7 @@ The loss is that of ``diffusion.process``, the same mathematics with which pictu
 N pictures in the bank, B batch, Z latent channels, H W latent height and width, L tokens, D width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -62,6 +62,10 @@ class Words(Protocol[Told]):
 
     def plain(self, facts: Told) -> str:
         """The wording by which the picture is judged."""
+        ...
+
+    def words(self, some: Iterable[Told]) -> frozenset[str]:
+        """Every word that may be said of such pictures."""
         ...
 
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from sfumato.catalog import MINI
 from sfumato.errors import WeightsError
+from sfumato.familiar import header, words_of
 from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train import store
-from sfumato.train.bundled import average, encoder
+from sfumato.train.bundled import WORDS, average, encoder
 from sfumato.weights.files import open_weights
 from sfumato.weights.int8 import SCALE, pack_rows
 from sfumato.weights.layouts import tables
@@ -50,8 +51,9 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     """Makes the model file ``out`` of the parts in a training's ``folder``, and tries it.
 
     A denoiser still in training is taken as `bundled.average` makes it of its last state. ``card``
-    goes into the file's header beside the model's name. Raises WeightsError where a part is
-    missing or does not fit the model, OutputError where the file cannot be written.
+    goes into the file's header beside the model's name and the words that it was trained with.
+    Raises WeightsError where a part is missing or does not fit the model, OutputError where the
+    file cannot be written.
     """
     state = folder / "denoiser" / "state.safetensors"
     step = average(folder) if state.exists() else None
@@ -63,7 +65,9 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
         found, _ = store.read(folder / f"{name}.safetensors")
         parts |= {f"{lead}{n}": t for n, t in found.items()}
     parts |= {f"text.bert.{n}": t for n, t in encoder(text)[0].state_dict().items()}
-    size = store.write(pack(parts), out, {"model": spec.name, **card})
+    words = folder / WORDS
+    said = header(words_of([words.read_text("utf-8")])) if words.exists() else {}
+    size = store.write(pack(parts), out, {"model": spec.name, **card, **said})
     unet = UNet(config)
     unet.load_state_dict(
         {n.removeprefix("unet."): t for n, t in parts.items() if n.startswith("unet.")}

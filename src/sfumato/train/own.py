@@ -8,7 +8,7 @@ N pictures, S side in pixels.
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sfumato.errors import PictureError, RequestError
+from sfumato.familiar import words_of
 from sfumato.images import read_picture
 from sfumato.train.stylize import Picture
 
@@ -56,6 +57,10 @@ class Lines:
     def plain(self, facts: Captions) -> str:
         """The first line."""
         return facts[0]
+
+    def words(self, some: Iterable[Captions]) -> frozenset[str]:
+        """Every word of the lines."""
+        return words_of(line for lines in some for line in lines)
 
 
 @dataclass(frozen=True)

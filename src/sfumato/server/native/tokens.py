@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
+from sfumato.familiar import strange
 from sfumato.listing import Tokenizers, listed, networks, unread
 from sfumato.server import schemas
 from sfumato.server.admission import check_limits
@@ -41,6 +42,7 @@ def routes(services: Services) -> APIRouter:
             ],
             networks=list(networks(request)),
             unread=list(unread(spec)),
+            strange=list(strange(request, shelf.words(name))),
         )
 
     return router

@@ -62,3 +62,8 @@ class TokensTold(Told):
     unread: list[str] = Field(
         description="Encoders whose tokenizer comes with the model, and is not read here."
     )
+    strange: list[str] = Field(
+        description="Words of the prompt that the model was never shown, where its file says which "
+        "it was: it may paint something else.",
+        examples=[["submarine"]],
+    )
