@@ -5,6 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from sfumato import sketches
 from sfumato.errors import RequestError
 from sfumato.limits import UPSCALER
 from sfumato.resolve import Defaults
@@ -52,17 +53,7 @@ MINI = ModelSpec(
         scale=1.0,
         patch=4,
         groups=16,
-        sketch=(  # fitted by benchmarks/sketch_factors.py: 86 % of the variance
-            (-0.0862, 0.0610, 0.3063),
-            (0.2881, 0.4857, 0.4073),
-            (0.0034, 0.0429, -0.1417),
-            (-0.3856, -0.2349, 0.1051),
-            (0.1586, 0.3117, 0.1109),
-            (0.0743, -0.3696, -0.2125),
-            (-0.2846, 0.0039, 0.3468),
-            (-0.3495, -0.5712, -0.4637),
-            (0.3968, 0.2873, 0.1077),
-        ),
+        sketch=sketches.MINI,
     ),
     process=ProcessConfig("flow"),
     defaults=Defaults(
@@ -85,13 +76,7 @@ SD15 = ModelSpec(
     texts=(TextPart(ClipConfig()),),
     denoiser=_UNET_1,
     vae=VaeConfig(
-        sketch=(  # the factors in common use, as InvokeAI lists them
-            (0.3444, 0.1385, 0.0670),
-            (0.1247, 0.4027, 0.1494),
-            (-0.3192, 0.2513, 0.2103),
-            (-0.1307, -0.1874, -0.7445),
-            (0.0, 0.0, 0.0),
-        ),
+        sketch=sketches.SD1,
     ),
     process=ProcessConfig("eps"),
     defaults=Defaults(
@@ -179,13 +164,7 @@ SDXL = ModelSpec(
     vae=VaeConfig(
         scale=0.13025,
         half=False,
-        sketch=(  # the factors in common use, as InvokeAI lists them
-            (0.3816, 0.4930, 0.5320),
-            (-0.3753, 0.1631, 0.1739),
-            (0.1770, 0.3588, -0.2048),
-            (-0.4350, -0.2644, -0.4289),
-            (0.0, 0.0, 0.0),
-        ),
+        sketch=sketches.SDXL,
     ),
     process=ProcessConfig("eps"),
     defaults=Defaults(
@@ -234,25 +213,7 @@ SD3 = ModelSpec(
         scale=1.5305,
         shift=0.0609,
         quant=False,
-        sketch=(  # the factors in common use, as AUTOMATIC1111 lists them
-            (-0.0645, 0.0177, 0.1052),
-            (0.0028, 0.0312, 0.0650),
-            (0.1848, 0.0762, 0.0360),
-            (0.0944, 0.0360, 0.0889),
-            (0.0897, 0.0506, -0.0364),
-            (-0.0020, 0.1203, 0.0284),
-            (0.0855, 0.0118, 0.0283),
-            (-0.0539, 0.0658, 0.1047),
-            (-0.0057, 0.0116, 0.0700),
-            (-0.0412, 0.0281, -0.0039),
-            (0.1106, 0.1171, 0.1220),
-            (-0.0248, 0.0682, -0.0481),
-            (0.0815, 0.0846, 0.1207),
-            (-0.0120, -0.0055, -0.0867),
-            (-0.0749, -0.0634, -0.0456),
-            (-0.1418, -0.1457, -0.1259),
-            (0.0, 0.0, 0.0),
-        ),
+        sketch=sketches.SD3,
     ),
     process=ProcessConfig("flow", shift=3.0),
     defaults=Defaults(
@@ -295,25 +256,7 @@ FLUX_DEV = ModelSpec(
         scale=0.3611,
         shift=0.1159,
         quant=False,
-        sketch=(  # the factors in common use, by which previews of Flux are drawn elsewhere
-            (-0.0346, 0.0244, 0.0681),
-            (0.0034, 0.0210, 0.0687),
-            (0.0275, -0.0668, -0.0433),
-            (-0.0174, 0.0160, 0.0617),
-            (0.0859, 0.0721, 0.0329),
-            (0.0004, 0.0383, 0.0115),
-            (0.0405, 0.0861, 0.0915),
-            (-0.0236, -0.0185, -0.0259),
-            (-0.0245, 0.0250, 0.1180),
-            (0.1008, 0.0755, -0.0421),
-            (-0.0515, 0.0201, 0.0011),
-            (0.0428, -0.0012, -0.0036),
-            (0.0817, 0.0765, 0.0749),
-            (-0.1264, -0.0522, -0.1103),
-            (-0.0280, -0.0881, -0.0499),
-            (-0.1262, -0.0982, -0.0778),
-            (-0.0329, -0.0718, -0.0851),
-        ),
+        sketch=sketches.FLUX,
     ),
     process=ProcessConfig("flow", by_size=True),
     defaults=Defaults(

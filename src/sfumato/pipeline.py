@@ -125,16 +125,13 @@ def _guided(
     worse = [(partial(model.network, spoiling=each.spoiling), each) for each in lead.away]
     if stage.alone is not None:
         positive, join = parts[0][0], Conditioning.join
-        denoise = Guided(model.network, process, positive, negative, join, lead.guidance)
-        for network, away in worse:
-            denoise = denoise.away_from(Perturbed(network, away.scale, away.interval))
-        return denoise
+        away = [Perturbed(network, each.scale, each.interval) for network, each in worse]
+        guided = Guided(model.network, process, positive, negative, join, lead.guidance)
+        return guided.away_from(*away)
     several, origin = Conjunction(negative, (tuple(parts),)), Conjunction(negative, ((),))
     network, join = conjoined(model.network), Conjunction[Conditioning].join
-    denoise = Guided(network, process, several, origin, join, lead.guidance)
-    for network, away in worse:
-        denoise = denoise.away_from(Perturbed(conjoined(network), away.scale, away.interval))
-    return denoise
+    away = [Perturbed(conjoined(network), each.scale, each.interval) for network, each in worse]
+    return Guided(network, process, several, origin, join, lead.guidance).away_from(*away)
 
 
 def canvas_of(request: Request) -> Canvas | None:

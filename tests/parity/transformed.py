@@ -1,6 +1,5 @@
 """What the parity tests of SD 3 and Flux share: small encoders, a vocabulary, and opening."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,9 @@ import torch
 from transformers import CLIPTextConfig, T5EncoderModel, T5TokenizerFast
 from transformers import T5Config as TheirT5Config
 
-from sfumato.opening import FAMILIES
+from sfumato.opening import Found, load
 from sfumato.spec import ClipConfig, ModelSpec, T5Config, VaeConfig
-from sfumato.text.t5 import T5Tokenizer
 from sfumato.weights.files import open_weights
-from sfumato.weights.load import load_parts
 from sfumato.weights.parts import located, vocabulary
 
 WIDTH, HEIGHT, STEPS = 96, 64, 6
@@ -85,14 +82,13 @@ def saved_and_opened(
     spec: ModelSpec,
     folder: Path,
     dtype: torch.dtype = torch.float32,
-    own: Mapping[str, torch.dtype] | None = None,
 ) -> Any:
-    """Our model, from the folder that a pipeline saved, some parts in types of their own."""
+    """Our model, from the folder that a pipeline saved, in a precision, as an engine opens it."""
     pipe.save_pretrained(folder)
-    origins = located(spec, "diffusers", open_weights(folder))
-    words = vocabulary(spec, origins)
-    t5 = None if words is None else T5Tokenizer(words)
-    return FAMILIES[spec.family](spec, load_parts(spec, origins, dtype, own or {}, t5))
+    weights = open_weights(folder)
+    origins = located(spec, "diffusers", weights)
+    found = Found(spec.name, weights, spec, True, origins, vocabulary(spec, origins))
+    return load(found, dtype, torch.device("cpu"))
 
 
 def trajectory(

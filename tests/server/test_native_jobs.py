@@ -60,6 +60,15 @@ def test_what_a_picture_tells_of_its_making_is_taken_back_whole(client: TestClie
     assert again["request"] == told
 
 
+def test_a_refiner_is_named_as_models_are_and_read_back(client: TestClient) -> None:
+    job = ended(client, send(client, prompt="a fox", refiner=" Mini", refiner_at=0.5)["id"])
+    assert (job["request"]["refiner"], job["request"]["refiner_at"]) == ("mini", 0.5)
+    file = client.get(job["pictures"][0]["urls"]["file"]).content
+    told = client.post("/api/read", content=file).json()
+    assert told["request"]["refiner"] == "mini"
+    assert told["unread"] == {}
+
+
 def test_a_job_is_accepted_done_and_has_its_pictures(client: TestClient) -> None:
     answer = client.post("/api/jobs", json={"request": {"prompt": "a fox", "seed": 7, "count": 2}})
     assert answer.status_code == 202
@@ -124,6 +133,7 @@ def test_names_are_accepted_in_any_spelling_and_told_in_one(calm: TestClient) ->
         ({"wander": True}, 422, "sampler", "dpmpp_2m draws no noise"),
         ({"schedule": "karas"}, 422, "schedule", "karras"),
         ({"model": "minni"}, 422, "model", "mini"),
+        ({"refiner": "minni"}, 422, "refiner", "mini"),
         ({"model": "../../etc/passwd"}, 422, "model", "no model"),
         ({"step": 20}, 422, "step", "did you mean steps?"),
         ({"zzzz": 20}, 422, "zzzz", "known: prompt"),

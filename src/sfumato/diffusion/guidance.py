@@ -124,10 +124,10 @@ class Guided(Generic[Conditioning]):
         self._both = join(positive, negative) if self._guidance.scale != 1 else positive
         self._perturbed: tuple[Perturbed[Conditioning], ...] = ()
 
-    def away_from(self, perturbed: Perturbed[Conditioning]) -> "Guided[Conditioning]":
-        """The same denoiser, led away from a perturbed network too: one more call on B pictures."""
+    def away_from(self, *perturbed: Perturbed[Conditioning]) -> "Guided[Conditioning]":
+        """The same denoiser, led away from these networks too: a call on B pictures for each."""
         other = copy(self)
-        other._perturbed = (*self._perturbed, perturbed)
+        other._perturbed = (*self._perturbed, *perturbed)
         return other
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:

@@ -112,7 +112,8 @@ class Painting:
             self._pace.resume()
         (picture,) = run.result().pictures
         # The trail first: a picture that is in the library has all that belongs to it.
-        trail.finish(easel.home.trail(identity), replace(run.request, model=job.request.model))
+        named = replace(run.request, model=job.request.model, refiner=job.request.refiner)
+        trail.finish(easel.home.trail(identity), named)
         recipe = replace(picture.recipe, index=number)
         easel.library.add(
             Picture(picture.image, recipe),

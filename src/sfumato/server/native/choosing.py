@@ -120,8 +120,9 @@ def _again(services: Services, entry: Entry) -> Request:
     """What makes a picture again. Raises PictureError for one that carries no recipe of ours."""
     recipe = read_claim(entry.file, f"picture {entry.id}").recipe
     wish = recipe.request
-    model = None if wish.model is None else services.shelf.find(wish.model)
-    return referred(replace(wish, model=model, count=1))
+    find = services.shelf.find
+    model, refiner = (None if n is None else find(n) for n in (wish.model, wish.refiner))
+    return referred(replace(wish, model=model, refiner=refiner, count=1))
 
 
 def _verdict(services: Services, id: str, job: str) -> schemas.VerdictTold:

@@ -112,8 +112,10 @@ def _read(services: Services, data: bytes) -> schemas.Reading:
 def _usable(services: Services, origin: Origin) -> tuple[Request, dict[str, str]]:
     """What can be asked of this server, in its own names; and the names that it does not know."""
     sha256 = None if origin.recipe is None else origin.recipe.sha256
+    later = None if origin.recipe is None else origin.recipe.parts.get("refiner")
     finders: Mapping[str, tuple[str, Callable[[str], str]]] = {
         "model": ("Model", lambda name: services.shelf.same(name, sha256)),
+        "refiner": ("Refiner", lambda name: services.shelf.same(name, later)),
         "sampler": ("Sampler", lambda name: sampler_row(name).name),
         "schedule": ("Schedule type", lambda name: schedule_row(name).name),
     }
@@ -126,4 +128,6 @@ def _usable(services: Services, origin: Origin) -> tuple[Request, dict[str, str]
                 values[field] = find(name)
             except RequestError:
                 values[field], left[title] = None, name
+    if values.get("refiner") is None:
+        values["refiner_at"] = None  # nobody takes over
     return replace(origin.request, **values), left

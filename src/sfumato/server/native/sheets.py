@@ -103,10 +103,10 @@ def _axis(name: str, text: str) -> Axis:
 
 
 def _named(services: Services, request: Request) -> Request:
-    """The request of a cell with the shelf's name of its model, which may be what changes."""
-    if request.model is None:
-        return request
-    return replace(request, model=services.shelf.find(request.model))
+    """The request of a cell with the shelf's names of its models, which may be what changes."""
+    find = services.shelf.find
+    model, refiner = (None if n is None else find(n) for n in (request.model, request.refiner))
+    return replace(request, model=model, refiner=refiner)
 
 
 def _head(sheet: Sheet) -> schemas.SheetHead:

@@ -52,6 +52,7 @@ def requested(services: Services, wanted: schemas.RequestWanted) -> Request:
         values["embeddings"] = embeddings_from_json(rows)
     finders: Mapping[str, Callable[[str], str]] = {
         "model": services.shelf.find,
+        "refiner": services.shelf.find,
         "sampler": lambda name: sampler_row(name).name,
         "schedule": lambda name: schedule_row(name).name,
     }
