@@ -1,6 +1,7 @@
 """Embeddings from the folder to the picture and back: heard, recorded, found again."""
 
 import shutil
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,12 @@ def test_the_command_line_makes_the_picture_again_and_says_what_is_missing(
     assert "--embeddings none" in out
     assert main(["info", "ink.png"]) == 0
     assert "inkwash, sha256" in capsys.readouterr().out
+
+
+def test_an_embedding_that_the_refiner_cannot_hear_is_refused(loaded: Loaded, folder: Path) -> None:
+    engine, wide = engine_of(loaded, folder), copy(loaded.family)
+    (text,) = wide.spec.texts
+    wide.spec = replace(wide.spec, texts=(replace(text, config=replace(text.config, width=48)),))
+    engine._refiner = "wide", Loaded("wide", SHA256, "fp32", wide)
+    with pytest.raises(WeightsError, match=r"inkwash is an embedding for .*, and wide takes"):
+        engine.submit(replace(REQUEST, refiner="wide"))

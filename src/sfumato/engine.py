@@ -98,6 +98,9 @@ class Engine:
             enlarger.check(request.upscale)
             request = replace(request, upscaler=enlarger.name)
         words = self._words(request, Taker(model.name, model.family.spec.embeds))
+        if refiner is not None:  # it hears the same prompts
+            for word in words:
+                word.learnt.require(refiner.family.spec.embeds, refiner.name)
         resolved = resolve(
             request,
             model.family.spec.defaults,
