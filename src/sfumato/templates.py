@@ -7,6 +7,7 @@ seed alone decides, no folder but the given one is read, and what is missing or 
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Callable
@@ -75,6 +76,7 @@ def _manager(template: str, wildcards: Path | None) -> WildcardManager:
         raise PromptError(
             f"The template has braces {deepest} deep, and {DEEP} are read; write it more simply."
         )
+    _quieten()
     manager = WildcardManager(wildcards)
     for match in _WILDCARD.finditer(template):
         name = match[1].strip("~!@")
@@ -82,6 +84,13 @@ def _manager(template: str, wildcards: Path | None) -> WildcardManager:
         if plain and not manager.get_values(name):
             raise PromptError(_missing(name, manager))
     return manager
+
+
+def _quieten() -> None:
+    """What the package logs of a wildcard is refused in our words, and shown to nobody twice."""
+    logger = logging.getLogger("dynamicprompts")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def _missing(name: str, manager: WildcardManager) -> str:

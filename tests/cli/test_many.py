@@ -1,6 +1,8 @@
 """`sfumato generate` for many prompts: files of wishes, choices, and going on where it stopped."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,21 @@ def test_what_has_no_meaning_for_many_is_refused(
 ):
     (tmp_path / "p.txt").write_text("a fox\n")
     assert match in sfumato("generate", *words).refused()
+
+
+def test_a_wildcard_outside_of_the_folder_is_refused_in_our_words_alone(tmp_path: Path):
+    """In a process of its own: pytest takes what the package logs, and a terminal shows it."""
+    words = ["generate", "a __../../etc/passwd__", "--wildcards", ".", "--out", "o"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sfumato", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "No file of wildcards has the name ../../etc/passwd" in line
 
 
 def test_every_picture_draws_its_words_by_its_own_seed(sfumato: Sfumato, tmp_path: Path):

@@ -187,3 +187,11 @@ def test_a_hostile_prompt_neither_crashes_nor_hangs(text: str) -> None:
     assert str(prompt) == text
     fragments(prompt.at(1, 20)[0][0])
     assert time.process_time() - begun < 30  # quadratic at worst, never exponential
+
+
+@pytest.mark.parametrize("text", ["(" * 100_000, "([" * 50_000, ")" * 300_000, "<lora:" * 50_000])
+def test_signs_without_words_between_cost_no_more_than_letters(text: str) -> None:
+    """Each of these once took the square of its length: 14 s and more."""
+    assert str(parse(text)) == text
+    heard = "".join(piece.text for group in fragments(text) for piece in group)
+    assert heard == ("" if text[0] in "([" else text)

@@ -22,7 +22,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -199,10 +199,13 @@ def fragments(text: str) -> tuple[tuple[Fragment, ...], ...]:
     """
     pieces, spans = _weighed(text)
     groups: list[list[Fragment]] = [[]]
+    # Brackets with nothing between them have no words to weigh, and cost nothing.
+    place = list(accumulate((piece != "" for piece in pieces), initial=0))
+    pieces = [piece for piece in pieces if piece]
     weights = np.ones(len(pieces))
     with np.errstate(over="ignore"):  # who reads the weights tells of one without end
         for first, last, factor in spans:
-            weights[first:last] *= factor
+            weights[place[first] : place[last]] *= factor
     for piece, weight in zip(pieces, weights.tolist(), strict=True):
         for n, part in enumerate(_BREAK.split(piece)):
             if n > 0:
@@ -237,34 +240,39 @@ def _append(group: list[Fragment], text: str, weight: float) -> None:
 
 def _weighed(text: str) -> tuple[list[str], list[tuple[int, int, float]]]:
     """Pieces of text, and (first, behind the last, factor) of each bracket over them."""
-    pieces = [""]
+    pieces: list[str] = []  # those that have ended; the letters of the next one:
+    letters: list[str] = []
     spans: list[tuple[int, int, float]] = []
     opened: dict[str, list[int]] = {"(": [], "[": []}
+
+    def end() -> int:
+        """End a piece; the number of the next one."""
+        pieces.append("".join(letters))
+        letters.clear()
+        return len(pieces)
+
     i = 0
     while i < len(text):
         char, width = text[i], 1
         closing = _CLOSE_WEIGHTED.match(text, i) if char == ":" and opened["("] else None
         if char == "\\" and text[i + 1 : i + 2] in ("(", ")", "[", "]", "\\"):
-            pieces[-1] += text[i + 1]
+            letters.append(text[i + 1])
             width = 2
         elif char in opened:
-            pieces.append("")
-            opened[char].append(len(pieces) - 1)
+            opened[char].append(end())
         elif closing is not None:
-            spans.append((opened["("].pop(), len(pieces), float(closing[1])))
-            pieces.append("")
+            spans.append((opened["("].pop(), end(), float(closing[1])))
             width = len(closing[0])
         elif char == ")" and opened["("]:
-            spans.append((opened["("].pop(), len(pieces), ROUND))
-            pieces.append("")
+            spans.append((opened["("].pop(), end(), ROUND))
         elif char == "]" and opened["["]:
-            spans.append((opened["["].pop(), len(pieces), SQUARE))
-            pieces.append("")
+            spans.append((opened["["].pop(), end(), SQUARE))
         else:
-            pieces[-1] += char
+            letters.append(char)
         i += width
+    last = end()
     for opening, factor in (("(", ROUND), ("[", SQUARE)):
-        spans += [(first, len(pieces), factor) for first in opened[opening]]
+        spans += [(first, last, factor) for first in opened[opening]]
     return pieces, spans
 
 
