@@ -3,7 +3,7 @@
 import pytest
 
 from sfumato.catalog import CATALOG, model_spec
-from sfumato.listing import Heard, listed, unread
+from sfumato.listing import Heard, first_alone, listed, unread
 from sfumato.request import Request
 from sfumato.text.clip import ClipTokenizer
 from sfumato.text.prompt import read_weights
@@ -91,6 +91,15 @@ def test_every_model_of_the_catalog_is_listed_or_says_what_is_not_read(name: str
     spec = model_spec(name)
     told = {encoder for each in heard(name, "a cat") for encoder in each.encoders}
     assert told | set(unread(spec)) == {part.name for part in spec.texts}
+
+
+def test_of_a_long_prompt_flux_hears_the_first_chunk_by_clip() -> None:
+    (prompt, _) = heard("flux-dev", "fox " * 100)
+    assert [len(chunk.tokens) for chunk in prompt.chunks] == [75]
+    assert first_alone(model_spec("flux-dev")) == ("text_encoder",)
+    assert first_alone(model_spec("sd3-medium")) == ()
+    (prompt, _) = heard("sd3-medium", "fox " * 100)
+    assert [len(chunk.tokens) for chunk in prompt.chunks] == [75, 25]
 
 
 def test_a_prompt_of_ten_thousand_brackets_is_listed() -> None:

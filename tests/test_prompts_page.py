@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from sfumato.catalog import model_spec
+from sfumato.errors import PromptError
+from sfumato.listing import listed, unread
+from sfumato.request import Request
 from sfumato.templates import combined
 from sfumato.text.learnt import mentions, unescaped
 from sfumato.text.prompt import fragments, parse
+from sfumato.vocabulary import Taker, Vocabulary
 from tests.cli.conftest import Sfumato, engine, sfumato
 
 __all__ = ["engine", "sfumato"]  # fixtures
@@ -55,6 +60,19 @@ def test_embeddings(row: list[str]) -> None:
     texts = map(unescaped, parse(row[0]).texts)
     found = [m.name for text in texts for m in mentions(text, ["EasyNegative"])]
     assert found == (["EasyNegative"] if row[1] == "yes" else [])
+
+
+@pytest.mark.parametrize("row", rows("Long prompts"), ids=lambda row: row[0])
+def test_long_prompts_by_model(row: list[str]) -> None:
+    name, chunks, t5, embeddings = row
+    spec = model_spec(name)
+    (prompt, _) = listed(spec, Request("fox " * 200), {})
+    assert ("refused" if prompt.beyond else str(len(prompt.chunks))) == chunks
+    assert ("all" if unread(spec) else "no") == t5
+    asked = Request("a fox, embedding:easy")
+    with pytest.raises(PromptError) as refused:
+        Vocabulary([]).heard(asked, Taker(name, spec.embeds))
+    assert ("takes none" in str(refused.value)) == (embeddings == "refused")
 
 
 @pytest.mark.parametrize("row", rows("Choices and wildcards"), ids=lambda row: row[0])

@@ -249,7 +249,7 @@ FLUX_DEV = ModelSpec(
     name="flux-dev",
     title="Flux.1 dev",
     family="flux",
-    texts=(TextPart(ClipConfig()), TextPart(T5Config(), "text_encoder_2")),
+    texts=(TextPart(ClipConfig(), pooled=True), TextPart(T5Config(), "text_encoder_2")),
     denoiser=_FLUX,
     vae=VaeConfig(
         latent_channels=16,

@@ -12,7 +12,7 @@ from sfumato.text.clip import END, ClipTokenizer
 from sfumato.text.prompt import Fragment, parse, read_weights
 from sfumato.text.wordpiece import WordPieceTokenizer
 
-__all__ = ["Chunk", "Heard", "Token", "Tokenizers", "listed", "networks", "unread"]
+__all__ = ["Chunk", "Heard", "Token", "Tokenizers", "first_alone", "listed", "networks", "unread"]
 
 What: TypeAlias = Literal["prompt", "negative"]
 
@@ -116,6 +116,11 @@ def unread(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(part.name for part in spec.texts if isinstance(part.config, T5Config))
 
 
+def first_alone(spec: ModelSpec) -> tuple[str, ...]:
+    """The encoders of which a model hears the first chunk of a long prompt alone."""
+    return tuple(part.name for part in spec.texts if part.pooled)
+
+
 _Text: TypeAlias = Sequence[Sequence[Fragment]]
 _Read: TypeAlias = tuple[tuple[Chunk, ...], str, tuple[str, ...]]  # chunks, beyond, unknown
 
@@ -139,11 +144,18 @@ def _readers(
     clips = {part.name: part.config for part in spec.texts if isinstance(part.config, ClipConfig)}
     if clips:
         length = next(iter(clips.values())).length
-        found[tuple(clips)] = partial(_by_clip, tokenizers.clip, length, learnt)
+        by_clip = partial(_by_clip, tokenizers.clip, length, learnt)
+        found[tuple(clips)] = partial(_first, by_clip) if first_alone(spec) else by_clip
     for part in spec.texts:
         if isinstance(part.config, BertConfig):
             found[(part.name,)] = partial(_by_bert, tokenizers.bert(part.config.length))
     return found
+
+
+def _first(read: Callable[[_Text], _Read], text: _Text) -> _Read:
+    """What is read of the first chunk."""
+    chunks, beyond, unknown = read(text)
+    return chunks[:1], beyond, unknown
 
 
 def _by_clip(

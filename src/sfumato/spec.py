@@ -260,12 +260,14 @@ class TextPart:
     """One of a model's text encoders.
 
     ``name`` is what it is called beside the model's other parts: the name of its folder where
-    diffusers saves the model. ``optional``: the model paints without it as well.
+    diffusers saves the model. ``optional``: the model paints without it as well. ``pooled``: it
+    hears the pooled state alone, which of a long prompt is that of the first chunk.
     """
 
     config: TextConfig
     name: str = "text_encoder"
     optional: bool = False
+    pooled: bool = False
 
 
 # What an embedding's file calls the encoders of a model that has several.

@@ -13,7 +13,7 @@ from sfumato.catalog import CATALOG, model_spec
 from sfumato.cli.configuration import shelves as own_shelves
 from sfumato.cli.screen import plain
 from sfumato.familiar import familiar, strange
-from sfumato.listing import Chunk, Heard, Token, listed, networks, unread
+from sfumato.listing import Chunk, Heard, Token, first_alone, listed, networks, unread
 from sfumato.request import Request
 from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
@@ -54,6 +54,8 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
             _tell(each)
     for network in networks(request):
         typer.echo(f"refused: {typer.style(plain(network), fg='red')}, for none can be attached")
+    for encoder in first_alone(spec):
+        typer.echo(f"{encoder}: of a longer prompt its first chunk alone is heard")
     for encoder in unread(spec):
         typer.echo(f"{encoder}: its tokenizer comes with the model, and is not read here")
     if words := ", ".join(strange(request, known)):
