@@ -65,9 +65,7 @@ def embeddings_to_text(given: Sequence[Embedding]) -> str:
 
 def embeddings_from_text(text: str) -> tuple[Embedding, ...]:
     """What `embeddings_to_text` wrote; the hashes may be left out. Raises RequestError."""
-    pairs = (
-        re.fullmatch(r"(.*?)(?:: *([0-9a-f]{8,64}))?", each.strip()) for each in text.split(",")
-    )
+    pairs = (_PAIR.fullmatch(each.strip()) for each in text.split(","))
     return tuple(Embedding(pair[1].strip(), pair[2] or "") for pair in pairs if pair is not None)
 
 

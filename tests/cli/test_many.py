@@ -94,6 +94,14 @@ def test_what_was_typed_for_all_lines_outlives_the_like_of_one(sfumato: Sfumato,
     assert cat.weighting == "plain"
 
 
+def test_a_csv_takes_options_by_their_names_on_the_command_line(sfumato: Sfumato, tmp_path: Path):
+    (tmp_path / "p.csv").write_text("prompt,text-encoder,interval\na fox,t5.safetensors,none\n")
+    answer = sfumato("generate", "--prompts", "p.csv", "--interval", "1,5", "--out", "o", "-q")
+    assert answer.status == 0, answer.err
+    request = recipe(tmp_path / answer.out.strip()).request
+    assert (request.text_encoders, request.interval) == (("t5.safetensors",), None)
+
+
 def test_a_strangers_picture_of_that_name_is_left_alone(sfumato: Sfumato, tmp_path: Path):
     (tmp_path / "p.txt").write_text("a fox\n")
     (tmp_path / "o").mkdir()

@@ -114,6 +114,14 @@ def test_a_picture_on_its_side_stands_upright_and_keeps_its_profile(sfumato: Sfu
     assert large.getexif().get(0x0112) in (None, 1)
 
 
+def test_a_phones_jpeg_with_a_second_picture_behind_it_is_a_picture(sfumato: Sfumato):
+    first, second = (Image.new("RGB", (16, 8), colour) for colour in ("red", "blue"))
+    first.save("a.jpg", "MPO", save_all=True, append_images=[second])
+    answer = sfumato("upscale", "a.jpg", "--to", "2", "--out", "big")
+    assert answer.status == 0, answer.err
+    assert pixels("big/a.png")[0, 0, 0] > 200
+
+
 def test_nothing_is_written_over_without_being_asked(sfumato: Sfumato, engine: FakeEngine):
     Image.new("RGB", (8, 8)).save("a.png")
     before = Path("a.png").read_bytes()

@@ -59,6 +59,13 @@ def test_what_cannot_be_verified_has_the_status_2_and_the_others_are_still_told(
     assert answer.out == "fox.png  equal to the bit\n"
 
 
+def test_of_a_picture_that_was_made_larger_each_thing_is_told_once(sfumato: Sfumato):
+    sfumato("generate", "fox", "--upscale", "2", "--out", "a.png")
+    told = sfumato("verify", "a.png").err
+    assert told.count("step 4 of 4") == 1
+    assert "making it larger: 0 of 1" in told
+
+
 def test_an_animation_is_no_picture_to_verify(sfumato: Sfumato):
     sfumato("generate", "fox", "--out", "a.png", "--animate", "a.gif")
     assert "a.gif is an animation" in sfumato("verify", "a.gif", "-q").refused()

@@ -184,7 +184,8 @@ def _rows(file: Path, text: str) -> Iterator[Line]:
 
 def _typed(file: Path, number: int, names: list[str], row: list[str]) -> dict[str, object]:
     """Cells as values, read as the options of the same names read what is typed."""
-    options = {option.name: option for option in OPTIONS}
+    options = {option.flag.removeprefix("--").replace("-", "_"): option for option in OPTIONS}
+    options |= {option.name: option for option in OPTIONS}
     values: dict[str, object] = {}
     for name, cell in zip(names, row, strict=False):
         option = options.get(name)
@@ -201,7 +202,7 @@ def _typed(file: Path, number: int, names: list[str], row: list[str]) -> dict[st
             values[name] = word in _YES
         else:
             try:
-                values |= option.values(cell.strip())
+                values |= option.values([cell.strip()] if option.many else cell.strip())
             except RequestError as error:
                 raise RequestError(f"{file.name}, line {number}: {error}") from error
     return values
@@ -337,7 +338,7 @@ def _paint(
     run = engine.submit(wanted)
     progress.begin(index, run.request.run_steps)
     for step in run:
-        progress.step(index, step.index, step.total)
+        progress.follow(index, step)
     (picture,) = run.result().pictures
     picture.save(path)
     seconds = duration(time.perf_counter() - begun)

@@ -17,6 +17,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from sfumato.cli.machine import StepLike
+
 _QUIET_SECONDS = 1.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -176,6 +178,13 @@ class Progress:
         elif not self.quiet and (done == 0 or now - self.told >= _QUIET_SECONDS):
             self.told = now
             note(f"{self._name(picture)}: {words}")
+
+    def follow(self, picture: int, step: StepLike) -> None:
+        """Whatever is done by now of picture `picture`, from 0: a step, or a tile made larger."""
+        if step.upscaling is None:
+            self.step(picture, step.index, step.total)
+        else:
+            self.upscaling(picture, *step.upscaling)
 
     def step(self, picture: int, index: int, total: int) -> None:
         """Step `index` of `total`, both from 1, of picture `picture`, from 0, is done."""

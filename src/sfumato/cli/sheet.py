@@ -195,10 +195,7 @@ def _paint(work: Work, engine: EngineLike, cell: Cell, progress: Progress, i: in
     _check_like(work, cell, run.recipe)
     progress.begin(i, run.request.run_steps)
     for step in run:
-        if step.upscaling is None:
-            progress.step(i, step.index, step.total)
-        else:
-            progress.upscaling(i, *step.upscaling)
+        progress.follow(i, step)
     (picture,) = run.result().pictures
     if not cell.made(picture.recipe):
         raise AssertionError(f"{cell.stem} is not what was asked for")

@@ -23,6 +23,7 @@ __all__ = ["Enlarge", "upscale"]
 
 # Pixels of a finished picture: 0.8 GB as bytes, and a file that other programs still open.
 MOST_PIXELS = 2**28
+_STILL = ("MPO",)  # a phone's JPEG, with a second picture of the same behind it
 _RGB = ("RGB", "RGBA", "P")  # whose colours a profile still fits when they are RGB
 
 
@@ -63,8 +64,8 @@ def upscale(wish: Enlarge, make_engine: MakeEngine) -> int:
                     profile = image.info.get("icc_profile") if image.mode in _RGB else None
                     save(larger, place, _texts(texts, image.size, wish.factor, work), profile)
                 except SfumatoError as problem:
-                    if len(places) == 1 or isinstance(problem, RequestError | OutputError):
-                        raise
+                    if len(places) == 1 or not isinstance(problem, PictureError):
+                        raise  # what is wrong is not this picture
                     failed += 1
                     error(str(problem))
                     continue
@@ -115,7 +116,7 @@ def _planned(wish: Enlarge) -> Iterator[tuple[Path, Path]]:
 def _read(source: Path, factor: int, place: Path) -> tuple[Image.Image, Texts]:
     """A picture at rest that is not too large, and its texts. Raises PictureError, OutputError."""
     image, texts = read_picture(source, most_pixels=MOST_PIXELS // factor**2)
-    if getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False) and image.format not in _STILL:
         raise PictureError(f"{source.name} is an animation; give one picture of it.")
     if image.has_transparency_data and place.suffix.lower() != ".png":
         raise OutputError(

@@ -105,7 +105,7 @@ def _judged(
     run = engine.submit(replace(request, model=model, refiner=refiner))
     progress.begin(i, run.request.run_steps)
     for step in run:
-        progress.step(i, step.index, step.total)
+        progress.follow(i, step)
     return judge(claim, run.result().pictures[0])
 
 
