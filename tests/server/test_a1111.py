@@ -662,7 +662,7 @@ def test_a_client_that_hangs_up_takes_its_job_along(
         fake_painter.held()
         line.close()
         (job,) = services.jobs.list()
-        until(lambda: services.jobs.cancelling(job.id))
+        until(lambda: services.jobs.live.cancelling(job.id))
         fake_painter.release()
         until(lambda: services.jobs.get(job.id).state == "cancelled")
 

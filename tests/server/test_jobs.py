@@ -285,13 +285,13 @@ def test_jobs_come_in_their_order_though_the_clock_is_set_back(
 
 def test_a_running_job_is_told_to_end(shop: Shop) -> None:
     job = shop.submit()
-    assert not shop.jobs.cancelling(job.id)
+    assert not shop.jobs.live.cancelling(job.id)
     shop.jobs.claim()
-    assert not shop.jobs.cancelling(job.id)
+    assert not shop.jobs.live.cancelling(job.id)
     shop.jobs.cancel(job.id)
-    assert shop.jobs.cancelling(job.id)
+    assert shop.jobs.live.cancelling(job.id)
     assert shop.jobs.ended(job.id, "cancelled").state == "cancelled"
-    assert not shop.jobs.cancelling(job.id)
+    assert not shop.jobs.live.cancelling(job.id)
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "cancelled"])
@@ -309,7 +309,7 @@ def test_all_that_run_are_cancelled_together(shop: Shop) -> None:
     running, waiting = shop.submit(), shop.submit(replace(FOX, seed=8))
     shop.jobs.claim()
     assert [job.id for job in shop.jobs.cancel_running()] == [running.id]
-    assert shop.jobs.cancelling(running.id)
+    assert shop.jobs.live.cancelling(running.id)
     assert shop.jobs.get(waiting.id).state == "queued"
 
 
@@ -326,9 +326,9 @@ def test_the_last_who_leaves_ends_a_running_job(shop: Shop) -> None:
     shop.jobs.claim()
     shop.submit()
     shop.jobs.leave(job.id)
-    assert not shop.jobs.cancelling(job.id)
+    assert not shop.jobs.live.cancelling(job.id)
     shop.jobs.leave(job.id)
-    assert shop.jobs.cancelling(job.id)
+    assert shop.jobs.live.cancelling(job.id)
 
 
 def test_cancelling_by_id_asks_no_other_party(shop: Shop) -> None:
@@ -404,7 +404,7 @@ def test_a_job_that_is_not_there_is_told(shop: Shop, ask: str) -> None:
 def test_the_step_is_seen_while_a_job_runs(shop: Shop) -> None:
     job = shop.submit(replace(FOX, count=2))
     shop.jobs.claim()
-    shop.jobs.progressed(job.id, 3, 5)
+    shop.jobs.live.progressed(job.id, 3, 5)
     seen = shop.jobs.get(job.id)
     assert (seen.state, seen.picture, seen.step, seen.steps) == ("running", 0, 3, 5)
     assert shop.jobs.list()[0].step == 3
@@ -438,11 +438,11 @@ def test_every_change_raises_the_revision(shop: Shop) -> None:
 
 
 def test_waiting_ends_with_news_also_with_such_that_came_before(shop: Shop) -> None:
-    ticket = shop.jobs.ticket()
+    ticket = shop.jobs.bell.ticket()
     shop.submit()
-    shop.jobs.wait(ticket)  # would hang if it missed what came before
-    waiter = threading.Thread(target=shop.jobs.wait, args=(shop.jobs.ticket(),))
+    shop.jobs.bell.wait(ticket)  # would hang if it missed what came before
+    waiter = threading.Thread(target=shop.jobs.bell.wait, args=(shop.jobs.bell.ticket(),))
     waiter.start()
-    shop.jobs.wake()
+    shop.jobs.bell.ring()
     waiter.join(20)
     assert not waiter.is_alive()

@@ -619,7 +619,7 @@ class TestHangingUp:
         fake_painter.held()
         line.close()
         (job,) = jobs.list()
-        until(lambda: jobs.cancelling(job.id))
+        until(lambda: jobs.live.cancelling(job.id))
         fake_painter.release()
         until(lambda: jobs.get(job.id).state == "cancelled")
 
@@ -633,7 +633,7 @@ class TestHangingUp:
             fake_painter.held()
             stream.close()
         (job,) = jobs.list()
-        until(lambda: jobs.cancelling(job.id))
+        until(lambda: jobs.live.cancelling(job.id))
         fake_painter.release()
         until(lambda: jobs.get(job.id).state == "cancelled")
 

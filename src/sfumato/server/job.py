@@ -6,14 +6,25 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from sfumato import request_json
 from sfumato.request import Request
 from sfumato.server.database import Database, jobs, pictures
 from sfumato.server.errors import NoSuchJob
 
-__all__ = ["ENDED", "IN_FLIGHT", "STATES", "Job", "State", "read_job", "read_jobs"]
+__all__ = [
+    "ENDED",
+    "IN_FLIGHT",
+    "STATES",
+    "Job",
+    "State",
+    "change_row",
+    "count_jobs",
+    "job_row",
+    "read_job",
+    "read_jobs",
+]
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
@@ -75,10 +86,7 @@ class Job:
 def read_job(database: Database, identity: str) -> Job:
     """The job as the database has it; raises NoSuchJob."""
     with database.read() as connection:
-        row = connection.execute(select(jobs).where(jobs.c.id == identity)).one_or_none()
-        if row is None:
-            raise NoSuchJob(f"There is no job {identity!r:.80}.")
-        (job,) = read_jobs(connection, [row])
+        (job,) = read_jobs(connection, [job_row(connection, identity)])
     return job
 
 
@@ -91,6 +99,26 @@ def read_jobs(connection: Connection, rows: list[Row[Any]]) -> list[Job]:
     for job, picture in connection.execute(found.order_by(*order)):
         kept[job].append(picture)
     return [_job(row, tuple(kept[row.id])) for row in rows]
+
+
+def job_row(connection: Connection, identity: str, *, mine: bool = False) -> Row[Any]:
+    """The row of a job; ``mine`` until the transaction's end. Raises NoSuchJob."""
+    found = select(jobs).where(jobs.c.id == identity)
+    row = connection.execute(found.with_for_update() if mine else found).one_or_none()
+    if row is None:
+        raise NoSuchJob(f"There is no job {identity!r:.80}.")
+    return row
+
+
+def change_row(connection: Connection, identity: str, values: dict[str, object]) -> None:
+    """Sets columns of a job's row, and counts that as a change."""
+    changed = update(jobs).where(jobs.c.id == identity)
+    connection.execute(changed.values({"revision": jobs.c.revision + 1, **values}))
+
+
+def count_jobs(connection: Connection, *where: ColumnElement[bool]) -> int:
+    """How many jobs there are of which all of this holds."""
+    return connection.scalar(select(func.count()).select_from(jobs).where(*where)) or 0
 
 
 def _job(row: Row[Any], painted: tuple[str, ...]) -> Job:

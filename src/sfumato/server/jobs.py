@@ -6,53 +6,47 @@ worker (`steps.py`): a commit for each step would cost more than many a step.
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, or_, select, update
 
-from sfumato import request_json
-from sfumato.errors import RequestError
 from sfumato.request import Request
-from sfumato.server.admission import Wish, check_limits, identity, referred, seeded
+from sfumato.server.acceptance import accept
+from sfumato.server.admission import Wish, check_limits
 from sfumato.server.database import Database, jobs
-from sfumato.server.errors import NoSuchJob, QueueFull
 from sfumato.server.events import Changed, Event, Hub, Painted
-from sfumato.server.home import new_id, picture_id
+from sfumato.server.home import picture_id
 from sfumato.server.inputs import Inputs
-from sfumato.server.job import ENDED, IN_FLIGHT, STATES, Job, State, read_job, read_jobs
+from sfumato.server.job import (
+    ENDED,
+    IN_FLIGHT,
+    STATES,
+    Job,
+    State,
+    change_row,
+    count_jobs,
+    job_row,
+    read_job,
+    read_jobs,
+)
+from sfumato.server.live import Bell, Live
 from sfumato.server.settings import Limits
 
 __all__ = ["ENDED", "IN_FLIGHT", "STATES", "Job", "Jobs", "State"]
 
-MEASURED = 10  # jobs from which is learnt how long one takes
-RETRY_SECONDS = (1.0, 600.0)
-UNMEASURED_SECONDS = 10.0
-
-
-@dataclass
-class _Live:
-    """What is known of a running job in memory only."""
-
-    step: int = 0
-    steps: int = 0
-    cancelled: bool = False
-    skipped: bool = False
-
 
 class Jobs:
-    """The jobs of one server. Every method may be called from any thread."""
+    """The jobs of one server. Every method may be called from any thread.
+
+    ``live`` is what is known of those that run, ``bell`` rings for each that comes.
+    """
 
     def __init__(self, database: Database, inputs: Inputs, limits: Limits, hub: Hub) -> None:
         self.inputs, self.limits, self.hub = inputs, limits, hub
         self._database = database
-        self._live: dict[str, _Live] = {}
-        self._news = threading.Condition()
-        self._ticket = 0
+        self.live, self.bell = Live(), Bell()
 
     # For clients
 
@@ -76,10 +70,10 @@ class Jobs:
         wish = Wish(priority, previews, tags, idempotency)
         self._prepare(request)
         with self._database.write(alone=True) as connection:
-            name, joined = self._accept(connection, request, wish, client)
+            name, joined = accept(connection, request, wish, client, self.limits.queue)
             job = self._read(connection, name)
         self.hub.publish(Changed(job))
-        self.wake()
+        self.bell.ring()
         return job, joined
 
     def submit_all(
@@ -96,24 +90,25 @@ class Jobs:
         """
         for request in wanted:
             self._prepare(request)
+        most = self.limits.queue
         with self._database.write(alone=True) as connection:
-            names = [self._accept(connection, each, wish, client)[0] for each in wanted]
+            names = [accept(connection, each, wish, client, most)[0] for each in wanted]
             also(connection, names)
             accepted = [self._read(connection, name) for name in dict.fromkeys(names)]
         for job in accepted:
             self.hub.publish(Changed(job))
-        self.wake()
+        self.bell.ring()
         return accepted
 
     def get(self, identity: str) -> Job:
         """The job as it is now; raises NoSuchJob."""
-        return self._lively(read_job(self._database, identity))
+        return self.live.shown(read_job(self._database, identity))
 
     def get_many(self, identities: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that there are, by their ids."""
         with self._database.read() as connection:
             found = connection.execute(select(jobs).where(jobs.c.id.in_(identities)))
-            return {job.id: self._lively(job) for job in read_jobs(connection, list(found))}
+            return {job.id: self.live.shown(job) for job in read_jobs(connection, list(found))}
 
     def list(
         self, *, states: Sequence[str] = (), limit: int = 50, before: str | None = None
@@ -126,19 +121,19 @@ class Jobs:
             found = found.where(jobs.c.id < before)
         with self._database.read() as connection:
             page = read_jobs(connection, list(connection.execute(found)))
-        return [self._lively(job) for job in page]
+        return [self.live.shown(job) for job in page]
 
     def position(self, identity: str) -> int:
         """How many jobs are claimed before this one; 0 for the next, and for one not waiting."""
         with self._database.read() as connection:
-            row = _row(connection, identity)
+            row = job_row(connection, identity)
             if row.state != "queued":
                 return 0
             ahead = or_(
                 jobs.c.priority > row.priority,
                 and_(jobs.c.priority == row.priority, jobs.c.id < identity),
             )
-            return _count(connection, jobs.c.state == "queued", ahead)
+            return count_jobs(connection, jobs.c.state == "queued", ahead)
 
     def cancel(self, identity: str) -> Job:
         """Ends a waiting job at once, a running one within a step; an ended one stays as it is."""
@@ -149,9 +144,7 @@ class Jobs:
 
         A job that is not running stays as it is.
         """
-        with self._news:
-            if (live := self._live.get(identity)) is not None:
-                live.skipped = True
+        self.live.skip(identity)
         return self.get(identity)
 
     def cancel_running(self) -> list[Job]:
@@ -187,7 +180,7 @@ class Jobs:
             gone = update(jobs).where(running, jobs.c.cancelled)
             connection.execute(gone.values(_ended("cancelled")))
             connection.execute(update(jobs).where(running).values(state="queued"))
-        self.wake()
+        self.bell.ring()
 
     def in_flight(self) -> set[str]:
         """The ids of all jobs that wait or run."""
@@ -210,49 +203,11 @@ class Jobs:
             if row is None:
                 return None
             started = time.time() if row.started is None else row.started
-            _set(connection, row.id, {"state": "running", "started": started, "error": ""})
-            with self._news:
-                self._live[row.id] = _Live()
+            change_row(connection, row.id, {"state": "running", "started": started, "error": ""})
+            self.live.begin(row.id)
             job = self._read(connection, row.id)
         self.hub.publish(Changed(job))
         return job
-
-    def ticket(self) -> int:
-        """Taken before a look for work, so that `wait` misses nothing that came meanwhile."""
-        with self._news:
-            return self._ticket
-
-    def wait(self, ticket: int) -> None:
-        """Returns when there is news since ``ticket``: a job, or a `wake`."""
-        with self._news:
-            self._news.wait_for(lambda: self._ticket != ticket)
-
-    def wake(self) -> None:
-        """Makes every `wait` return."""
-        with self._news:
-            self._ticket += 1
-            self._news.notify_all()
-
-    def cancelling(self, identity: str) -> bool:
-        """Whether a running job is to end; asked at each step, so it costs nothing."""
-        with self._news:
-            live = self._live.get(identity)
-            return live is not None and live.cancelled
-
-    def skipping(self, identity: str) -> bool:
-        """Whether the picture that is being painted is to be given up; told once."""
-        with self._news:
-            live = self._live.get(identity)
-            if live is None or not live.skipped:
-                return False
-            live.skipped = False
-            return True
-
-    def progressed(self, identity: str, step: int, steps: int) -> None:
-        """A step was made: shown to whoever asks, and not written down."""
-        with self._news:
-            if (live := self._live.get(identity)) is not None:
-                live.step, live.steps = step, steps
 
     def painted(self, identity: str, number: int, seconds: float, *, last: bool) -> Job:
         """Picture ``number`` is in the library, and with the ``last`` one the job is done.
@@ -269,7 +224,7 @@ class Jobs:
     def _further(
         self, identity: str, number: int, seconds: float, *, last: bool, first: Event | None
     ) -> Job:
-        self.progressed(identity, 0, 0)
+        self.live.progressed(identity, 0, 0)
 
         def further(row: Row[Any]) -> dict[str, object]:
             values: dict[str, object] = {"painted": number + 1, "seconds": row.seconds + seconds}
@@ -309,50 +264,6 @@ class Jobs:
             elif source is not None:
                 self.inputs.get(source.sha256)
 
-    def _accept(
-        self, connection: Connection, request: Request, wish: Wish, client: str
-    ) -> tuple[str, bool]:
-        """The id of the request's job, and whether that was there already."""
-        asked = identity(request)
-        complete = seeded(request)
-        key = asked if complete == request else None
-        found = _same(connection, key, wish.idempotency, asked)
-        if found is not None:
-            _join(connection, found, wish)
-            return str(found.id), True
-        self._require_room(connection)
-        latest = connection.scalar(select(func.max(jobs.c.id)))
-        now = time.time()
-        name = new_id(now, latest or "")
-        values: dict[str, object] = {
-            "id": name,
-            "state": "queued",
-            "priority": wish.priority,
-            "created": now,
-            "key": key,
-            "client": client,
-            "request": json.dumps(request_json.to_dict(referred(complete))),
-            "previews": wish.previews,
-            "tags": json.dumps(wish.tags),
-            "idempotency": wish.idempotency,
-            "asked": asked,
-        }
-        connection.execute(insert(jobs).values(values))
-        return name, False
-
-    def _require_room(self, connection: Connection) -> None:
-        waiting = _count(connection, jobs.c.state == "queued")
-        if waiting < self.limits.queue:
-            return
-        done = select(jobs.c.seconds).where(jobs.c.state == "done")
-        took = connection.scalars(done.order_by(jobs.c.id.desc()).limit(MEASURED)).all()
-        low, high = RETRY_SECONDS
-        mean = sum(took) / len(took) if took else UNMEASURED_SECONDS
-        raise QueueFull(
-            f"{waiting} jobs wait already, as many as may. Try again in about {mean:.0f} seconds.",
-            retry_after=min(max(mean, low), high),
-        )
-
     def _change(
         self,
         identity: str,
@@ -376,43 +287,19 @@ class Jobs:
         self, connection: Connection, identity: str, change: Callable[[Row[Any]], dict[str, object]]
     ) -> tuple[Job, bool]:
         """The job after a change within a transaction, and whether there was one."""
-        row = _row(connection, identity, mine=True)
+        row = job_row(connection, identity, mine=True)
         values = change(row)
         if not values:
-            return self._lively(*read_jobs(connection, [row])), False
-        _set(connection, identity, values)
-        with self._news:
-            live = self._live.get(identity)
-            if live is not None and values.get("cancelled"):
-                live.cancelled = True
-            if values.get("state", "running") != "running":
-                self._live.pop(identity, None)
+            return self.live.shown(*read_jobs(connection, [row])), False
+        change_row(connection, identity, values)
+        if values.get("cancelled"):
+            self.live.cancel(identity)
+        if values.get("state", "running") != "running":
+            self.live.end(identity)
         return self._read(connection, identity), True
 
     def _read(self, connection: Connection, identity: str) -> Job:
-        return self._lively(*read_jobs(connection, [_row(connection, identity)]))
-
-    def _lively(self, job: Job) -> Job:
-        with self._news:
-            live = self._live.get(job.id)
-            return job if live is None else job.at(live.step, live.steps)
-
-
-def _row(connection: Connection, identity: str, *, mine: bool = False) -> Row[Any]:
-    found = select(jobs).where(jobs.c.id == identity)
-    row = connection.execute(found.with_for_update() if mine else found).one_or_none()
-    if row is None:
-        raise NoSuchJob(f"There is no job {identity!r:.80}.")
-    return row
-
-
-def _set(connection: Connection, identity: str, values: dict[str, object]) -> None:
-    changed = update(jobs).where(jobs.c.id == identity)
-    connection.execute(changed.values({"revision": jobs.c.revision + 1, **values}))
-
-
-def _count(connection: Connection, *where: ColumnElement[bool]) -> int:
-    return connection.scalar(select(func.count()).select_from(jobs).where(*where)) or 0
+        return self.live.shown(*read_jobs(connection, [job_row(connection, identity)]))
 
 
 def _ended(state: State) -> dict[str, object]:
@@ -438,38 +325,3 @@ def _left(row: Row[Any]) -> dict[str, object]:
     if row.parties > 1:
         return {"parties": row.parties - 1}
     return {"parties": 0, **_cancelled(row)}
-
-
-def _same(
-    connection: Connection, key: str | None, idempotency: str | None, asked: str
-) -> Row[Any] | None:
-    """The job that a request joins, if there is one."""
-    if idempotency is not None:
-        named = select(jobs).where(jobs.c.idempotency == idempotency).with_for_update()
-        row = connection.execute(named).one_or_none()
-        if row is not None and row.asked != asked:
-            raise RequestError(
-                f"The idempotency key {idempotency!r} was used for another request; "
-                "take a fresh one for each request."
-            )
-        if row is not None and not row.cancelled:
-            return row
-        if row is not None:  # its client was cut off, and now asks again
-            _set(connection, row.id, {"idempotency": None})
-    if key is None:
-        return None
-    return connection.execute(select(jobs).where(jobs.c.key == key).with_for_update()).one_or_none()
-
-
-def _join(connection: Connection, row: Row[Any], wish: Wish) -> None:
-    """One more party to a job in flight, which then serves all their wishes."""
-    if row.state in ENDED:
-        return
-    tags = list(dict.fromkeys([*json.loads(row.tags), *wish.tags]))
-    joined: dict[str, object] = {
-        "parties": row.parties + 1,
-        "priority": max(row.priority, wish.priority),
-        "previews": max(row.previews, wish.previews),
-        "tags": json.dumps(tags),
-    }
-    _set(connection, row.id, joined)

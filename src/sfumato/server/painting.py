@@ -80,7 +80,7 @@ class Painting:
 
     def _picture(self, number: int, identity: str) -> Outcome:
         easel, job = self._easel, self._job
-        if easel.jobs.cancelling(job.id):
+        if easel.jobs.live.cancelling(job.id):
             return "cancelled"
         run, after = self._submit(number)
         check_limits(run.request, easel.jobs.limits)
@@ -88,7 +88,7 @@ class Painting:
         self._pace.begin(run.request)
         for step in run:
             if step.upscaling is not None:  # between two tiles it can be stopped, as between steps
-                if easel.jobs.cancelling(job.id):
+                if easel.jobs.live.cancelling(job.id):
                     return "cancelled"
                 if easel.between(job):
                     return "stopped"
@@ -97,11 +97,11 @@ class Painting:
             self._pace.stepped(last=last)
             if step.index in chosen(step.total):
                 trail.add(step.index, step.estimate())
-            easel.jobs.progressed(job.id, step.index, step.total)
+            easel.jobs.live.progressed(job.id, step.index, step.total)
             self._show(number, step)
-            if easel.jobs.cancelling(job.id):
+            if easel.jobs.live.cancelling(job.id):
                 return "cancelled"
-            if easel.jobs.skipping(job.id) and not last:
+            if easel.jobs.live.skipping(job.id) and not last:
                 return "skipped"
             stopping = not last and easel.between(job)
             if stopping or (not last and self._keeping.due()):

@@ -120,7 +120,7 @@ class Worker:
     def stop(self) -> None:
         """Ends within a step, and returns when it has; a job that ran goes on at the next start."""
         self._stopping.set()
-        self.jobs.wake()
+        self.jobs.bell.ring()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -159,7 +159,7 @@ class Worker:
             if len(self._waiting) >= MAX_DEVELOPING:
                 raise QueueFull("Too many steps are being developed; try again.", 1.0)
             self._waiting.append(waiting)
-        self.jobs.wake()
+        self.jobs.bell.ring()
         try:
             return waiting.image.result(DEVELOP_SECONDS)
         except TimeoutError as error:
@@ -192,7 +192,7 @@ class Worker:
             _LOG.error("cannot tidy %s", self.home.steps, exc_info=held.error)
         self._load()
         while not self._stopping.is_set():
-            ticket = self.jobs.ticket()
+            ticket = self.jobs.bell.ticket()
             self._develop(lambda _: True)
             job: Job | None = None
             if self._hindered and not self._may_go_on():
@@ -206,7 +206,7 @@ class Worker:
             elif job is not None:
                 self._paint(job)
             elif not self._stopping.is_set():
-                self.jobs.wait(ticket)
+                self.jobs.bell.wait(ticket)
 
     def _load(self) -> None:
         with _Held() as held:
