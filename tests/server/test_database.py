@@ -130,13 +130,29 @@ def test_a_url_of_another_kind_is_refused_without_showing_it(url: str) -> None:
 
 def test_a_sqlite_commit_is_on_disk_when_it_returns(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/x.db")
-    with database.read() as connection:
+    with database.write() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
     database.close()
     assert pragmas == ["wal", 2, 1]  # 2 is FULL
+
+
+def test_a_transaction_that_need_not_last_is_all_there_and_the_next_one_lasts(
+    database: Database,
+) -> None:
+    """It is not waited for; whatever comes after it on the same connection is, as ever."""
+    database.migrate()
+    ask = "PRAGMA synchronous" if database.sqlite else "SHOW synchronous_commit"
+    found: list[object] = []
+    for lasting in (True, False, True):
+        with database.write(lasting=lasting) as connection:
+            found.append(connection.scalar(text(ask)))
+            connection.execute(text("UPDATE alembic_version SET version_num = version_num || 'x'"))
+    assert found == ([2, 1, 2] if database.sqlite else ["on", "off", "on"])
+    with database.read() as connection:
+        assert version(connection) == HEAD + "xxx"
 
 
 def test_writers_wait_for_one_another(database: Database) -> None:

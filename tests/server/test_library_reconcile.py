@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 
 from sfumato.images import Texts, encode
-from sfumato.server.database import Database, pictures
+from sfumato.server.database import Database, jobs, pictures
 from sfumato.server.events import Hub
 from sfumato.server.home import Home
 from sfumato.server.library import Entry, Library, Report, Search
@@ -60,6 +60,19 @@ def test_a_picture_without_a_row_comes_back_with_its_recipe_job_and_number(room:
     # The worker that was killed paints it once more, or finds it; it is there once.
     room.library.add(paint("a fox 狐"), id=f"{JOB}-3", job=JOB, number=3)
     assert room.found() == [entry.id]
+
+
+def test_it_comes_back_with_the_tags_of_its_job(room: Room):
+    """A sheet's pictures are found by their tag, also the one that a kill cut off from its row."""
+    entry = room.library.add(paint(), id=f"{JOB}-0", job=JOB, number=0, tags=("sheet 12", "keep"))
+    forget(room, entry)
+    told = {"priority": 0, "created": 1.5, "client": "native", "request": "{}", "previews": 0}
+    row = {"id": JOB, "state": "running", "asked": "", "tags": '["sheet 12", "keep"]', **told}
+    with room.database.write() as connection:
+        connection.execute(insert(jobs).values(row))
+    assert room.library.reconcile().returned == (entry.id,)
+    assert room.library.get(entry.id).tags == ("keep", "sheet 12")
+    assert room.found(Search(tag="sheet 12")) == [entry.id]
 
 
 def test_imports_come_back_too(room: Room):

@@ -5,13 +5,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from PIL import Image
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from sfumato.errors import RequestError, SfumatoError
@@ -331,6 +332,41 @@ def test_a_picture_that_is_in_the_library_already_is_not_painted_again(shop: Sho
     assert (ended.state, ended.painted) == ("done", 1)
     assert ended.pictures == (f"{job.id}-0",)
     assert shop.painter.steps == steps
+
+
+def test_a_picture_and_its_job_are_one_transaction(shop: Shop) -> None:
+    """Nobody sees a picture whose job has not come to it, or a job without its picture."""
+    seen: list[tuple[bool, int]] = []
+    database, write = shop.database, shop.database.write
+
+    @contextmanager
+    def looking(**options: bool) -> Iterator[Connection]:
+        with write(**options) as connection:
+            yield connection
+        if there := shop.jobs.list():
+            (job,) = there
+            seen.append((shop.library.has(f"{job.id}-0"), job.painted))
+
+    database.write = looking  # type: ignore[method-assign]
+    with shop.working():
+        shop.ended(shop.submit().id)
+    assert (True, 1) in seen
+    assert set(seen) == {(False, 0), (True, 1)}
+
+
+def test_thumbnails_are_made_when_there_is_nothing_else_to_do(shop: Shop) -> None:
+    with shop.working():
+        (picture,) = shop.ended(shop.submit().id).pictures
+        thumb, end = shop.home.thumb(picture), time.monotonic() + PATIENCE
+        while not thumb.exists():
+            assert time.monotonic() < end, "it is never made"
+            time.sleep(0.005)
+        shop.painter.hold(2)
+        first = shop.submit(replace(FOX, count=2))
+        shop.painter.held()
+        shop.painter.pass_on()
+        shop.painter.held()  # the first of two is finished, the second on its way
+        assert not shop.home.thumb(f"{first.id}-0").exists()
 
 
 # Failing

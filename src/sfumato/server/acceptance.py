@@ -26,8 +26,8 @@ UNMEASURED_SECONDS = 10.0
 
 def accept(
     connection: Connection, request: Request, wish: Wish, client: str, most: int
-) -> tuple[str, bool]:
-    """The id of the request's job, and whether that was there already.
+) -> tuple[Row[Any], bool]:
+    """The row of the request's job, and whether that was there already.
 
     ``most`` jobs may wait. Raises QueueFull, and RequestError for a name that another wish has.
     """
@@ -36,14 +36,12 @@ def accept(
     key = asked if complete == request else None
     found = _same(connection, key, wish.idempotency, asked)
     if found is not None:
-        _join(connection, found, wish)
-        return str(found.id), True
+        return _join(connection, found, wish), True
     _require_room(connection, most)
     latest = connection.scalar(select(func.max(jobs.c.id)))
     now = time.time()
-    name = new_id(now, latest or "")
     values: dict[str, object] = {
-        "id": name,
+        "id": new_id(now, latest or ""),
         "state": "queued",
         "priority": wish.priority,
         "created": now,
@@ -55,8 +53,7 @@ def accept(
         "idempotency": wish.idempotency,
         "asked": asked,
     }
-    connection.execute(insert(jobs).values(values))
-    return name, False
+    return connection.execute(insert(jobs).values(values).returning(jobs)).one(), False
 
 
 def _require_room(connection: Connection, most: int) -> None:
@@ -94,10 +91,10 @@ def _same(
     return connection.execute(select(jobs).where(jobs.c.key == key).with_for_update()).one_or_none()
 
 
-def _join(connection: Connection, row: Row[Any], wish: Wish) -> None:
-    """One more party to a job in flight, which then serves all their wishes."""
+def _join(connection: Connection, row: Row[Any], wish: Wish) -> Row[Any]:
+    """One more party to a job in flight, which then serves all their wishes; its row."""
     if row.state in ENDED:
-        return
+        return row
     tags = list(dict.fromkeys([*json.loads(row.tags), *wish.tags]))
     joined: dict[str, object] = {
         "parties": row.parties + 1,
@@ -105,4 +102,4 @@ def _join(connection: Connection, row: Row[Any], wish: Wish) -> None:
         "previews": max(row.previews, wish.previews),
         "tags": json.dumps(tags),
     }
-    change_row(connection, row.id, joined)
+    return change_row(connection, row.id, joined)

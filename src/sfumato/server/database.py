@@ -160,6 +160,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._writer = self._engine.execution_options(writes=True)
+        self._hasty = self._engine.execution_options(writes=True, lasting=False)
         self._owner: Connection | None = None
 
     @property
@@ -182,15 +183,20 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, alone: bool = False) -> Generator[Connection]:
+    def write(self, *, alone: bool = False, lasting: bool = True) -> Generator[Connection]:
         """A transaction that is on disk when the block ends, or has not happened.
 
         SQLite has one writer at a time, who waits for his turn. PostgreSQL has many: with
-        ``alone`` this one waits for all others that ask for it too.
+        ``alone`` this one waits for all others that ask for it too. One that is not ``lasting``
+        survives a kill like any other, and does not wait for the disk: a power cut may undo it,
+        together with none that came before.
         """
-        with self._told(), self._writer.begin() as connection:
+        writer = self._writer if lasting else self._hasty
+        with self._told(), writer.begin() as connection:
             if alone and not self.sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MAIN_LOCK})"))
+            if not lasting and not self.sqlite:
+                connection.execute(text("SET LOCAL synchronous_commit = off"))
             yield connection
 
     def migrate(self) -> None:
@@ -294,13 +300,18 @@ def _prepare(connection: Any, _record: object) -> None:
     """What SQLite forgets with each connection."""
     connection.isolation_level = None  # transactions are ours (`_begin`), not the driver's
     cursor = connection.cursor()
-    # FULL: a commit is on disk when it returns, also in WAL mode.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # FULL: a commit is on disk when it returns, also in WAL mode. It cannot be said later.
+    synchronous = "FULL" if options.get("lasting", True) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
     # A reader that turns writer fails at once where another has written since; so a writer says it.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
@@ -51,7 +53,7 @@ class Job:
     started: float | None
     finished: float | None
     client: str
-    request: Request
+    request_text: str = field(repr=False)
     previews: int
     tags: tuple[str, ...]
     painted: int
@@ -62,6 +64,11 @@ class Job:
     parties: int = 1
     seconds: float = 0.0
     revision: int = 0
+
+    @cached_property
+    def request(self) -> Request:
+        """What was asked for; read when somebody looks."""
+        return request_json.from_dict(json.loads(self.request_text))
 
     @property
     def ended(self) -> bool:
@@ -92,13 +99,15 @@ def read_job(database: Database, identity: str) -> Job:
 
 def read_jobs(connection: Connection, rows: list[Row[Any]]) -> list[Job]:
     """The jobs of these rows, with the ids of their pictures."""
-    kept: dict[str, list[str]] = {row.id: [] for row in rows}
+    kept: dict[str, list[str]] = {row.id: [] for row in rows if row.painted}
+    if not kept:  # as for every job that has just come
+        return [_job(row, ()) for row in rows]
     mine = pictures.c.job.in_(kept)
     order = (pictures.c.job, pictures.c.number)
     found = select(pictures.c.job, pictures.c.id).where(mine, pictures.c.emptied.is_(None))
     for job, picture in connection.execute(found.order_by(*order)):
         kept[job].append(picture)
-    return [_job(row, tuple(kept[row.id])) for row in rows]
+    return [_job(row, tuple(kept.get(row.id, ()))) for row in rows]
 
 
 def job_row(connection: Connection, identity: str, *, mine: bool = False) -> Row[Any]:
@@ -110,10 +119,11 @@ def job_row(connection: Connection, identity: str, *, mine: bool = False) -> Row
     return row
 
 
-def change_row(connection: Connection, identity: str, values: dict[str, object]) -> None:
-    """Sets columns of a job's row, and counts that as a change."""
+def change_row(connection: Connection, identity: str, values: Mapping[str, object]) -> Row[Any]:
+    """Sets columns of a job's row, and counts that as a change; the row as it is then."""
     changed = update(jobs).where(jobs.c.id == identity)
-    connection.execute(changed.values({"revision": jobs.c.revision + 1, **values}))
+    changes = changed.values({"revision": jobs.c.revision + 1, **values})
+    return connection.execute(changes.returning(jobs)).one()
 
 
 def count_jobs(connection: Connection, *where: ColumnElement[bool]) -> int:
@@ -130,7 +140,7 @@ def _job(row: Row[Any], painted: tuple[str, ...]) -> Job:
         started=row.started,
         finished=row.finished,
         client=row.client,
-        request=request_json.from_dict(json.loads(row.request)),
+        request_text=row.request,
         previews=row.previews,
         tags=tuple(json.loads(row.tags)),
         painted=row.painted,

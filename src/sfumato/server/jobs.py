@@ -6,6 +6,7 @@ worker (`steps.py`): a commit for each step would cost more than many a step.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,7 +35,12 @@ from sfumato.server.job import (
 from sfumato.server.live import Bell, Live
 from sfumato.server.settings import Limits
 
-__all__ = ["ENDED", "IN_FLIGHT", "STATES", "Job", "Jobs", "State"]
+__all__ = ["ENDED", "IN_FLIGHT", "STATES", "Job", "Jobs", "Keep", "State"]
+
+# What a change of a job's row sets, which is nobody else's meanwhile; nothing for no change.
+Change = Callable[[Connection, Row[Any]], dict[str, object]]
+# What puts a finished picture into the library, with these tags.
+Keep = Callable[[Connection, tuple[str, ...]], object]
 
 
 class Jobs:
@@ -70,8 +76,8 @@ class Jobs:
         wish = Wish(priority, previews, tags, idempotency)
         self._prepare(request)
         with self._database.write(alone=True) as connection:
-            name, joined = accept(connection, request, wish, client, self.limits.queue)
-            job = self._read(connection, name)
+            row, joined = accept(connection, request, wish, client, self.limits.queue)
+            job = self._job(connection, row)
         self.hub.publish(Changed(job))
         self.bell.ring()
         return job, joined
@@ -92,9 +98,11 @@ class Jobs:
             self._prepare(request)
         most = self.limits.queue
         with self._database.write(alone=True) as connection:
-            names = [accept(connection, each, wish, client, most)[0] for each in wanted]
-            also(connection, names)
-            accepted = [self._read(connection, name) for name in dict.fromkeys(names)]
+            rows = [accept(connection, each, wish, client, most)[0] for each in wanted]
+            also(connection, [row.id for row in rows])
+            latest = {row.id: row for row in rows}  # of two that are one job, the second
+            accepted = read_jobs(connection, list(latest.values()))
+        accepted = [self.live.shown(job) for job in accepted]
         for job in accepted:
             self.hub.publish(Changed(job))
         self.bell.ring()
@@ -197,45 +205,59 @@ class Jobs:
         self._database.hold()
         order = (jobs.c.priority.desc(), jobs.c.id)
         queued = select(jobs).where(jobs.c.state == "queued").order_by(*order).limit(1)
-        with self._database.write() as connection:
+        # A claim that a power cut undoes is a job that waits, as after any other end.
+        with self._database.write(lasting=False) as connection:
             # On SQLite a writer is alone; on PostgreSQL another worker passes over this row.
             row = connection.execute(queued.with_for_update(skip_locked=True)).one_or_none()
             if row is None:
                 return None
             started = time.time() if row.started is None else row.started
-            change_row(connection, row.id, {"state": "running", "started": started, "error": ""})
+            values = {"state": "running", "started": started, "error": ""}
+            row = change_row(connection, row.id, values)
             self.live.begin(row.id)
-            job = self._read(connection, row.id)
+            job = self._job(connection, row)
         self.hub.publish(Changed(job))
         return job
 
-    def painted(self, identity: str, number: int, seconds: float, *, last: bool) -> Job:
-        """Picture ``number`` is in the library, and with the ``last`` one the job is done.
+    def painted(
+        self, identity: str, number: int, seconds: float, *, last: bool, keep: Keep | None = None
+    ) -> Job:
+        """Picture ``number`` is finished, and with the ``last`` one the job is done.
 
-        ``seconds`` of painting went into it.
+        ``keep`` puts it into the library, within the same transaction: there is no moment at which
+        one of them knows it and the other does not. Without, it is there already. ``seconds`` of
+        painting went into it.
         """
         made = Painted(identity, number, picture_id(identity, number))
-        return self._further(identity, number, seconds, last=last, first=made)
+        return self._further(identity, number, seconds, last=last, first=made, keep=keep)
 
     def passed(self, identity: str, number: int, seconds: float, *, last: bool) -> Job:
         """As `painted`, for a picture that was skipped and is nowhere."""
         return self._further(identity, number, seconds, last=last, first=None)
 
     def _further(
-        self, identity: str, number: int, seconds: float, *, last: bool, first: Event | None
+        self,
+        identity: str,
+        number: int,
+        seconds: float,
+        *,
+        last: bool,
+        first: Event | None,
+        keep: Keep | None = None,
     ) -> Job:
-        self.live.progressed(identity, 0, 0)
-
-        def further(row: Row[Any]) -> dict[str, object]:
+        def further(connection: Connection, row: Row[Any]) -> dict[str, object]:
+            if keep is not None:  # those who joined meanwhile may have brought some tags
+                keep(connection, tuple(json.loads(row.tags)))
             values: dict[str, object] = {"painted": number + 1, "seconds": row.seconds + seconds}
             return values | _ended("done") if last else values
 
+        self.live.progressed(identity, 0, 0)
         return self._change(identity, further, first=first)
 
     def ended(self, identity: str, state: State, *, error: str = "") -> Job:
         """The worker is through with a job: done, failed with ``error``, or cancelled."""
 
-        def end(row: Row[Any]) -> dict[str, object]:
+        def end(_: Connection, row: Row[Any]) -> dict[str, object]:
             return {} if row.state in ENDED else {"error": error, **_ended(state)}
 
         return self._change(identity, end)
@@ -246,7 +268,7 @@ class Jobs:
         ``why`` is told to those who wait for it. One that was to be cancelled is, with that.
         """
 
-        def back(row: Row[Any]) -> dict[str, object]:
+        def back(_: Connection, row: Row[Any]) -> dict[str, object]:
             if row.cancelled and _running(row):
                 return _ended("cancelled")
             return {"state": "queued", "error": why} if _running(row) else {}
@@ -267,7 +289,7 @@ class Jobs:
     def _change(
         self,
         identity: str,
-        change: Callable[[Row[Any]], dict[str, object]],
+        change: Change,
         *,
         first: Event | None = None,
     ) -> Job:
@@ -283,23 +305,21 @@ class Jobs:
             self.hub.publish(Changed(job))
         return job
 
-    def _changed(
-        self, connection: Connection, identity: str, change: Callable[[Row[Any]], dict[str, object]]
-    ) -> tuple[Job, bool]:
+    def _changed(self, connection: Connection, identity: str, change: Change) -> tuple[Job, bool]:
         """The job after a change within a transaction, and whether there was one."""
         row = job_row(connection, identity, mine=True)
-        values = change(row)
+        values = change(connection, row)
         if not values:
-            return self.live.shown(*read_jobs(connection, [row])), False
-        change_row(connection, identity, values)
+            return self._job(connection, row), False
+        row = change_row(connection, identity, values)
         if values.get("cancelled"):
             self.live.cancel(identity)
         if values.get("state", "running") != "running":
             self.live.end(identity)
-        return self._read(connection, identity), True
+        return self._job(connection, row), True
 
-    def _read(self, connection: Connection, identity: str) -> Job:
-        return self.live.shown(*read_jobs(connection, [job_row(connection, identity)]))
+    def _job(self, connection: Connection, row: Row[Any]) -> Job:
+        return self.live.shown(*read_jobs(connection, [row]))
 
 
 def _ended(state: State) -> dict[str, object]:
@@ -311,17 +331,17 @@ def _running(row: Row[Any]) -> bool:
     return row.state == "running"
 
 
-def _cancelled(row: Row[Any]) -> dict[str, object]:
+def _cancelled(_: Connection, row: Row[Any]) -> dict[str, object]:
     """What cancelling changes; nobody joins the job from now on."""
     if row.state == "queued":
         return {"cancelled": True, **_ended("cancelled")}
     return {"cancelled": True, "key": None} if _running(row) else {}
 
 
-def _left(row: Row[Any]) -> dict[str, object]:
+def _left(connection: Connection, row: Row[Any]) -> dict[str, object]:
     """What changes when one of those who wait for a job is gone."""
     if row.state in ENDED:
         return {}
     if row.parties > 1:
         return {"parties": row.parties - 1}
-    return {"parties": 0, **_cancelled(row)}
+    return {"parties": 0, **_cancelled(connection, row)}

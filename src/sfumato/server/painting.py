@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +13,7 @@ from sfumato.recipe import Picture
 from sfumato.server.admission import check_limits
 from sfumato.server.events import Hub, Stepped
 from sfumato.server.home import Home, picture_id
-from sfumato.server.jobs import Job, Jobs
+from sfumato.server.jobs import Job, Jobs, Keep
 from sfumato.server.pace import Pace, Seldom, Speeds
 from sfumato.server.painter import Painter, Run, Step
 from sfumato.server.steps import Steps
@@ -33,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 class Easel:
     """What is needed to paint. ``between`` is called after each step: whether to stop there.
 
+    ``added`` is told each picture that is new in the library.
+
     What is done for those who may come later (the state that a job goes on from after a kill, the
     step that is seen by whoever looks next) is done every so many ``seconds`` at most: where steps
     are quicker than that, it would cost more than it is worth.
@@ -44,6 +45,7 @@ class Easel:
     hub: Hub
     speeds: Speeds
     between: Callable[[Job], bool]
+    added: Callable[[str], None]
     seconds: float
 
 
@@ -65,13 +67,14 @@ class Painting:
         """Paints what is missing. Raises whatever the painter, the library or the disk does."""
         for number in range(self._job.painted, self._job.count):
             identity = picture_id(self._job.id, number)
-            there = self._easel.library.has(identity)
-            outcome = "done" if there else self._picture(number, identity)
-            if outcome in ("cancelled", "stopped"):
+            if self._easel.library.has(identity):  # a kill came between its file and its row
+                self._finished(number)
+                continue
+            outcome = self._picture(number, identity)
+            if outcome == "skipped":
+                self._finished(number, made=False)
+            elif outcome != "done":
                 return outcome
-            self._finished(number, made=outcome == "done")
-            with suppress(SfumatoError):  # now that nobody waits; else it is made for who asks
-                self._easel.library.thumbnail(identity)
         return "done"
 
     def clear(self) -> None:
@@ -114,14 +117,10 @@ class Painting:
         # The trail first: a picture that is in the library has all that belongs to it.
         named = replace(run.request, model=job.request.model, refiner=job.request.refiner)
         trail.finish(easel.home.trail(identity), named)
-        recipe = replace(picture.recipe, index=number)
-        easel.library.add(
-            Picture(picture.image, recipe),
-            id=identity,
-            job=job.id,
-            number=number,
-            tags=easel.jobs.get(job.id).tags,  # who joined meanwhile may have brought some
-        )
+        finished = Picture(picture.image, replace(picture.recipe, index=number))
+        with easel.library.adding(finished, id=identity, job=job.id, number=number) as keep:
+            self._finished(number, keep=keep)
+        easel.added(identity)
         return "done"
 
     def _submit(self, number: int) -> tuple[Run, int]:
@@ -136,13 +135,15 @@ class Painting:
                 _LOG.warning("job %s is painted anew: %s", self._job.id, error)
         return self._painter.submit(request), 0
 
-    def _finished(self, number: int, *, made: bool) -> None:
-        """The picture is in the library, or given up; now the job knows it, and who follows it."""
-        easel, pace = self._easel, self._pace
+    def _finished(self, number: int, *, made: bool = True, keep: Keep | None = None) -> None:
+        """The picture is kept, or given up, and the job knows it, and who follows it."""
+        jobs, pace = self._easel.jobs, self._pace
         seconds, self._told = pace.painting - self._told, pace.painting
         last = number + 1 == self._job.count
-        tell = easel.jobs.painted if made else easel.jobs.passed
-        self._job = tell(self._job.id, number, seconds, last=last)
+        if made:
+            self._job = jobs.painted(self._job.id, number, seconds, last=last, keep=keep)
+        else:
+            self._job = jobs.passed(self._job.id, number, seconds, last=last)
 
     def _show(self, number: int, step: Step) -> None:
         """Tells of a step: each to those who look, and else one now and then, for who comes."""

@@ -42,6 +42,8 @@ FAULT = "A fault of sfumato's own stopped this job; the server's log says which.
 MAX_DEVELOPING = 64
 DEVELOP_SECONDS = 120.0
 AGAIN_SECONDS = 1.0
+REST_SECONDS = 0.1  # without a job, before something is done that nobody waits for
+UNSEEN = 1000  # pictures whose thumbnails are made without being asked for
 BESIDE_SECONDS = 0.1  # so often at most something is done for those who may come later
 WEBP_QUALITY = 85
 _LOG = logging.getLogger(__name__)
@@ -107,7 +109,10 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._waiting: deque[_Developing] = deque()
         self._lock = threading.Lock()
-        self._easel = Easel(jobs, library, home, hub, Speeds(), self._between, beside)
+        self._unseen: deque[str] = deque(maxlen=UNSEEN)  # pictures without a thumbnail
+        self._easel = Easel(
+            jobs, library, home, hub, Speeds(), self._between, self._unseen.append, beside
+        )
 
     # For everybody
 
@@ -206,7 +211,16 @@ class Worker:
             elif job is not None:
                 self._paint(job)
             elif not self._stopping.is_set():
-                self.jobs.bell.wait(ticket)
+                self._rest(ticket)
+
+    def _rest(self, ticket: int) -> None:
+        """Waits for news, and makes thumbnails meanwhile: not while an answer is on its way."""
+        while self._unseen and not self.jobs.bell.wait(ticket, REST_SECONDS):
+            with _Held() as held:
+                self.library.thumbnail(self._unseen.popleft())
+            if held.error is not None and not isinstance(held.error, SfumatoError):
+                _LOG.error("cannot make a thumbnail", exc_info=held.error)
+        self.jobs.bell.wait(ticket)
 
     def _load(self) -> None:
         with _Held() as held:

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -28,13 +27,16 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def made(sent: Text2Image, job: Job, entries: list[Entry]) -> dict[str, Any]:
-    """The reply to txt2img and img2img: the files of the library, bit for bit, in their order."""
+def made(sent: Text2Image, job: Job, entries: list[Entry], version: str) -> dict[str, Any]:
+    """The reply to txt2img and img2img: the files of the library, bit for bit, in their order.
+
+    ``version`` is that of sfumato.
+    """
     files = [] if sent.send_images is False else [entry.file.read_bytes() for entry in entries]
     return {
         "images": [base64_of(data) for data in files],
         "parameters": parameters(sent),
-        "info": json.dumps(info(job, entries)),
+        "info": json.dumps(info(job, entries, version)),
     }
 
 
@@ -46,7 +48,7 @@ def parameters(sent: Text2Image) -> dict[str, Any]:
     return fields
 
 
-def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
+def info(job: Job, entries: list[Entry], version: str) -> dict[str, Any]:
     """All about a job's pictures, under A1111's keys; of an interrupted job, of those finished."""
     request, some = job.request, [entry for entry in entries if entry.recipe is not None]
     recipe = some[0].recipe if some else None
@@ -87,7 +89,7 @@ def info(job: Job, entries: list[Entry]) -> dict[str, Any]:
         "job_timestamp": _timestamp(job.created),
         "clip_skip": used.clip_skip,
         "is_using_inpainting_conditioning": False,
-        "version": f"sfumato {version('sfumato')}",
+        "version": f"sfumato {version}",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -41,6 +42,7 @@ class Desk:
         self.checkpoints = Checkpoints(services.shelf, services.home.checkpoint)
         self.options = Options(self.checkpoints)
         self.counter = Counter(services, CLIENT, grace)
+        self.version = version("sfumato")  # asked for once: it is read from a file
         self._lock = threading.Lock()
         self._tasks: dict[str, str] = {}  # job -> the name that its client gave it
 
@@ -58,15 +60,17 @@ class Desk:
             finally:
                 with self._lock:
                     self._tasks.pop(visit.job.id, None)
-            entries = await self.counter.entries(job)
-            reply = await asyncio.to_thread(made, sent, job, entries)
+            reply = await asyncio.to_thread(self._answer, sent, job)
             await self.counter.serve(visit, http)
         if job.state == "failed":
             raise RefusedError(job.error, 500 if faulty(job) else 422)
         if sent.do_not_save_samples and not visit.joined and job.parties <= 1:
-            for entry in entries:
-                await asyncio.to_thread(self.library.trash, entry.id)
+            for id in job.pictures:
+                await asyncio.to_thread(self.library.trash, id)
         return reply
+
+    def _answer(self, sent: Text2Image, job: Job) -> dict[str, Any]:
+        return made(sent, job, self.counter.entries(job), self.version)
 
     def current(self) -> Job | None:
         """The job of this dialect that is painted now, else the one that is painted next."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sfumato.errors import PictureError
 from sfumato.parameters import split_parameters
@@ -18,6 +17,9 @@ from sfumato.server.database import picture_tags, pictures
 from sfumato.server.home import Home
 from sfumato.server.library.reading import Found
 from sfumato.server.library.words import indexed
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["COLUMNS", "Entry", "Place", "differences", "entries", "insert"]
 
@@ -105,13 +107,23 @@ def insert(connection: Connection, place: Place, found: Found, tags: tuple[str, 
         "words": indexed(outline.prompt, outline.negative, found.parameters, tags),
         "favourite": False,
     }
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(pictures).values(row).on_conflict_do_nothing(index_elements=["id"])
+    statement = _insert(connection).values(row).on_conflict_do_nothing(index_elements=["id"])
     new = connection.scalar(statement.returning(pictures.c.serial)) is not None
     if new and tags:
         rows = [{"picture": place.id, "tag": tag} for tag in tags]
         connection.execute(picture_tags.insert(), rows)
     return new
+
+
+def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
+    """An insertion that knows of conflicts; the dialect that is not used is not loaded either."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(pictures)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(pictures)
 
 
 def entries(connection: Connection, home: Home, rows: list[RowMapping]) -> tuple[Entry, ...]:

@@ -8,6 +8,7 @@ nearly went out; each is brought to its end. A file that is not understood stays
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from sfumato.errors import PictureError
 from sfumato.images import PICTURES
-from sfumato.server.database import Database, pictures
+from sfumato.server.database import Database, jobs, pictures
 from sfumato.server.home import Home, job_of
 from sfumato.server.library import thumbs
 from sfumato.server.library.entry import Place, insert
@@ -149,8 +150,19 @@ def _take_back(
             hashes.add(place.sha256)
             found.append((place, looks))
         with database.write() as connection:
-            returned += [place.id for place, looks in found if insert(connection, place, looks)]
+            tags = _tags(connection, [place.job for place, _ in found])
+            returned += [
+                place.id
+                for place, looks in found
+                if insert(connection, place, looks, tags.get(place.job, ()))
+            ]
     return Report(returned=tuple(returned), unreadable=tuple(unreadable), spare=tuple(spare))
+
+
+def _tags(connection: Connection, names: Sequence[str | None]) -> dict[str | None, tuple[str, ...]]:
+    """The tags that the pictures of these jobs were to have."""
+    wanted = select(jobs.c.id, jobs.c.tags).where(jobs.c.id.in_([n for n in names if n]))
+    return {row.id: tuple(json.loads(row.tags)) for row in connection.execute(wanted)}
 
 
 def _place(home: Home, file: str) -> Place:

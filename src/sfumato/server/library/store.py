@@ -13,8 +13,8 @@ import os
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,15 +86,34 @@ class Library:
         Its thumbnail is made by the first call of `thumbnail`. Raises `OutputError` if the picture
         cannot be written.
         """
-        if self.has(id):
-            return self.get(id)
+        if not self.has(id):
+            with (
+                self.adding(picture, id=id, job=job, number=number) as keep,
+                self._database.write() as connection,
+            ):
+                keep(connection, tags)
+        return self.get(id)
+
+    @contextmanager
+    def adding(
+        self, picture: Picture, *, id: str, job: str | None, number: int
+    ) -> Generator[Callable[[Connection, tuple[str, ...]], object]]:
+        """As `add`, in a transaction of the caller's: what is given writes the row, and its tags.
+
+        The file is there by then, so that a kill at any moment leaves a picture that can be found
+        again. The transaction must have ended when the block does.
+        """
         found = _painted(picture.image, picture.recipe)
         data = encode(picture.image, "PNG", picture.recipe.texts())
         created = self._clock()
         path = self.home.picture(id, created, found.suffix)
         sha256 = hashlib.sha256(data).hexdigest()
         place = Place(id, self.home.relative(path), sha256, created, job, number)
-        return self._keep(place, found, data, checked(tags))[0]
+        with self._files:
+            self._finish(id)
+            _put(data, path, created)
+            yield lambda connection, tags: insert(connection, place, found, checked(tags))
+        self._hub.publish(LibraryChanged(id))
 
     def import_file(self, data: bytes, *, name: str, created: float | None = None) -> Entry:
         """Keep a picture file of any program, byte for byte; one that is there already is returned.
@@ -242,7 +261,7 @@ class Library:
         id = import_id(sha256)
         path = self.home.picture(id, created, found.suffix)
         place = Place(id, self.home.relative(path), sha256, created)
-        entry, new = self._keep(place, found, data, ())
+        entry, new = self._keep(place, found, data)
         self._keep_thumbnail(id, small)
         return entry, new
 
@@ -261,15 +280,13 @@ class Library:
             found = list(connection.execute(first).mappings())
             return next(iter(entries(connection, self.home, found)), None)
 
-    def _keep(
-        self, place: Place, found: Found, data: bytes, tags: tuple[str, ...]
-    ) -> tuple[Entry, bool]:
+    def _keep(self, place: Place, found: Found, data: bytes) -> tuple[Entry, bool]:
         """File, then row; and whether the row is new."""
         with self._files:
             self._finish(place.id)
             _put(data, self.home.folder / place.file, place.created)
             with self._database.write() as connection:
-                new = insert(connection, place, found, tags)
+                new = insert(connection, place, found)
         return self._changed(place.id) if new else self.get(place.id), new
 
     def _keep_thumbnail(self, id: str, data: bytes) -> None:

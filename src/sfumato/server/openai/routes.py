@@ -85,11 +85,13 @@ class Desk:
                 later = stack.pop_all()
                 return EventStream(self._stream(call, visit, later))
             job = _checked(await self.counter.ended(visit, call.http))
-            entries = await self.counter.entries(job)
             url = str(call.http.base_url)
-            reply = await asyncio.to_thread(answer, call.wish, entries, url)
+            reply = await asyncio.to_thread(self._answer, call.wish, job, url)
             await self.counter.serve(visit, call.http)
         return JSONResponse(reply)
+
+    def _answer(self, wish: Picturing, job: Job, url: str) -> dict[str, Any]:
+        return answer(wish, self.counter.entries(job), url)
 
     async def _stream(
         self, call: Call, visit: Visit, stack: AsyncExitStack
