@@ -62,7 +62,9 @@ def test_the_fewest_steps_that_look_like_the_most_are_recommended():
 
 def test_one_seed_is_said_to_be_one():
     sheet = plan()
-    assert "One seed was looked at" in climb(sheet, pictures(sheet, SETTLES)).reason
+    ladder = climb(sheet, pictures(sheet, SETTLES))
+    assert "One seed was looked at" in ladder.reason
+    assert ladder.advice == ("seeds",)
 
 
 def test_the_seed_that_settles_last_decides():
@@ -73,6 +75,7 @@ def test_the_seed_that_settles_last_decides():
     even = climb(sheet, pictures(sheet, SETTLES))
     assert even.recommended == 12
     assert "All 3 seeds say the same." in even.reason
+    assert even.advice == ()
 
 
 def test_a_rung_that_only_happens_to_be_near_does_not_count():
@@ -87,6 +90,7 @@ def test_a_picture_that_has_not_settled_is_said_to_have_not():
     assert (ladder.recommended, ladder.settled) == (None, False)
     assert "It has not settled: between 32 and 48 steps" in ladder.reason
     assert ladder.headline == "no number of steps can be recommended"
+    assert ladder.advice == ("higher", "sampler")
 
 
 def test_nearly_settled_is_recommended_for_want_of_better():
@@ -97,6 +101,7 @@ def test_nearly_settled_is_recommended_for_want_of_better():
     assert (ladder.recommended, ladder.settled) == (24, False)
     assert "It has not settled" in ladder.reason
     assert ladder.headline == "24 steps, for want of better"
+    assert ladder.advice == ("higher", "seeds")
 
 
 def test_a_sampler_that_draws_noise_has_nothing_to_settle():
@@ -104,8 +109,25 @@ def test_a_sampler_that_draws_noise_has_nothing_to_settle():
     ladder = climb(sheet, pictures(sheet, {**DRIFTS, 32: 0.25, 48: 0}, "euler_ancestral"))
     assert ladder.recommended is None
     assert "euler_ancestral draws fresh noise in its steps" in ladder.reason
+    assert ladder.advice == ("calm",)
     calm = climb(sheet, pictures(sheet, SETTLES, "euler_ancestral"))
     assert calm.recommended == 12  # what was measured counts, not what samplers of its kind do
+
+
+@pytest.mark.parametrize(
+    ("parts", "sampler"),
+    [
+        (SETTLES, "dpmpp_2m"),
+        ({**DRIFTS, 32: 0.25, 48: 0}, "dpmpp_2m"),
+        ({**DRIFTS, 32: 0.25, 48: 0}, "euler_ancestral"),
+    ],
+)
+def test_what_was_found_is_told_in_no_door_s_own_words(parts: dict[int, float], sampler: str):
+    sheet = plan()
+    reason = climb(sheet, pictures(sheet, parts, sampler)).reason
+    assert "--" not in reason
+    assert "sfumato" not in reason
+    assert "  " not in reason
 
 
 def test_the_lowest_rung_says_that_it_was_the_lowest():
@@ -125,7 +147,8 @@ def test_seeds_follow_each_other_and_leave_room_for_the_last():
 @pytest.mark.parametrize(
     ("request_", "steps", "seeds", "reason"),
     [
-        (replace(FOX, steps=4), RUNGS, 1, "give those to try as --ladder"),
+        (replace(FOX, steps=4), RUNGS, 1, "leave them out of the request"),
+        (replace(FOX, count=3), RUNGS, 1, "one picture of each seed"),
         (FOX, (4, 8), 1, "3 to 20 rising numbers"),
         (FOX, (8, 4, 16), 1, "3 to 20 rising numbers"),
         (FOX, (4, 4, 8, 16), 1, "3 to 20 rising numbers"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.page.acts import QUICK, finished, make, paint
@@ -53,10 +54,54 @@ def test_a_ladder_of_steps_shows_its_curve_and_gives_advice(page: Page) -> None:
     curve = page.get_by_role("img", name="Change of the picture")
     expect(curve.locator("circle")).to_have_count(4, timeout=SLOW)
     expect(curve.locator("text:not(.limit)")).to_have_text(["1", "2", "3", "4"])
+    ladder = page.locator(".ladder")
+    expect(ladder).to_contain_text("Climb higher: a sheet along Steps with larger numbers")
+    assert "--" not in ladder.inner_text()
     label = curve.get_attribute("aria-label") or ""
     changes = [float(part.split()[-1]) for part in label.split(", ")]
     assert changes[0] > changes[2] > changes[3] == 0, label
-    expect(page.locator(".ladder")).to_contain_text("It has not settled")
+    expect(ladder).to_contain_text("It has not settled")
+
+
+def test_a_ladder_that_settles_lends_its_number_of_steps(page: Page) -> None:
+    quick(page)
+    dialog = sheets(page)
+    dialog.get_by_label("From left to right: its values").fill("30,31,32")
+    dialog.get_by_role("button", name="Paint the sheet").click()
+    use = page.get_by_role("button", name="Use 30 steps")
+    expect(use).to_be_visible(timeout=SLOW)
+    expect(page.locator(".ladder")).to_contain_text("the same sheet, downwards along Seed")
+    use.click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#f-steps")).to_have_value("30")
+
+
+def test_a_sheet_is_saved_as_one_picture_and_deleted(page: Page) -> None:
+    quick(page)
+    dialog = sheets(page)
+    dialog.get_by_label("From left to right: its values").fill("1,2,3")
+    dialog.get_by_label("Downwards", exact=True).select_option("guidance")
+    dialog.get_by_label("Downwards: its values").fill("2,5")
+    dialog.get_by_role("button", name="Paint the sheet").click()
+    sheet = page.get_by_role("dialog", name="a red fox, 3d")
+    expect(sheet.locator(".sheet-picture img")).to_have_count(6, timeout=SLOW)
+    with page.expect_download() as saved:
+        sheet.get_by_role("link", name="Save").click()
+    assert saved.value.suggested_filename.endswith(".png")
+    with Image.open(saved.value.path()) as drawn:
+        assert drawn.width > 3 * 128
+        assert drawn.height > 2 * 128
+    sheet.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog", name="Delete this sheet?").get_by_role("button", name="Keep").click()
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    row = sheets(page).locator(".sheet-row")
+    expect(row).to_have_count(1)
+    row.get_by_role("button", name="Delete the sheet: a red fox, 3d").click()
+    page.get_by_role("button", name="Delete the sheet", exact=True).click()
+    expect(row).to_have_count(0)
+    assert page.request.get("/api/sheets").json()["sheets"] == []
+    assert page.request.get("/api/pictures").json()["total"] == 6, "its pictures stay"
 
 
 def test_a_picture_is_verified_and_its_twin_is_put_away(page: Page) -> None:

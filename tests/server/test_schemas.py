@@ -136,6 +136,7 @@ def test_every_route_of_the_contract_is_there(document: dict[str, Any]) -> None:
         "GET /api/sheets/{id}/picture",
         "DELETE /api/sheets/{id}",
         "POST /api/tokens",
+        "GET /api/fields",
         "POST /api/pictures/{id}/verify",
         "GET /api/pictures/{id}/verify/{job}",
         "GET /api/pictures/{id}/why/{other}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sfumato.choose.axes import Axis
 from sfumato.choose.likeness import unlikeness
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from sfumato.recipe import Picture
 
-__all__ = ["NEAR", "RUNGS", "SAME", "Ladder", "Rung", "climb", "draw_ladder", "plan_ladder"]
+__all__ = [
+    "NEAR",
+    "RUNGS",
+    "SAME",
+    "Advice",
+    "Ladder",
+    "Rung",
+    "climb",
+    "draw_ladder",
+    "plan_ladder",
+]
 
 RUNGS = (4, 6, 8, 12, 16, 24, 32, 48)
 MOST_RUNGS, MOST_SEEDS = 20, 20
@@ -27,6 +37,9 @@ MOST_RUNGS, MOST_SEEDS = 20, 20
 # 0.002 nobody sees which is which (a JPEG of quality 95 is at 0.0012), at 0.01 a ground is tinted
 # or an edge is soft (quality 50: 0.007), at 0.02 an outline lies a pixel further.
 SAME, NEAR = 0.002, 0.01
+# What to do about it; each door says in its own words how: climb to more steps, look at more
+# seeds, take another sampler, or one that draws no noise.
+Advice: TypeAlias = Literal["higher", "seeds", "sampler", "calm"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Ladder:
     """What was measured, from the fewest steps to the most, and what to make of it.
 
     recommended: None where nothing can be. settled: whether an eye sees no change from there on.
+    reason: what was found. advice: what to do about that, the most promising first.
     """
 
     rungs: tuple[Rung, ...]
@@ -58,6 +72,7 @@ class Ladder:
     recommended: int | None
     settled: bool
     reason: str
+    advice: tuple[Advice, ...]
 
     @property
     def headline(self) -> str:
@@ -73,6 +88,7 @@ class Ladder:
             "recommended": self.recommended,
             "settled": self.settled,
             "reason": self.reason,
+            "advice": list(self.advice),
             "same": SAME,
             "near": NEAR,
             "rungs": [
@@ -90,9 +106,11 @@ def plan_ladder(
     Raises RequestError for fewer than three numbers of steps, or for what no request can have.
     """
     if request.steps is not None:
-        raise RequestError("steps are what a ladder finds out; give those to try as --ladder.")
+        raise RequestError("steps are what a ladder finds out; leave them out of the request.")
     if request.count != 1:
-        raise RequestError(f"count is {request.count}, and a ladder has one; take --seeds.")
+        raise RequestError(
+            f"count is {request.count}, but a ladder looks at one picture of each seed; take 1."
+        )
     if not 3 <= len(set(steps)) <= MOST_RUNGS or list(steps) != sorted(set(steps)):
         told = ", ".join(map(str, steps))
         raise RequestError(
@@ -131,37 +149,39 @@ def climb(sheet: Sheet, pictures: Mapping[Cell, Picture]) -> Ladder:
 
 
 def _judged(rungs: tuple[Rung, ...], sampler: str) -> Ladder:
-    seeds, most = len(rungs[0].changes), rungs[-1]
+    most = rungs[-1]
     noisy = sampler_row(sampler).draws_noise
     same, near = _first_within(rungs, SAME), _first_within(rungs, NEAR)
+    alone: tuple[Advice, ...] = ("seeds",) if len(most.changes) == 1 else ()
     if same is not None:
         reason = (
             f"From {same.steps} steps on no eye sees a change: {_told(same.change)} from "
-            f"{most.steps} steps, where {SAME:g} can just be seen. {_saved(same, most)}"
+            f"{most.steps} steps, where {SAME:g} can just be seen."
         )
-        if same is rungs[0]:
-            reason += " Fewer were not tried."
-        return Ladder(rungs, sampler, same.steps, True, f"{reason} {_seeds(rungs)}")
+        fewer = "Fewer were not tried." if same is rungs[0] else ""
+        reason = _joined(reason, _saved(same, most), fewer, _seeds(rungs))
+        return Ladder(rungs, sampler, same.steps, True, reason, alone)
     if noisy:
         reason = (
             f"{sampler} draws fresh noise in its steps, so with more steps it paints another "
             f"picture, not the same one more finely ({_told(rungs[-2].change)} between "
-            f"{rungs[-2].steps} and {most.steps} steps): there is nothing to settle. Choose by "
-            "eye, or take a sampler that draws none (sfumato samplers)."
+            f"{rungs[-2].steps} and {most.steps} steps): there is nothing to settle. Choose by eye."
         )
-        return Ladder(rungs, sampler, None, False, reason)
+        return Ladder(rungs, sampler, None, False, reason, ("calm",))
     unsettled = (
         f"It has not settled: between {rungs[-2].steps} and {most.steps} steps it still changes by "
         f"{_told(rungs[-2].change)}, where {SAME:g} can just be seen."
     )
     if near is not None:
-        reason = (
-            f"{unsettled} From {near.steps} steps on only tones and edges do. "
-            f"{_saved(near, most)} For certainty climb higher with --ladder. {_seeds(rungs)}"
-        )
-        return Ladder(rungs, sampler, near.steps, False, reason)
-    reason = f"{unsettled} Climb higher with --ladder, or take another sampler."
-    return Ladder(rungs, sampler, None, False, reason if seeds > 1 else f"{reason} {_seeds(rungs)}")
+        tones = f"From {near.steps} steps on only tones and edges do."
+        reason = _joined(unsettled, tones, _saved(near, most), _seeds(rungs))
+        return Ladder(rungs, sampler, near.steps, False, reason, ("higher", *alone))
+    reason = _joined(unsettled, "" if alone else _seeds(rungs))
+    return Ladder(rungs, sampler, None, False, reason, ("higher", "sampler"))
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def _first_within(rungs: tuple[Rung, ...], limit: float) -> Rung | None:
@@ -183,7 +203,7 @@ def _seeds(rungs: tuple[Rung, ...]) -> str:
     """What the number of seeds is worth, and how much they differ."""
     seeds = len(rungs[0].changes)
     if seeds == 1:
-        return "One seed was looked at, and others may need more: --seeds 3."
+        return "One seed was looked at, and others may need more."
     each = [
         next(
             (r.steps for k, r in enumerate(rungs) if all(x.changes[i] <= SAME for x in rungs[k:])),
@@ -200,8 +220,13 @@ def _told(change: float) -> str:
     return f"{change:.4f}" if change < 0.1 else f"{change:.2f}"
 
 
-def draw_ladder(sheet: Sheet, pictures: Mapping[Cell, Picture], ladder: Ladder) -> Image:
-    """The pictures of a ladder with the curve of their change below them."""
+def draw_ladder(
+    sheet: Sheet, pictures: Mapping[Cell, Picture], ladder: Ladder, advice: str = ""
+) -> Image:
+    """The pictures of a ladder with the curve of their change below them, and what was found.
+
+    advice: what to do about it, in the words of whoever asks.
+    """
     from sfumato.images.curve import Chart, draw_chart
 
     columns, rows, _ = sheet.shape
@@ -220,7 +245,7 @@ def draw_ladder(sheet: Sheet, pictures: Mapping[Cell, Picture], ladder: Ladder) 
             marked=marked,
             title=request.prompt.strip(),
             headline=ladder.headline,
-            text=ladder.reason,
+            text=_joined(ladder.reason, advice),
             caption=f"{ladder.sampler}, seed {request.seed}"
             + (f" and {rows - 1} more" if rows > 1 else ""),
         )

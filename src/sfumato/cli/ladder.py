@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sfumato.choose.ladder import NEAR, SAME, Ladder, climb, draw_ladder, plan_ladder
+from sfumato.choose.ladder import (
+    NEAR,
+    SAME,
+    Advice,
+    Ladder,
+    climb,
+    draw_ladder,
+    plan_ladder,
+)
 from sfumato.choose.sheet import Sheet
 from sfumato.cli.machine import MakeEngine
 from sfumato.cli.paths import slug
@@ -23,6 +31,13 @@ from sfumato.request import Request
 __all__ = ["rungs", "steps"]
 
 _SEED_BITS = 32
+# How the advice of a ladder is followed here.
+_ADVICE: Mapping[Advice, str] = {
+    "higher": "Climb higher with --ladder.",
+    "seeds": "Look at three of them with --seeds 3.",
+    "sampler": "Or take another --sampler.",
+    "calm": "Or take a --sampler that draws no noise (sfumato samplers).",
+}
 
 
 def rungs(typed: str) -> list[int]:
@@ -39,8 +54,11 @@ def steps(order: Order, tried: Sequence[int], seeds: int, make_engine: MakeEngin
     if origin is not None:
         check_origin(order, origin)
     request = painted_with(order, origin, wish(order, origin))
-    if "steps" not in order.changes:  # those of the picture in --from are what is in question
-        request = replace(request, steps=None)
+    if order.changes.get("steps") is not None:
+        raise RequestError("--steps are what a ladder finds out; give those to try as --ladder.")
+    if request.count != 1:
+        raise RequestError(f"--count is {request.count}, but a ladder has one; take --seeds.")
+    request = replace(request, steps=None)  # those of the picture in --from are in question
 
     def planned(one: Request) -> Sheet:
         return plan_ladder(one, tried, seeds, lambda: secrets.randbits(_SEED_BITS))
@@ -51,7 +69,9 @@ def steps(order: Order, tried: Sequence[int], seeds: int, make_engine: MakeEngin
     ladder = climb(work.sheet, pictures)
     told = {"format": FORMAT, "sheet": {**work.sheet.to_dict(), "ladder": ladder.to_dict()}}
     place = work.folder / "ladder.png"
-    save(draw_ladder(work.sheet, pictures, ladder), place, Texts(sfumato=json.dumps(told)))
+    advice = " ".join(_ADVICE[each] for each in ladder.advice)
+    drawn = draw_ladder(work.sheet, pictures, ladder, advice)
+    save(drawn, place, Texts(sfumato=json.dumps(told)))
     if order.quiet:
         say(str(place))
         return
@@ -61,7 +81,7 @@ def steps(order: Order, tried: Sequence[int], seeds: int, make_engine: MakeEngin
         head=("steps", "a picture", "change", ""),
     )
     say()
-    say(f"{ladder.headline}: {ladder.reason}")
+    say(f"{ladder.headline}: {ladder.reason}{advice and ' '}{advice}")
     say(f"{place}")
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 from fastapi import APIRouter
 
-from sfumato.server.native import choosing, jobs, lists, pictures, reading, sheets, tokens
+from sfumato.server.native import choosing, fields, jobs, lists, pictures, reading, sheets, tokens
 from sfumato.server.native.errors import Route, error
 from sfumato.server.services import Services
 
@@ -16,7 +16,7 @@ __all__ = ["error", "router"]
 def router(services: Services) -> APIRouter:
     """All routes; their paths are whole. Where GET is answered, HEAD is too."""
     whole = APIRouter()
-    for room in (jobs, sheets, pictures, choosing, reading, tokens, lists):
+    for room in (jobs, sheets, pictures, choosing, reading, tokens, fields, lists):
         part = room.routes(services)
         for route in _own(part):
             if route.methods == {"GET"} and not route.path.endswith("/events"):

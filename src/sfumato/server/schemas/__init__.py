@@ -40,6 +40,7 @@ from sfumato.server.schemas.errors import (
     NativeError,
     Trouble,
 )
+from sfumato.server.schemas.fields import FieldKind, FieldTold, NeedTold
 from sfumato.server.schemas.jobs import (
     Job,
     JobAccepted,
@@ -117,6 +118,8 @@ __all__ = [
     "Distance",
     "EmbeddingTold",
     "EmbeddingWanted",
+    "FieldKind",
+    "FieldTold",
     "Given",
     "HeardTold",
     "Input",
@@ -134,6 +137,7 @@ __all__ = [
     "LimitsTold",
     "Model",
     "NativeError",
+    "NeedTold",
     "Part",
     "Picture",
     "PictureChange",

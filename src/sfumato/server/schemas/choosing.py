@@ -2,6 +2,7 @@
 
 from pydantic import Field, JsonValue
 
+from sfumato.choose.ladder import Advice
 from sfumato.server.schemas.base import Told
 
 __all__ = [
@@ -33,7 +34,11 @@ class LadderView(Told):
     recommended: int | None = Field(description="Null where none can be.")
     settled: bool = Field(description="Whether an eye sees no change from there on.")
     headline: str
-    reason: str
+    reason: str = Field(description="What was found.")
+    advice: list[Advice] = Field(
+        description="What to do about that: climb higher, look at more seeds, take another "
+        "sampler, or a calm one, which draws no noise."
+    )
     same: float = Field(description="A change that can just be seen.")
     near: float = Field(description="A change of tones and edges only.")
     rungs: list[Rung]

@@ -113,6 +113,10 @@ export const api = {
   why: (a, b) => call("GET", `${at(a)}/why/${encodeURIComponent(b)}`),
   /** @param {string} id @returns {Promise<{sheet: Sheet}>} */
   cancelSheet: (id) => call("POST", `api/sheets/${encodeURIComponent(id)}/cancel`),
+  /** @param {string} id @returns {Promise<{sheet: Sheet}>} */
+  deleteSheet: (id) => call("DELETE", `api/sheets/${encodeURIComponent(id)}`),
+  /** @param {string} id @param {number} z @returns {string} */
+  sheetPicture: (id, z) => `api/sheets/${encodeURIComponent(id)}/picture?z=${z}`,
 
   /** @param {Record<string, string>} query @returns {Promise<PicturePage>} */
   search: (query) => call("GET", `api/pictures?${new URLSearchParams(query)}`),

@@ -1,6 +1,6 @@
 /** Dialogs: Esc or a click beside them closes, and the focus goes back to where it was. */
 
-import { h, iconButton } from "./dom.js";
+import { byId, h, iconButton } from "./dom.js";
 
 /**
  * @param {{title: string, kind?: string, body: Node[], foot?: Node[], onclose?: () => void}} parts
@@ -8,18 +8,17 @@ import { h, iconButton } from "./dom.js";
  * @returns {{close: () => void, node: HTMLDialogElement}}
  */
 export function openDialog({ title, kind = "narrow", body, foot = [], onclose }) {
-  const id = `dialog-${document.querySelectorAll("dialog").length + 1}`;
   const close = () => node.close();
   const node = h(
     "dialog",
-    { class: `dialog ${kind}`, "aria-labelledby": id },
+    { class: `dialog ${kind}`, "aria-label": title },
     h(
       "div",
       { class: "dialog-inner" },
       h(
         "header",
         { class: "dialog-head" },
-        h("h2", { id }, title),
+        h("h2", {}, title),
         iconButton("close", "Close (Esc)", close),
       ),
       h("div", { class: "dialog-body" }, body),
@@ -30,12 +29,17 @@ export function openDialog({ title, kind = "narrow", body, foot = [], onclose })
   let began = false;
   node.addEventListener("pointerdown", (event) => (began = event.target === node));
   node.addEventListener("click", (event) => began && event.target === node && close());
+  // Whatever lies outside the topmost dialog is neither seen nor heard: what the page says goes with it.
+  const voices = byId("voices");
+  const before = voices.parentElement ?? document.body;
   node.addEventListener("close", () => {
+    if (node.contains(voices)) (before.isConnected ? before : document.body).append(voices);
     node.remove();
     onclose?.();
   });
   document.body.append(node);
   node.showModal();
+  node.append(voices);
   return { close, node };
 }
 

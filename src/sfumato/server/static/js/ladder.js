@@ -7,14 +7,25 @@ import { h } from "./dom.js";
 const WIDTH = 600;
 const HEIGHT = 150;
 const EDGE = 30;
+/** How the advice is followed on this page. @type {Readonly<Record<string, string>>} */
+const ADVICE = Object.freeze({
+  higher: "Climb higher: a sheet along Steps with larger numbers behind the last.",
+  seeds: "Look at more of them: the same sheet, downwards along Seed.",
+  sampler: "Or try another sampler.",
+  calm: "Or take a sampler that draws no noise on its way, such as DPM++ 2M.",
+});
 
-/** @param {Ladder} ladder */
-export function ladderNodes(ladder) {
+/** @param {Ladder} ladder @param {(steps: number) => void} use */
+export function ladderNodes(ladder, use) {
+  const { recommended, advice } = ladder;
   return [
-    h("h3", {}, ladder.recommended === null ? ladder.headline : `Worth their time: ${ladder.headline}`),
+    h("h3", {}, recommended === null ? ladder.headline : `Worth their time: ${ladder.headline}`),
     curve(ladder),
     h("p", { class: "quiet" }, ladder.reason),
-  ];
+    h("p", { class: "quiet" }, advice.map((each) => ADVICE[each] ?? "").join(" ")),
+    recommended !== null &&
+      h("button", { type: "button", class: "button", onclick: () => use(recommended) }, `Use ${recommended} steps`),
+  ].filter((node) => node instanceof Node);
 }
 
 /** Of each rung the seed that is farthest off; both ways of the square root, so that the small shows. @param {Ladder} ladder */

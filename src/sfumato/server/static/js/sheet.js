@@ -3,10 +3,10 @@
 /** @import {App, Cell, Picture, Sheet} from "./types" */
 
 import { api } from "./api.js";
-import { openDialog } from "./dialog.js";
-import { announce, h } from "./dom.js";
+import { confirmed, openDialog } from "./dialog.js";
+import { announce, h, icon } from "./dom.js";
 import { ladderNodes } from "./ladder.js";
-import { attempt } from "./toast.js";
+import { attempt, toast } from "./toast.js";
 import { NAMES, titleOf } from "./words.js";
 
 const OVER = new Set(["done", "failed", "cancelled"]);
@@ -21,13 +21,19 @@ export function openSheet(app, sheet) {
   }
   const state = h("p", { class: "quiet sheet-state", role: "status" });
   const stop = h("button", { type: "button", class: "button", onclick: () => void attempt(cancel) }, "Give up the rest");
+  const remove = h(
+    "button",
+    { type: "button", class: "button", onclick: () => void attempt(async () => (await forgetSheet(sheet)) && dialog.close()) },
+    icon("trash"),
+    h("span", {}, "Delete"),
+  );
   const climbs = isLadder(sheet);
   const curve = h("div", { class: "ladder" });
   const dialog = openDialog({
     title: sheet.request.prompt || "A sheet",
     kind: "full",
     body: [h("div", { class: "sheet" }, grids(app, sheet, cells), curve)],
-    foot: [state, h("span", { class: "grow" }), stop],
+    foot: [state, h("span", { class: "grow" }), stop, ...saves(sheet), remove],
     onclose: () => forget.forEach((each) => each()),
   });
 
@@ -65,7 +71,14 @@ export function openSheet(app, sheet) {
 
   async function climb() {
     const { ladder } = await api.ladder(sheet.id);
-    if (ladder) curve.replaceChildren(...ladderNodes(ladder));
+    if (ladder) curve.replaceChildren(...ladderNodes(ladder, use));
+  }
+
+  /** @param {number} steps */
+  function use(steps) {
+    app.wish.set({ steps });
+    dialog.close();
+    toast(`Steps are ${steps} now.`);
   }
 
   async function cancel() {
@@ -104,6 +117,24 @@ export function openSheet(app, sheet) {
   ];
   [...cells.values()].flat().forEach(show);
   void attempt(async () => learn((await api.sheet(sheet.id)).sheet));
+}
+
+/** The whole of it as one picture, a file for each value of z. @param {Sheet} sheet */
+function saves({ id, axes: [, , z] }) {
+  return (z?.values ?? [""]).map((value, k) =>
+    h("a", { class: "button", href: api.sheetPicture(id, k), download: "" }, icon("download"), h("span", {}, `Save ${value}`.trim())),
+  );
+}
+
+/** Forgets a sheet, if that is meant. @param {{id: string, ended: number, count: number}} sheet */
+export async function forgetSheet({ id, ended, count }) {
+  const yes = await confirmed({
+    title: "Delete this sheet?",
+    text: ended < count ? "What is not painted yet is given up. The pictures stay in the gallery." : "Its pictures stay in the gallery.",
+    yes: "Delete the sheet",
+  });
+  if (yes) await api.deleteSheet(id);
+  return yes;
 }
 
 /** Along three or more rising numbers of steps, and down along seeds or nothing. @param {Sheet} sheet */

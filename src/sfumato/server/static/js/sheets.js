@@ -4,8 +4,8 @@
 
 import { ApiError, api } from "./api.js";
 import { openDialog } from "./dialog.js";
-import { h } from "./dom.js";
-import { openSheet } from "./sheet.js";
+import { h, iconButton } from "./dom.js";
+import { forgetSheet, openSheet } from "./sheet.js";
 import { attempt } from "./toast.js";
 import { NAMES, moment, plural } from "./words.js";
 
@@ -98,14 +98,17 @@ function row(app, head, leave) {
     openSheet(app, sheet);
   };
   const axes = head.axes.map((axis) => NAMES[axis.field] ?? axis.field).join(" × ");
+  const node = h("li", { class: "sheet-row" });
+  const remove = () => attempt(async () => (await forgetSheet(head)) && node.remove());
   const far = head.ended < head.count ? `${head.ended} of ${head.count}` : plural(head.count, "picture");
-  return h(
-    "li",
-    {},
+  const name = head.request.prompt || "no prompt";
+  node.append(
     h(
       "button",
       { type: "button", class: "choice", onclick: () => void attempt(open) },
-      h("span", {}, h("strong", {}, head.request.prompt || "no prompt"), `${axes} · ${far} · ${moment(head.created)}`),
+      h("span", {}, h("strong", {}, name), `${axes} · ${far} · ${moment(head.created)}`),
     ),
+    iconButton("trash", `Delete the sheet: ${name}`, () => void remove()),
   );
+  return node;
 }

@@ -12,7 +12,13 @@ const LONG = 9000;
  * @param {"plain" | "error"} [kind]
  */
 export function toast(text, action = null, kind = "plain") {
-  const close = () => note.remove();
+  /** What had the focus before the message's own button took it. @type {EventTarget | null} */
+  let before = null;
+  const close = () => {
+    const held = note.contains(document.activeElement);
+    note.remove();
+    if (held && before instanceof HTMLElement && before.isConnected) before.focus();
+  };
   const note = h(
     "div",
     { class: `toast ${kind}` },
@@ -41,7 +47,10 @@ export function toast(text, action = null, kind = "plain") {
   const wait = () => (timer = setTimeout(close, action || kind === "error" ? LONG : SHORT));
   const hold = () => clearTimeout(timer);
   note.addEventListener("pointerenter", hold);
-  note.addEventListener("focusin", hold);
+  note.addEventListener("focusin", (event) => {
+    hold();
+    if (!note.contains(/** @type {Node | null} */ (event.relatedTarget))) before = event.relatedTarget;
+  });
   note.addEventListener("pointerleave", wait);
   note.addEventListener("focusout", wait);
   wait();

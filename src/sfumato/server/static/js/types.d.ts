@@ -203,6 +203,7 @@ export interface Ladder {
   settled: boolean;
   headline: string;
   reason: string;
+  advice: string[];
   same: number;
   near: number;
   rungs: { steps: number; seconds: number; changes: number[] }[];
