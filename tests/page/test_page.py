@@ -35,7 +35,12 @@ def test_axe_has_nothing_serious_to_say(open_page: Callable[..., Page], look: st
     page = open_page(**LOOKS[look])
     page.locator(".welcome").wait_for()
     assert grave(page) == [], "the empty page"
-    page.locator("details.more summary").click()
+    for fold in ("more", "rest"):
+        page.locator(f"details[data-fold={fold}] > summary").click()
+    page.locator("#f-prompt").fill("a (red:1.2) fox, 3d")
+    page.locator(".token-count").first.click()
+    expect(page.locator(".token")).to_have_count(5)
+    assert grave(page) == [], "all controls, and the tokens"
     paint(page, "a red fox, 3d")
     assert grave(page) == [], "a finished picture"
     page.locator("#show-calls").click()
@@ -87,14 +92,15 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
 
 
 def test_every_control_says_in_a_sentence_what_it_does(page: Page) -> None:
-    page.locator("details.more summary").click()
+    for fold in ("more", "rest"):
+        page.locator(f"details[data-fold={fold}] > summary").click()
     told = page.locator(".controls").evaluate(
         """panel => [...panel.querySelectorAll("input, select, textarea")]
             .filter((node) => node.id && node.id !== "f-explain" && node.type !== "range")
             .map((node) => [node.id, (node.getAttribute("aria-describedby") ?? "").split(" ")
                 .map((id) => document.getElementById(id)?.textContent ?? "").join(" ").trim()])"""
     )
-    assert len(told) >= 18
+    assert len(told) >= 40
     assert [name for name, words in told if not words.endswith(".")] == []
 
 

@@ -1,9 +1,10 @@
 """Sheets that fill in cell by cell, the ladder with its curve, and variations around a picture."""
 
+import re
 from collections.abc import Callable
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.page.acts import QUICK, finished, make, paint
 
@@ -61,6 +62,23 @@ def test_a_ladder_of_steps_shows_its_curve_and_gives_advice(page: Page) -> None:
     changes = [float(part.split()[-1]) for part in label.split(", ")]
     assert changes[0] > changes[2] > changes[3] == 0, label
     expect(ladder).to_contain_text("It has not settled")
+
+
+def test_an_answer_that_comes_late_takes_nothing_back(page: Page) -> None:
+    late: list[tuple[Route, APIResponse]] = []
+    page.route(re.compile(r"/api/sheets/[0-9a-f]+$"), lambda r: late.append((r, r.fetch())))
+    quick(page)
+    dialog = sheets(page)
+    dialog.get_by_label("From left to right: its values").fill("3,4,5")
+    dialog.get_by_role("button", name="Paint the sheet").click()
+    made = page.locator(".sheet-picture img")
+    expect(made).to_have_count(3, timeout=SLOW)
+    [(route, answer)] = late
+    assert any(cell["state"] != "done" for cell in answer.json()["sheet"]["cells"])
+    with page.expect_response("**/api/sheets/*"):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(200)
+    expect(made).to_have_count(3)
 
 
 def test_a_ladder_that_settles_lends_its_number_of_steps(page: Page) -> None:
@@ -139,7 +157,7 @@ def test_a_recipe_with_a_variation_is_taken_whole_and_left_whole(page: Page) -> 
     make(page, ["a ship, flat"], seed="7", variation_seed="9", variation_strength=0.3)
     page.reload()
     page.get_by_role("button", name="Use recipe").click()
-    more = page.locator("details.more")
+    more = page.locator("details[data-fold=more]")
     if more.get_attribute("open") is None:
         more.locator("summary").click()
     expect(page.locator("#f-variation_seed")).to_have_value("9")

@@ -88,7 +88,7 @@ function smallActions(app, picture, leave) {
     iconButton("code", "The calls that make this picture", () =>
       void attempt(async () => {
         const { openCalls } = await import("./calls.js");
-        await openCalls(await wishOf(app, picture));
+        await openCalls(app, await wishOf(app, picture));
       }),
     ),
     iconButton("check", "Verify: does its recipe make this very picture?", () =>
@@ -121,8 +121,7 @@ function fileName(picture) {
  */
 export async function wishOf(app, picture) {
   const { request } = await app.pictures.reading(picture);
-  const { BLANK } = await import("./store.js");
-  return { ...BLANK, ...request };
+  return { ...app.form.blank, ...request };
 }
 
 /** @param {App} app @param {Picture} picture @param {() => void} leave */

@@ -1,6 +1,6 @@
 /** The routes of the native API, one function each. */
 
-/** @import {About, Calls, Input, Job, Methods, Model, Picture, PicturePage, Reading, Wish, Ladder, Sheet, SheetHead, Verdict, Why} from "./types" */
+/** @import {About, Calls, Input, Job, Methods, FieldFact, Model, Picture, PicturePage, Reading, Ladder, Sheet, SheetHead, Tokens, Verdict, Why} from "./types" */
 
 /** What the server refused: `field` is the control it speaks of, "" where it names none. */
 export class ApiError extends Error {
@@ -49,29 +49,7 @@ function freshKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/**
- * The wish as the server takes it: inputs by their hash, and nothing that is left to the model.
- * @param {Wish} wish
- * @returns {Record<string, unknown>}
- */
-export function toRequest(wish) {
-  const { image, mask, ...rest } = wish;
-  /** @type {Record<string, unknown>} */
-  const request = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
-  if (!wish.wander) delete request.path_seed;
-  if (wish.variation_strength === null) delete request.variation_seed;
-  for (const name of ["mask_blur", "mask_fill", "mask_padding", "mask_invert"]) {
-    if (!mask) delete request[name];
-  }
-  if (!image) {
-    delete request.strength;
-    delete request.fit;
-    return request;
-  }
-  request.image = image.sha256;
-  if (mask) request.mask = mask.sha256;
-  return request;
-}
+/** @typedef {Record<string, unknown>} Sent a request, as `Form.request` makes it */
 
 /** @param {string} id */
 const at = (id) => `api/pictures/${encodeURIComponent(id)}`;
@@ -83,11 +61,13 @@ export const api = {
   models: () => call("GET", "api/models"),
   /** @returns {Promise<Methods>} */
   samplers: () => call("GET", "api/samplers"),
+  /** @returns {Promise<FieldFact[]>} */
+  fields: () => call("GET", "api/fields"),
 
-  /** @param {Wish} wish @param {{previews?: number}} how @returns {Promise<{job: Job, joined: boolean}>} */
-  submit: (wish, how) =>
+  /** @param {Sent} request @param {{previews?: number}} how @returns {Promise<{job: Job, joined: boolean}>} */
+  submit: (request, how) =>
     call("POST", "api/jobs", {
-      json: { request: toRequest(wish), ...how },
+      json: { request, ...how },
       headers: { "Idempotency-Key": freshKey() },
     }),
   /** @returns {Promise<{jobs: Job[]}>} */
@@ -97,8 +77,8 @@ export const api = {
   /** @param {string} id @returns {Promise<{job: Job}>} */
   cancel: (id) => call("POST", `api/jobs/${encodeURIComponent(id)}/cancel`),
 
-  /** @param {Wish} wish @param {{x: string, y?: string, priority?: number}} how @returns {Promise<{sheet: Sheet}>} */
-  submitSheet: (wish, how) => call("POST", "api/sheets", { json: { request: toRequest(wish), ...how } }),
+  /** @param {Sent} request @param {{x: string, y?: string, priority?: number}} how @returns {Promise<{sheet: Sheet}>} */
+  submitSheet: (request, how) => call("POST", "api/sheets", { json: { request, ...how } }),
   /** @returns {Promise<{sheets: SheetHead[]}>} */
   sheets: () => call("GET", "api/sheets"),
   /** @param {string} id @returns {Promise<{sheet: Sheet}>} */
@@ -139,8 +119,10 @@ export const api = {
   upload: (file, kind) => call("POST", `api/inputs?as=${kind}`, { bytes: file }),
   /** @param {Blob} file @returns {Promise<Reading>} */
   read: (file) => call("POST", "api/read", { bytes: file }),
-  /** @param {Wish} wish @returns {Promise<Calls>} */
-  calls: (wish) => call("POST", "api/calls", { json: { request: toRequest(wish) } }),
+  /** @param {Sent} request @returns {Promise<Calls>} */
+  calls: (request) => call("POST", "api/calls", { json: { request } }),
+  /** @param {Sent} request @returns {Promise<Tokens>} */
+  tokens: (request) => call("POST", "api/tokens", { json: { request } }),
 
   /** @param {Picture} picture @param {number} k @returns {string} */
   frame: (picture, k) => `${at(picture.id)}/frames/${k}`,

@@ -6,7 +6,7 @@ import { ApiError, api } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { h, icon } from "./dom.js";
 import { attempt, toast } from "./toast.js";
-import { NAMES, shown, told } from "./words.js";
+import { nameOf, shown, told } from "./words.js";
 
 /** @param {App} app @param {File} file */
 export async function ask(app, file) {
@@ -67,7 +67,7 @@ export async function ask(app, file) {
       app.go("paint");
       toast("Its recipe is in the controls.");
     };
-    reading.replaceChildren(...recipe(said, use));
+    reading.replaceChildren(...recipe(app, said, use));
     reading.querySelector("button")?.focus();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -85,16 +85,16 @@ async function start(app, file, part) {
   return openInpaint(app);
 }
 
-/** What a picture says of itself. @param {Reading} said @param {() => void} use */
-function recipe(said, use) {
-  const rows = told(said.request);
+/** What a picture says of itself. @param {App} app @param {Reading} said @param {() => void} use */
+function recipe(app, said, use) {
+  const rows = told(app.form, said.request);
   if (!rows.length) return [h("p", { class: "quiet" }, "This picture does not say how it was made.")];
   const unread = Object.entries(said.unread);
   return [
     h(
       "dl",
       { class: "facts" },
-      rows.map(([name, value]) => h("div", {}, h("dt", {}, NAMES[name]), h("dd", {}, shown(value)))),
+      rows.map(([name, value]) => h("div", {}, h("dt", {}, nameOf(name)), h("dd", {}, shown(value)))),
     ),
     unread.length > 0 &&
       h(

@@ -1,6 +1,6 @@
 /** The same picture made without the page: as a command line, in Python, and over HTTP. */
 
-/** @import {Calls, Wish} from "./types" */
+/** @import {App, Calls, Wish} from "./types" */
 
 import { api } from "./api.js";
 import { openDialog } from "./dialog.js";
@@ -13,9 +13,9 @@ const WAYS = [
   ["http", "HTTP", "To this server, from anywhere that may reach it."],
 ];
 
-/** @param {Wish} wish */
-export async function openCalls(wish) {
-  const calls = await api.calls(wish);
+/** @param {App} app @param {Wish} wish */
+export async function openCalls(app, wish) {
+  const calls = await api.calls(app.form.request(wish));
   openDialog({
     title: "The same picture, made elsewhere",
     kind: "wide",

@@ -5,7 +5,7 @@
 import { api } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { h, setVars } from "./dom.js";
-import { NAMES, shown } from "./words.js";
+import { nameOf, shown } from "./words.js";
 
 /**
  * @param {App} app
@@ -67,7 +67,7 @@ function table(app, rows) {
         h(
           "tr",
           {},
-          h("th", { scope: "row" }, NAMES[field] ?? field),
+          h("th", { scope: "row" }, nameOf(field)),
           h("td", {}, title(field, a)),
           h("td", {}, title(field, b)),
         ),

@@ -4,8 +4,7 @@
 /** @import {Field} from "./fields.js" */
 
 import { h, iconButton, setVars } from "./dom.js";
-import { valueOf } from "./likes.js";
-import { BLANK } from "./store.js";
+import { isUsual, valueOf } from "./likes.js";
 
 /**
  * The frame that every control stands in.
@@ -36,27 +35,29 @@ export function fieldFrame({ name, label, hint, control, body, reset }) {
  * @returns {HTMLElement}
  */
 export function makeControl(app, field) {
-  const set = (/** @type {unknown} */ value) => app.wish.set({ [field.name]: value });
+  const blank = app.form.blank[field.name];
+  const set = (/** @type {unknown} */ value) => app.wish.set(app.form.changed(field.name, value ?? blank, app.wish.value));
   const common = { id: `f-${field.name}`, "aria-describedby": `f-${field.name}-hint f-${field.name}-error` };
-  const parts = { range, select, switch: toggle, text }[field.kind](app, field, common, set);
+  const parts = { range, number: range, select, switch: toggle, text, list }[field.kind](app, field, common, set);
   const node = fieldFrame({
     name: field.name,
     label: field.label,
     hint: field.hint,
     ...parts,
-    reset: () => set(BLANK[field.name]),
+    reset: () => set(blank),
   });
   const note = /** @type {HTMLElement} */ (node.querySelector(".note"));
   const show = () => {
     const wish = app.wish.value;
-    node.hidden = field.only ? !field.only(wish) : false;
-    node.classList.toggle("changed", wish[field.name] !== BLANK[field.name]);
+    const shows = app.form.heeded(field.name, wish) && (field.only?.(app, wish) ?? true);
+    node.hidden = !shows && !(app.form.heeded(field.name, wish) && app.form.said(field.name, wish));
+    node.classList.toggle("changed", !isUsual(app, field, wish));
     note.textContent = field.note?.(app, wish) ?? "";
     note.hidden = !note.textContent;
     parts.show(valueOf(app, field, wish));
   };
   app.wish.subscribe((_, changed) => {
-    if (changed.some((name) => [field.name, "model", "sampler", "wander"].includes(name))) show();
+    if (changed.some((name) => name !== "prompt" && name !== "negative")) show();
   });
   show();
   return node;
@@ -73,7 +74,7 @@ function range(app, field, common, set) {
   const limit = field.limit ? app.facts.about.limits[field.limit] : undefined;
   const max = Math.min(field.max ?? 100, limit ?? Infinity);
   const typed = () => {
-    if (number.value === "") return set(BLANK[field.name]);
+    if (number.value === "") return set(null);
     const value = Number(number.value);
     if (Number.isFinite(value)) set(value);
     return undefined;
@@ -86,7 +87,7 @@ function range(app, field, common, set) {
     max: limit ?? null,
     step: "any",
     inputmode: "decimal",
-    placeholder: field.fallback === "" ? "none" : null,
+    placeholder: field.fallback === "" ? (field.kind === "number" ? "–" : "none") : null,
     onchange: typed,
   });
   const slider = h("input", {
@@ -108,7 +109,7 @@ function range(app, field, common, set) {
   });
   return {
     control: number,
-    body: [slider],
+    body: field.kind === "range" ? [slider] : [],
     show(value) {
       if (number.value !== String(value)) number.value = String(value);
       slider.value = String(value === "" ? min : value);
@@ -121,21 +122,23 @@ function range(app, field, common, set) {
 /** @type {Maker} */
 function select(app, field, common, set) {
   const choices = field.choices?.(app) ?? [];
+  const word = (/** @type {unknown} */ value) => String(value ?? "");
+  const meant = () => choices.find(([value]) => word(value) === box.value)?.[0];
   const box = h(
     "select",
-    { ...common, onchange: () => set(box.value) },
-    choices.map(([value, title]) => h("option", { value }, title)),
+    { ...common, onchange: () => set(meant() === undefined ? box.value : meant()) },
+    choices.map(([value, title]) => h("option", { value: word(value) }, title)),
   );
   return {
-    control: box,
-    body: [],
+    ...(field.wide ? { body: [box] } : { control: box, body: [] }),
     show(value) {
+      const shown = word(value);
       // A recipe may name what this server does not have: it is shown, and the server says why not.
-      if (value && !choices.some(([known]) => known === value) && box.dataset.extra !== value) {
-        box.append(h("option", { value }, `${value} (not here)`));
-        box.dataset.extra = value;
+      if (shown && !choices.some(([known]) => word(known) === shown) && box.dataset.extra !== shown) {
+        box.append(h("option", { value: shown }, `${shown} (not here)`));
+        box.dataset.extra = shown;
       }
-      box.value = value;
+      box.value = shown;
     },
   };
 }
@@ -153,17 +156,44 @@ function toggle(_app, _field, common, set) {
 }
 
 /** @type {Maker} */
-function text(_app, _field, common, set) {
+function text(_app, field, common, set) {
   const box = h("input", {
     ...common,
     type: "text",
     class: "number wide",
-    inputmode: "numeric",
     autocomplete: "off",
-    placeholder: "a new one",
+    spellcheck: "false",
+    placeholder: field.holder ?? "",
     onchange: () => set(box.value.trim() || null),
   });
   return { control: box, body: [], show: (value) => (box.value = value) };
+}
+
+/** Several numbers or names in a row. @type {Maker} */
+function list(_app, field, common, set) {
+  const take = () => {
+    const parts = box.value.split(/[\s,;]+/).filter(Boolean);
+    const values = field.items === "numbers" ? parts.map(Number) : parts;
+    const wrong = values.some(Number.isNaN);
+    const place = /** @type {HTMLElement | null} */ (box.closest(".field")?.querySelector(".field-error"));
+    box.toggleAttribute("aria-invalid", wrong);
+    if (wrong) box.setAttribute("aria-invalid", "true");
+    if (place) {
+      place.hidden = !wrong;
+      place.textContent = wrong ? "Numbers with commas between them, such as 5, 1.5, 0.4." : "";
+    }
+    if (!wrong) set(values.length ? values : null);
+  };
+  const box = h("input", {
+    ...common,
+    type: "text",
+    class: "listed",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: field.holder ?? "",
+    onchange: take,
+  });
+  return { body: [box], show: (value) => (box.value = Array.isArray(value) ? value.join(", ") : "") };
 }
 
 /**

@@ -1,28 +1,45 @@
-/** Every plain control of the panel in one table: a new option of a request is a new row here. */
+/**
+ * The controls of the panel in one table. A field of a request that has no row here is shown all the
+ * same, in a control made from what the server tells of it: see rest.js.
+ */
 
 /** @import {App, Wish} from "./types" */
 
-import { samplerNote, wanderNote } from "./likes.js";
+import { defaultsOf, finishedNote, finishedSize, samplerNote, wanderNote } from "./likes.js";
 
 /**
  * @typedef {object} Field
- * @property {keyof Wish} name
- * @property {"range" | "select" | "switch" | "text"} kind
+ * @property {string} name of the field of a wish
+ * @property {"range" | "number" | "select" | "switch" | "text" | "list"} kind
  * @property {string} label
  * @property {string} hint one sentence that says what it does
- * @property {"main" | "more" | "start" | "mask"} group
+ * @property {"main" | "more" | "rest" | "start" | "mask"} group
+ * @property {string} [section] of "more": the heading that it stands under, where it is the first one
  * @property {number} [min]
  * @property {number} [max] of the slider; a larger number may be typed, up to `limit`
  * @property {number} [step]
  * @property {string} [limit] the server's limit of this name
  * @property {number | string} [fallback] what null means, where no model says it
- * @property {(app: App) => [value: string, title: string][]} [choices]
+ * @property {boolean} [wide] of a select: it takes a line of its own
+ * @property {string} [holder] what stands in an empty box
+ * @property {"numbers" | "words"} [items] of a list
+ * @property {(app: App) => [value: string | number | boolean | null, title: string][]} [choices]
  * @property {(app: App, wish: Readonly<Wish>) => string} [note] what is to be said of the value
- * @property {(wish: Readonly<Wish>) => boolean} [only] whether it is shown
+ * @property {(app: App, wish: Readonly<Wish>) => boolean} [only] whether it is shown; one that says
+ *   something always is, and one that needs another field only with that
  */
 
 /** @type {readonly Field[]} */
 export const FIELDS = [
+  {
+    name: "model",
+    kind: "select",
+    label: "Model",
+    hint: "What has learned to paint; each model has a taste and a size of its own.",
+    group: "more",
+    wide: true,
+    choices: (app) => app.facts.models.map((row) => [row.name, row.title]),
+  },
   {
     name: "steps",
     kind: "range",
@@ -45,6 +62,17 @@ export const FIELDS = [
     step: 0.5,
   },
   {
+    name: "distilled",
+    kind: "range",
+    label: "Distilled guidance",
+    hint: "The guidance that this model has learned to take as a number: higher is stricter, and costs no time.",
+    group: "main",
+    min: 1,
+    max: 10,
+    step: 0.5,
+    only: (app, wish) => defaultsOf(app, wish)?.distilled != null,
+  },
+  {
     name: "count",
     kind: "range",
     label: "Pictures",
@@ -56,12 +84,18 @@ export const FIELDS = [
     limit: "count",
   },
   {
-    name: "model",
+    name: "upscale",
     kind: "select",
-    label: "Model",
-    hint: "What has learned to paint; each model has a taste and a size of its own.",
+    label: "Enlarge",
+    hint: "Makes the finished picture larger with a network that draws its edges anew.",
     group: "more",
-    choices: (app) => app.facts.models.map((row) => [row.name, row.title]),
+    choices: () => [
+      [null, "no"],
+      [2, "2 times"],
+      [4, "4 times"],
+    ],
+    note: finishedNote,
+    only: (app, wish) => Math.max(...finishedSize(app, { ...wish, upscale: 2 })) <= (app.form.row("width")?.most ?? Infinity),
   },
   {
     name: "sampler",
@@ -69,6 +103,7 @@ export const FIELDS = [
     label: "Sampler",
     hint: "The way of walking from noise to picture.",
     group: "more",
+    section: "The walk",
     choices: (app) => app.facts.methods.samplers.map((row) => [row.name, row.title]),
     note: samplerNote,
   },
@@ -79,6 +114,15 @@ export const FIELDS = [
     hint: "How much noise is taken away at which step.",
     group: "more",
     choices: (app) => app.facts.methods.schedules.map((row) => [row.name, row.title]),
+  },
+  {
+    name: "sigmas",
+    kind: "list",
+    items: "numbers",
+    label: "Own noise levels",
+    hint: "Falling numbers in place of steps and schedule, such as 14.6, 5, 1.6, 0.4.",
+    group: "more",
+    holder: "as scheduled",
   },
   {
     name: "wander",
@@ -94,7 +138,39 @@ export const FIELDS = [
     label: "Path",
     hint: "The number of the path that a wander takes; leave it empty for a new one each time.",
     group: "more",
-    only: (wish) => wish.wander,
+    holder: "a new one",
+  },
+  {
+    name: "rescale",
+    kind: "range",
+    label: "Rescale",
+    hint: "Takes back the glare that strong guidance brings; 0 leaves it as it is.",
+    group: "more",
+    section: "Guidance",
+    min: 0,
+    max: 1,
+    step: 0.05,
+  },
+  {
+    name: "guidance_rule",
+    kind: "select",
+    label: "Guided by",
+    hint: "By which rule the prompt leads: as usual, with a calmer beginning (CFG-Zero*), or without burning colours (APG).",
+    group: "more",
+    choices: () => [
+      ["cfg", "the usual rule"],
+      ["zero_star", "CFG-Zero*"],
+      ["apg", "APG"],
+    ],
+  },
+  {
+    name: "interval",
+    kind: "list",
+    items: "numbers",
+    label: "Guided between",
+    hint: "Guides only between two noise levels, such as 0.28, 5.42: quicker, and with more variety.",
+    group: "more",
+    holder: "at every level",
   },
   {
     name: "variation_strength",
@@ -102,6 +178,7 @@ export const FIELDS = [
     label: "Variation",
     hint: "How far the starting noise is turned towards another seed's: a little of it keeps the picture and changes its details.",
     group: "more",
+    section: "The starting noise",
     min: 0,
     max: 1,
     step: 0.05,
@@ -113,17 +190,7 @@ export const FIELDS = [
     label: "Towards",
     hint: "The seed that it is turned towards; leave it empty for a new one each time.",
     group: "more",
-    only: (wish) => wish.variation_strength !== null,
-  },
-  {
-    name: "rescale",
-    kind: "range",
-    label: "Rescale",
-    hint: "Takes back the glare that strong guidance brings; 0 leaves it as it is.",
-    group: "more",
-    min: 0,
-    max: 1,
-    step: 0.05,
+    holder: "a new one",
   },
   {
     name: "like",
@@ -131,6 +198,7 @@ export const FIELDS = [
     label: "Like",
     hint: "Whose numerics fill what is left open, so that a seed gives the picture that it gives there.",
     group: "more",
+    section: "As elsewhere",
     choices: () => [
       ["sfumato", "sfumato"],
       ["a1111", "A1111"],
@@ -172,69 +240,5 @@ export const FIELDS = [
     min: 1,
     max: 12,
     step: 1,
-  },
-  {
-    name: "strength",
-    kind: "range",
-    label: "Strength",
-    hint: "How far the new picture may leave the one that it starts from.",
-    group: "start",
-    min: 0.05,
-    max: 1,
-    step: 0.05,
-    fallback: 0.75,
-  },
-  {
-    name: "fit",
-    kind: "select",
-    label: "Fit",
-    hint: "How the starting picture meets another shape.",
-    group: "start",
-    choices: () => [
-      ["crop", "cut its edges"],
-      ["stretch", "stretch it"],
-      ["pad", "add edges"],
-    ],
-  },
-  {
-    name: "mask_fill",
-    kind: "select",
-    label: "Fill",
-    hint: "What stands under the brush when the painting begins.",
-    group: "mask",
-    choices: () => [
-      ["original", "what was there"],
-      ["blur", "its colours, blurred"],
-      ["noise", "noise"],
-      ["nothing", "nothing"],
-    ],
-  },
-  {
-    name: "mask_blur",
-    kind: "range",
-    label: "Soft edge",
-    hint: "How many pixels the brushed edge melts into the rest.",
-    group: "mask",
-    min: 0,
-    max: 64,
-    step: 1,
-  },
-  {
-    name: "mask_padding",
-    kind: "range",
-    label: "Room around",
-    hint: "With it, only the brushed part is painted, enlarged, with so many pixels around it; without, the whole picture.",
-    group: "mask",
-    min: 0,
-    max: 256,
-    step: 4,
-    fallback: "",
-  },
-  {
-    name: "mask_invert",
-    kind: "switch",
-    label: "Invert",
-    hint: "Repaints all but what was brushed.",
-    group: "mask",
   },
 ];

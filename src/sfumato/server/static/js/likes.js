@@ -3,6 +3,8 @@
 /** @import {App, Wish} from "./types" */
 /** @import {Field} from "./fields.js" */
 
+import { PLAIN } from "./words.js";
+
 /** @param {App} app @param {Readonly<Wish>} wish */
 export function samplerNote(app, wish) {
   const name = wish.sampler ?? defaultsOf(app, wish)?.sampler;
@@ -33,6 +35,30 @@ export function defaultsOf(app, wish) {
   return row?.defaults ?? null;
 }
 
+/** Width and height of the finished picture. @param {App} app @param {Readonly<Wish>} wish @returns {[number, number]} */
+export function finishedSize(app, wish) {
+  const own = defaultsOf(app, wish);
+  const times = wish.upscale ?? 1;
+  return [(wish.width ?? own?.width ?? 512) * times, (wish.height ?? own?.height ?? 512) * times];
+}
+
+/** @param {App} app @param {Readonly<Wish>} wish */
+export function finishedNote(app, wish) {
+  return wish.upscale ? `The picture comes out at ${finishedSize(app, wish).join(" × ")} pixels.` : "";
+}
+
+/**
+ * Whether a control is as it would be if nobody had touched it.
+ * @param {App} app
+ * @param {Field} field
+ * @param {Readonly<Wish>} wish
+ */
+export function isUsual(app, field, wish) {
+  if (!app.form.said(field.name, wish)) return true;
+  const value = valueOf(app, field, wish);
+  return value === valueOf(app, field, { ...wish, [field.name]: app.form.blank[field.name] }) || value === PLAIN[field.name];
+}
+
 /**
  * The value that counts: the wish's own, or the model's.
  * @param {App} app
@@ -42,7 +68,7 @@ export function defaultsOf(app, wish) {
  */
 export function valueOf(app, field, wish) {
   const own = wish[field.name];
-  if (own !== null) return own;
+  if (own !== null && own !== undefined) return own;
   if (field.name === "model") return app.facts.models.find((row) => row.default)?.name ?? "";
   const likes = /** @type {Record<string, unknown> | null} */ (/** @type {unknown} */ (defaultsOf(app, wish)));
   return likes?.[field.name] ?? field.fallback ?? "";

@@ -6,12 +6,13 @@ import { ApiError, api } from "./api.js";
 import { byId, h, iconButton } from "./dom.js";
 import { makeDrop } from "./drop.js";
 import { makeLink } from "./events.js";
+import { makeForm } from "./form.js";
 import { makePanel } from "./panel.js";
 import { makePictures } from "./pictures.js";
 import { makeQueue } from "./queue.js";
 import { makeShortcuts } from "./shortcuts.js";
 import { makeStage } from "./stage.js";
-import { BLANK, HABITS, makeStore } from "./store.js";
+import { HABITS, makeStore } from "./store.js";
 import { makeTheme } from "./theme.js";
 import { attempt } from "./toast.js";
 import { makeTray } from "./tray.js";
@@ -27,10 +28,11 @@ async function begin() {
   const facts = await gather();
   const link = makeLink();
   const pictures = makePictures(link);
-  const wish = makeStore("sfumato.wish", { ...BLANK, prompt: EXAMPLES[0] });
-  const queue = makeQueue({ link, pictures, habits });
+  const form = makeForm(facts.fields);
+  const wish = makeStore("sfumato.wish", { ...form.blank, prompt: EXAMPLES[0] });
+  const queue = makeQueue({ form, link, pictures, habits });
   /** @type {App} */
-  const app = { facts, wish, habits, link, queue, pictures, go, chooseToCompare, searchGallery, ...late() };
+  const app = { facts, form, wish, habits, link, queue, pictures, go, chooseToCompare, searchGallery, ...late() };
   app.panel = makePanel(app);
   app.stage = makeStage(app);
   /** Made when it is first gone to: the page is there sooner. @type {Promise<Gallery> | undefined} */
@@ -40,8 +42,7 @@ async function begin() {
   makeShortcuts(app);
   byId("show-calls").addEventListener("click", () => void showCalls(app));
   byId("show-sheets").addEventListener("click", () => void showSheets(app));
-  byId("model-name").textContent = facts.about.model;
-  byId("model-name").title = `${facts.about.model} on ${facts.about.device}, ${facts.about.precision}`;
+  showModel(app);
   if (facts.about.login) byId("help").after(iconButton("leave", "Log out", () => void leave(), { id: "leave" }));
   watchLink(app);
   addEventListener("hashchange", view);
@@ -83,13 +84,24 @@ function late() {
   return /** @type {any} */ ({ panel: null, stage: null });
 }
 
+/** Which model paints, and on what. @param {App} app */
+function showModel({ facts, wish }) {
+  const node = byId("model-name");
+  const show = () => {
+    node.textContent = wish.value.model ?? facts.about.model;
+    node.title = [`on ${facts.about.device}`, facts.about.precision].filter(() => facts.about.device).join(", ");
+  };
+  wish.subscribe(show);
+  show();
+}
+
 /** What the server offers; asked again until it answers. @returns {Promise<Facts>} */
 async function gather() {
   for (;;) {
     try {
-      const [about, models, methods] = await Promise.all([api.about(), api.models(), api.samplers()]);
+      const [about, models, methods, fields] = await Promise.all([api.about(), api.models(), api.samplers(), api.fields()]);
       byId("lost").hidden = true;
-      return { about, models, methods };
+      return { about, models, methods, fields };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       byId("lost").hidden = false;
@@ -118,7 +130,7 @@ async function showCalls(app) {
   await attempt(async () => {
     const { openCalls } = await import("./calls.js");
     const seed = app.habits.value.locked ? app.wish.value.seed : null;
-    await openCalls({ ...app.wish.value, seed });
+    await openCalls(app, { ...app.wish.value, seed });
   });
 }
 

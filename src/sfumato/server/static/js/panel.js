@@ -1,15 +1,18 @@
 /** The panel of controls, and what happens when Paint is pressed. */
 
-/** @import {App, Panel, Wish} from "./types" */
+/** @import {App, Panel} from "./types" */
+/** @import {Field} from "./fields.js" */
 
 import { ApiError } from "./api.js";
 import { clearErrors, fieldFrame, makeControl, showError } from "./controls.js";
 import { byId, h } from "./dom.js";
 import { FIELDS } from "./fields.js";
+import { isUsual } from "./likes.js";
 import { makeSeed } from "./seed.js";
 import { makeSize } from "./size.js";
 import { makeStartCard } from "./start.js";
-import { BLANK } from "./store.js";
+import { makePrompts } from "./prompt.js";
+import { behind, restOf } from "./rest.js";
 
 /**
  * @param {App} app
@@ -19,22 +22,12 @@ export function makePanel(app) {
   const panel = byId("controls");
   const complaint = byId("complaint");
   const button = byId("paint");
-  const fields = (/** @type {"main" | "more"} */ group) =>
-    FIELDS.filter((field) => field.group === group).map((field) => makeControl(app, field));
-
-  const more = h(
-    "details",
-    { class: "more", ontoggle: () => app.habits.set({ more: more.open }) },
-    h("summary", {}, "More"),
-    h("div", { class: "fields" }, fields("more"), previews(app)),
-  );
-  more.open = app.habits.value.more;
+  const main = rowsOf(app, "main").map((field) => makeControl(app, field));
   panel.replaceChildren(
-    words(app, "prompt", "Prompt", "What the picture shows: things, moods, manners of drawing.", 3),
-    negative(app),
+    ...makePrompts(app),
     makeStartCard(app),
-    h("div", { class: "fields" }, makeSize(app), makeSeed(app), fields("main")),
-    more,
+    h("div", { class: "fields" }, makeSize(app), makeSeed(app), main),
+    ...makeMore(app),
     explain(app),
   );
 
@@ -67,50 +60,58 @@ export function makePanel(app) {
     load(wish) {
       clearErrors(panel);
       // Also what this page has no control for: the picture would be another without it.
-      const whole = { ...BLANK, ...wish, count: 1 };
+      const whole = { ...app.form.blank, ...wish, count: 1 };
       app.wish.set({ ...whole, seed: wish.seed == null ? null : String(wish.seed) });
       app.habits.set({ locked: wish.seed != null });
     },
   };
 }
 
-/**
- * @param {App} app
- * @param {"prompt" | "negative"} name
- * @param {string} label
- * @param {string} hint
- * @param {number} rows
- */
-function words(app, name, label, hint, rows) {
-  const box = h("textarea", {
-    id: `f-${name}`,
-    rows,
-    spellcheck: "false",
-    autocapitalize: "off",
-    "aria-describedby": `f-${name}-hint f-${name}-error`,
-    // Other words may name other embeddings than those of a picture that was brought here.
-    oninput: () => app.wish.set({ [name]: box.value, [name === "prompt" ? "template" : "negative_template"]: "", embeddings: null }),
-  });
-  const show = () => box.value !== app.wish.value[name] && (box.value = app.wish.value[name]);
-  app.wish.subscribe(show);
-  show();
-  const frame = fieldFrame({ name, label, hint, body: [box] });
-  frame.classList.add("words");
-  return frame;
+/** Where there is more than one model to choose from, the choice is no detail. @param {App} app @param {"main" | "more"} group */
+const rowsOf = (app, group) =>
+  FIELDS.filter((field) => (field.name === "model" && app.facts.models.length > 1 ? "main" : field.group) === group);
+
+/** What is folded away: the controls that many change now and then, and those that few ever do. @param {App} app */
+function makeMore(app) {
+  const rest = restOf(app);
+  // A field that belongs to another stands behind it.
+  const more = rowsOf(app, "more").flatMap((field) => [field, ...behind(app, field.name, rest)]);
+  return [
+    folded(app, "more", "More", more, [previews(app)]),
+    folded(app, "rest", "Everything else", rest.filter((field) => !more.includes(field)), []),
+  ];
 }
 
-/** @param {App} app */
-function negative(app) {
-  const frame = h(
+/**
+ * @param {App} app
+ * @param {"more" | "rest"} name
+ * @param {string} title
+ * @param {Field[]} fields
+ * @param {Node[]} last
+ */
+function folded(app, name, title, fields, last) {
+  const said = h("span", { class: "said" });
+  const node = h(
     "details",
-    { class: "negative" },
-    h("summary", {}, "Leave something out"),
-    words(app, "negative", "Leave out", "What the picture is led away from.", 2),
+    { class: "more", data: { fold: name }, ontoggle: () => app.habits.set({ [name]: node.open }) },
+    h("summary", {}, title, said),
+    h(
+      "div",
+      { class: "fields" },
+      fields.flatMap((field) => [field.section && h("h2", {}, field.section), makeControl(app, field)]),
+      last,
+    ),
   );
-  const show = (/** @type {Readonly<Wish>} */ wish) => wish.negative && (frame.open = true);
+  node.open = app.habits.value[name];
+  // Nothing that counts is out of sight: what is not as usual is named beside the title.
+  const show = () => {
+    const { value } = app.wish;
+    const named = fields.filter((field) => app.form.heeded(field.name, value) && !isUsual(app, field, value));
+    said.textContent = named.map((field) => field.label).join(", ");
+  };
   app.wish.subscribe(show);
-  show(app.wish.value);
-  return frame;
+  show();
+  return node;
 }
 
 /** How many full previews are asked for; sketches come with every step. @param {App} app */

@@ -1,6 +1,6 @@
 /** The jobs that wait or run: found again after a reload, kept up to date by the server's events. */
 
-/** @import {Habits, Job, Link, Pictures, Queue, Store} from "./types" */
+/** @import {Form, Habits, Job, Link, Pictures, Queue, Store} from "./types" */
 
 import { api } from "./api.js";
 
@@ -12,10 +12,10 @@ const OVER = new Set(["done", "failed", "cancelled"]);
 export const isOver = (job) => OVER.has(job.state);
 
 /**
- * @param {{link: Link, pictures: Pictures, habits: Store<Habits>}} parts
+ * @param {{form: Form, link: Link, pictures: Pictures, habits: Store<Habits>}} parts
  * @returns {Queue}
  */
-export function makeQueue({ link, pictures, habits }) {
+export function makeQueue({ form, link, pictures, habits }) {
   /** @type {Map<string, Job>} the latest jobs, oldest first */
   const jobs = new Map();
   /** @type {Map<string, string[]>} "job/picture" -> a sketch for each step */
@@ -25,6 +25,9 @@ export function makeQueue({ link, pictures, habits }) {
 
   /** @param {Job} job */
   function learn(job) {
+    const known = jobs.get(job.id);
+    // An answer that was on its way while an event overtook it knows less: what is over stays so.
+    if (known && isOver(known) && !isOver(job)) return;
     jobs.set(job.id, job);
     job.pictures.forEach(pictures.learn);
     for (const [id, old] of jobs) {
@@ -82,7 +85,7 @@ export function makeQueue({ link, pictures, habits }) {
     sketches: (id, picture) => (seen.get(`${id}/${picture}`) ?? []).filter(Boolean),
     async paint(wish) {
       const { previews } = habits.value;
-      const { job } = await api.submit(wish, previews ? { previews } : {});
+      const { job } = await api.submit(form.request(wish), previews ? { previews } : {});
       // Events may have been quicker than this answer, and know more.
       if (!jobs.has(job.id)) learn(job);
       return jobs.get(job.id) ?? job;

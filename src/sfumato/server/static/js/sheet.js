@@ -89,6 +89,8 @@ export function openSheet(app, sheet) {
   function learn(now) {
     for (const cell of now.cells) {
       for (const place of cells.get(cell.job) ?? []) {
+        // An answer that was on its way while an event overtook it knows less.
+        if (OVER.has(place.cell.state) && !OVER.has(cell.state)) continue;
         Object.assign(place.cell, { state: cell.state, error: cell.error, picture: cell.picture });
         show(place);
       }

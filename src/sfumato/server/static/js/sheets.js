@@ -35,7 +35,7 @@ export async function openSheets(app) {
     try {
       const seed = app.habits.value.locked ? app.wish.value.seed : null;
       const wish = { ...app.wish.value, seed, count: 1 };
-      const { sheet } = await api.submitSheet(wish, { x: x.text(), ...(y.text() ? { y: y.text() } : {}), priority: PRIORITY });
+      const { sheet } = await api.submitSheet(app.form.request(wish), { x: x.text(), ...(y.text() ? { y: y.text() } : {}), priority: PRIORITY });
       dialog.close();
       openSheet(app, sheet);
     } catch (error) {

@@ -101,7 +101,7 @@ export function makeSize(app) {
       : "";
     note.hidden = !note.textContent;
   }
-  app.wish.subscribe((_, changed) => changed.some((name) => ["width", "height", "model"].includes(name)) && show());
+  app.wish.subscribe((_, changed) => changed.some((name) => ["width", "height", "model"].includes(String(name))) && show());
   show();
   return frame;
 }

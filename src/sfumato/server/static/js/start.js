@@ -5,9 +5,9 @@
 import { api, bytesOf } from "./api.js";
 import { makeControl } from "./controls.js";
 import { byId, h, icon, iconButton } from "./dom.js";
-import { FIELDS } from "./fields.js";
 import { defaultsOf } from "./likes.js";
 import { sizeFor } from "./size.js";
+import { START_FIELDS } from "./startfields.js";
 import { attempt } from "./toast.js";
 
 /**
@@ -52,7 +52,7 @@ export function makeStartCard(app) {
     h(
       "div",
       { class: "fields" },
-      FIELDS.filter((field) => field.group === name).map((field) => makeControl(app, field)),
+      START_FIELDS.filter((field) => field.group === name).map((field) => makeControl(app, field)),
     );
   const maskFields = group("mask");
   const title = h("h2", {}, "Starting from");

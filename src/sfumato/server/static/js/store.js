@@ -1,56 +1,6 @@
 /** What the page remembers: values that tell when they change, and outlive a reload. */
 
-/** @import {Habits, Store, Wish} from "./types" */
-
-/** @type {Readonly<Wish>} */
-export const BLANK = Object.freeze({
-  prompt: "",
-  negative: "",
-  template: "",
-  negative_template: "",
-  seed: null,
-  steps: null,
-  guidance: null,
-  rescale: 0,
-  interval: null,
-  guidance_rule: "cfg",
-  apg_along: 0,
-  apg_longest: 15,
-  zero_steps: 1,
-  sampler: null,
-  schedule: null,
-  sigmas: null,
-  width: null,
-  height: null,
-  count: 1,
-  wander: false,
-  path_seed: null,
-  variation_seed: null,
-  variation_strength: null,
-  seed_width: null,
-  seed_height: null,
-  like: "sfumato",
-  stream: null,
-  step_noise: null,
-  sde_noise: null,
-  first_noise: null,
-  whole_times: null,
-  discard_penultimate: null,
-  strength_steps: null,
-  weighting: null,
-  rounding: null,
-  clip_skip: 1,
-  embeddings: null,
-  model: null,
-  image: null,
-  strength: null,
-  fit: "crop",
-  mask: null,
-  mask_blur: 4,
-  mask_fill: "original",
-  mask_padding: null,
-  mask_invert: false,
-});
+/** @import {Habits, Store} from "./types" */
 
 /** @type {Readonly<Habits>} */
 export const HABITS = Object.freeze({
@@ -58,6 +8,7 @@ export const HABITS = Object.freeze({
   explain: true,
   locked: false,
   more: false,
+  rest: false,
   previews: 0,
 });
 

@@ -7,7 +7,16 @@ export interface Input {
   height: number;
 }
 
-/** One wish for pictures; what is null is left to the model. Mirrors `sfumato.Request`. */
+/** A learnt word, and the file that it was heard from. */
+export interface Learnt {
+  name: string;
+  sha256: string;
+}
+
+/**
+ * One wish for pictures; what is null is left to the model. It has every field that `GET /api/fields`
+ * tells, also those that no module here knows by name.
+ */
 export interface Wish {
   prompt: string;
   negative: string;
@@ -16,12 +25,6 @@ export interface Wish {
   seed: string | null;
   steps: number | null;
   guidance: number | null;
-  rescale: number;
-  interval: number[] | null;
-  guidance_rule: string;
-  apg_along: number;
-  apg_longest: number;
-  zero_steps: number;
   sampler: string | null;
   schedule: string | null;
   sigmas: number[] | null;
@@ -30,31 +33,44 @@ export interface Wish {
   count: number;
   wander: boolean;
   path_seed: string | null;
-  variation_seed: string | null;
   variation_strength: number | null;
-  seed_width: number | null;
-  seed_height: number | null;
-  like: string;
-  stream: string | null;
-  step_noise: string | null;
-  sde_noise: string | null;
-  first_noise: string | null;
-  whole_times: boolean | null;
-  discard_penultimate: boolean | null;
-  strength_steps: string | null;
   weighting: string | null;
-  rounding: string | null;
-  clip_skip: number;
-  embeddings: { name: string; sha256: string }[] | null;
+  embeddings: Learnt[] | null;
   model: string | null;
+  upscale: number | null;
   image: Input | null;
-  strength: number | null;
-  fit: string;
   mask: Input | null;
-  mask_blur: number;
-  mask_fill: string;
-  mask_padding: number | null;
-  mask_invert: boolean;
+  [field: string]: unknown;
+}
+
+/** A field of a request, as the server tells it. */
+export interface FieldFact {
+  name: string;
+  kind: "text" | "name" | "whole" | "real" | "flag" | "choice" | "reals" | "wholes" | "names" | "seed" | "other";
+  about: string;
+  usual: unknown;
+  open: boolean;
+  least: number | null;
+  most: number | null;
+  choices: (string | number)[];
+  needs: { field: string; value: unknown } | null;
+  follows: string | null;
+}
+
+/** What a request may say. */
+export interface Form {
+  readonly rows: readonly FieldFact[];
+  /** A wish that says nothing. */
+  readonly blank: Readonly<Wish>;
+  row(name: string): FieldFact | undefined;
+  /** Whether the wish says something in this field. */
+  said(name: string, wish: Readonly<Wish>): boolean;
+  /** Whether what this field needs is there; else it has no effect, and is not sent. */
+  heeded(name: string, wish: Readonly<Wish>): boolean;
+  /** What changes in a wish when somebody gives a field this value. */
+  changed(name: string, value: unknown, wish: Readonly<Wish>): Partial<Wish>;
+  /** The wish as the server takes it: inputs by their hash, and nothing that is left to the model. */
+  request(wish: Readonly<Wish>): Record<string, unknown>;
 }
 
 export interface Picture {
@@ -164,6 +180,27 @@ export interface Reading {
   exact: boolean;
 }
 
+/** One text of a prompt, heard from a step on, as its encoders read it. */
+export interface Heard {
+  what: "prompt" | "negative";
+  step: number;
+  text: string;
+  weight: number;
+  encoders: string[];
+  chunks: { tokens: { text: string; id: number; weight: number; ends: boolean; learnt: boolean }[]; room: number }[];
+  beyond: string;
+  unknown: string[];
+  count: number;
+}
+
+export interface Tokens {
+  model: string;
+  embeddings: Record<string, number>;
+  heard: Heard[];
+  networks: string[];
+  unread: string[];
+}
+
 export interface Calls {
   command: string;
   python: string;
@@ -233,6 +270,7 @@ export interface Habits {
   explain: boolean;
   locked: boolean;
   more: boolean;
+  rest: boolean;
   previews: number;
 }
 
@@ -247,6 +285,7 @@ export interface Facts {
   about: About;
   models: Model[];
   methods: Methods;
+  fields: FieldFact[];
 }
 
 export interface Link {
@@ -315,6 +354,7 @@ export interface Gallery {
 /** The parts of the page, made once in main.js; each gets this and uses what it needs. */
 export interface App {
   facts: Facts;
+  form: Form;
   wish: Store<Wish>;
   habits: Store<Habits>;
   link: Link;

@@ -1,6 +1,6 @@
 /** How things are said: times, sizes, recipes. */
 
-/** @import {Methods, Picture, Wish} from "./types" */
+/** @import {Form, Methods, Picture, Wish} from "./types" */
 
 /**
  * @param {number | null} seconds
@@ -100,16 +100,33 @@ export const NAMES = Object.freeze({
   like: "Like",
   stream: "Noise stream",
   step_noise: "Steps' noise",
-  sde_noise: "Noise of SDE samplers",
+  sde_noise: "SDE noise",
   first_noise: "First noise",
   whole_times: "Whole times",
-  discard_penultimate: "Lowest level left out",
-  strength_steps: "Steps that strength makes",
+  discard_penultimate: "Skip lowest level",
+  strength_steps: "Strength counts",
   weighting: "Brackets",
   rounding: "Rounding",
   template: "Template",
-  negative_template: "Template of what is left out",
+  negative_template: "Template, left out",
   clip_skip: "Clip skip",
+  distilled: "Distilled guidance",
+  apg_along: "Along",
+  apg_longest: "Longest",
+  zero_steps: "Resting steps",
+  pag: "Attention guidance",
+  pag_layers: "Its layers",
+  slg: "Skip-layer guidance",
+  slg_layers: "Skipped layers",
+  slg_during: "During",
+  threshold: "Threshold",
+  mimic_scale: "Mimicked guidance",
+  mimic_quantile: "Share kept",
+  imagen_quantile: "Share kept",
+  imagen_limit: "Limit",
+  upscale: "Enlarged",
+  upscaler: "Enlarged by",
+  vae: "VAE",
   embeddings: "Embeddings",
   model: "Model",
   image: "Starting picture",
@@ -122,8 +139,12 @@ export const NAMES = Object.freeze({
   mask_invert: "Inverted",
 });
 
+/** A field of a request in the page's words. @param {string} field */
+export const nameOf = (field) =>
+  NAMES[field] ?? field.charAt(0).toUpperCase() + field.slice(1).replaceAll("_", " ");
+
 /** What goes without saying. @type {Readonly<Record<string, unknown>>} */
-const PLAIN = Object.freeze({
+export const PLAIN = Object.freeze({
   rescale: 0,
   guidance_rule: "cfg",
   count: 1,
@@ -133,6 +154,8 @@ const PLAIN = Object.freeze({
   sde_noise: "steps",
   first_noise: "sigma",
   strength_steps: "share",
+  whole_times: false,
+  discard_penultimate: false,
   weighting: "a1111",
   rounding: "round",
   clip_skip: 1,
@@ -140,21 +163,17 @@ const PLAIN = Object.freeze({
 
 /**
  * What a wish says beyond what goes without saying.
+ * @param {Form} form
  * @param {Partial<Wish>} wish
  * @returns {[string, unknown][]}
  */
-export function told(wish) {
-  return Object.entries(wish).filter(
-    ([name, value]) =>
-      name in NAMES &&
-      value !== null &&
-      value !== "" &&
-      value !== false &&
-      !(Array.isArray(value) && value.length === 0) &&
-      !(name in PLAIN && PLAIN[name] === value) &&
-      (wish.image || !["fit", "strength"].includes(name)) &&
-      (wish.mask || !name.startsWith("mask")),
-  );
+export function told(form, wish) {
+  const whole = /** @type {Wish} */ ({ ...form.blank, ...wish });
+  return form.rows
+    .map(({ name }) => name)
+    .filter((name) => form.said(name, whole) && form.heeded(name, whole) && PLAIN[name] !== whole[name])
+    .filter((name) => !(Array.isArray(whole[name]) && whole[name].length === 0))
+    .map((name) => [name, whole[name]]);
 }
 
 /**
@@ -164,8 +183,7 @@ export function told(wish) {
  */
 export function shown(value) {
   if (value === null || value === undefined || value === "") return "—";
-  if (Array.isArray(value) && value.every((one) => "name" in one))
-    return value.map((one) => one.name).join(", ");
+  if (Array.isArray(value)) return value.map((one) => one?.name ?? String(one)).join(", ") || "none";
   if (typeof value === "object" && "sha256" in value) return String(value.sha256).slice(0, 10);
   if (typeof value === "object") return JSON.stringify(value);
   if (value === true) return "yes";
