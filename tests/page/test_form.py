@@ -105,6 +105,24 @@ def test_what_is_not_as_usual_is_named_where_it_is_folded_away(page: Page) -> No
     expect(rest).to_have_text("Rounding")
 
 
+def test_all_controls_go_back_at_once_and_come_again(page: Page) -> None:
+    back = page.get_by_role("button", name="All controls back to what the model likes")
+    expect(back).to_be_hidden()
+    page.locator("#f-prompt").fill("a boat, flat")
+    for name, value in (("steps", "3"), ("guidance", "4")):
+        page.locator(f"#f-{name}").fill(value)
+        page.locator(f"#f-{name}").blur()
+    unfold(page)
+    page.locator("#f-rounding").select_option("truncate")
+    back.click()
+    expect(page.locator("#f-guidance")).to_have_value("3")
+    expect(page.locator("#f-prompt")).to_have_value("a boat, flat")
+    expect(back).to_be_hidden()
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator("#f-guidance")).to_have_value("4")
+    expect(page.locator("#f-rounding")).to_have_value("truncate")
+
+
 def test_the_template_of_a_prompt_is_shown_until_it_is_forgotten(page: Page) -> None:
     make(page, ["a red fox, 3d"], template="a {red|blue} fox, 3d")
     page.reload()

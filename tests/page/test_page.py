@@ -175,6 +175,22 @@ def test_the_first_page_preloads_what_it_needs_and_no_more() -> None:
     assert set(re.findall(r'modulepreload" href="js/(\w+\.js)"', html)) == needed - {"main.js"}
 
 
+def test_a_second_visit_asks_for_no_module_again(page: Page) -> None:
+    # Also of a module that is fetched only when it is needed.
+    page.keyboard.press("?")
+    page.reload()
+    page.locator("#f-prompt").wait_for()
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+    sent = page.evaluate(
+        """() => performance.getEntriesByType("resource")
+            .filter((entry) => /\\.(js|css)$/.test(entry.name))
+            .map((entry) => [entry.name, entry.transferSize])"""
+    )
+    assert len(sent) > 40
+    assert [name for name, size in sent if size] == []
+
+
 def test_every_icon_that_is_shown_is_drawn() -> None:
     drawn = set(re.findall(r'<symbol id="([\w-]+)"', (STATIC / "icons.svg").read_text()))
     sources = [*STATIC.glob("js/*.js"), *STATIC.glob("*.html")]

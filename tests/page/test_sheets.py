@@ -127,7 +127,7 @@ def test_a_picture_is_verified_and_its_twin_is_put_away(page: Page) -> None:
     page.reload()
     page.get_by_role("button", name="Verify").click()
     dialog = page.get_by_role("dialog", name="Is it what its recipe makes?")
-    expect(dialog.get_by_role("status")).to_contain_text("Equal to the bit", timeout=SLOW)
+    expect(dialog.locator(".verdict")).to_contain_text("Equal to the bit", timeout=SLOW)
     assert page.request.get("/api/pictures?tag=verify").json()["total"] == 0
 
 

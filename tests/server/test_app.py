@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import struct
 import time
 import zlib
@@ -18,9 +19,10 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from sfumato.server import a1111, native, openai
-from sfumato.server.app import PAGE, TYPES, compose, create_app
+from sfumato.server.app import compose, create_app
 from sfumato.server.auth import FREE_TRIES
 from sfumato.server.errors import HomeError
+from sfumato.server.page import PAGE, TYPES, _state  # pyright: ignore[reportPrivateUsage]
 from sfumato.server.security import HEADERS
 from sfumato.server.services import Services, build
 from sfumato.server.settings import Settings
@@ -93,6 +95,33 @@ def test_a_file_that_the_browser_has_is_not_sent_again(client: TestClient) -> No
     again = client.get("/", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert client.head("/").headers["content-length"] == str(len(first.content))
+
+
+def test_the_front_page_names_its_modules_so_that_they_are_kept(client: TestClient) -> None:
+    named = re.findall(r'="((?:js|css)/[^"]+)"', client.get("/").text)
+    plain = re.findall(r'="((?:js|css)/[^"]+)"', (PAGE / "index.html").read_text("utf-8"))
+    assert len(named) == len(plain) > 40
+    for place, file in zip(named, plain, strict=True):
+        folder, state, name = place.split("/")
+        assert f"{folder}/{name}" == file
+        answer = client.get(f"/{place}")
+        assert answer.content == (PAGE / file).read_bytes()
+        assert answer.headers["content-type"] == TYPES[Path(file).suffix]
+        assert "immutable" in answer.headers["cache-control"]
+        assert state.startswith("at-")
+    old = client.get("/js/at-0123456789abcdef/main.js")
+    assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")
+    for nothing in ("js/at-0123456789abcdef/none.js", "js/at-0123456789abcdef/../../app.py"):
+        assert client.get(f"/{nothing}").status_code == 404
+
+
+def test_a_module_that_changes_has_another_name(tmp_path: Path) -> None:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "main.js").write_text("1")
+    before = _state(tmp_path)
+    assert _state(tmp_path) == before
+    (tmp_path / "js" / "main.js").write_text("22")
+    assert _state(tmp_path) != before
 
 
 def test_the_page_asks_nothing_of_another_host() -> None:

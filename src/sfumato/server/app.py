@@ -6,20 +6,16 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from importlib.resources import files
-from pathlib import Path
-from typing import final
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import Scope
 
 from sfumato.server import a1111, native, openai
 from sfumato.server.auth import Doorkeeper, Wait
+from sfumato.server.page import PAGE, TYPES, Page
 from sfumato.server.painter import Painter
 from sfumato.server.security import HEADERS, Guard, address_of, cookie_name, session_of
 from sfumato.server.services import Services, build, running
@@ -27,22 +23,6 @@ from sfumato.server.settings import Settings
 
 __all__ = ["compose", "create_app"]
 
-PAGE = Path(str(files("sfumato").joinpath("server", "static")))
-# Told here: what the machine thinks a suffix means can be wrong, and nosniff takes it at its word.
-TYPES: Mapping[str, str] = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".ts": "text/plain; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp",
-    ".woff2": "font/woff2",
-}
 LOGIN_BYTES = 8192  # of the login form
 _LOG = logging.getLogger("sfumato.server")
 
@@ -127,22 +107,6 @@ def _broken(request: Request, error: Exception) -> Response:
     # This answer is made outside of the guard.
     answer.headers.update({**HEADERS, "cache-control": "no-store"})
     return answer
-
-
-@final
-class Page(StaticFiles):
-    """The page's files: of our own types, and asked for again at each visit."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file; 404 for what is none, whatever the method."""
-        if scope["method"] not in ("GET", "HEAD") and not self.lookup_path(path)[1]:
-            raise HTTPException(404)
-        answer = await super().get_response(path, scope)
-        kind = TYPES.get(Path(path if path != "." else "index.html").suffix)
-        if kind is not None and answer.status_code == 200:
-            answer.headers["content-type"] = kind
-        answer.headers["cache-control"] = "no-cache"  # kept, but never shown without asking
-        return answer
 
 
 def _add_login(app: FastAPI, settings: Settings, doorkeeper: Doorkeeper) -> None:

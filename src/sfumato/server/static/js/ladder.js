@@ -4,7 +4,8 @@
 
 import { h } from "./dom.js";
 
-const WIDTH = 600;
+/** As wide as it will stand, so that its words are as large as the page's. */
+const WIDTH = Math.min(600, innerWidth - 60);
 const HEIGHT = 150;
 const EDGE = 30;
 /** How the advice is followed on this page. @type {Readonly<Record<string, string>>} */

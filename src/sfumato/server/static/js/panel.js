@@ -11,6 +11,7 @@ import { isUsual } from "./likes.js";
 import { makeSeed } from "./seed.js";
 import { makeSize } from "./size.js";
 import { makeStartCard } from "./start.js";
+import { toast } from "./toast.js";
 import { makePrompts } from "./prompt.js";
 import { behind, restOf } from "./rest.js";
 
@@ -28,6 +29,7 @@ export function makePanel(app) {
     makeStartCard(app),
     h("div", { class: "fields" }, makeSize(app), makeSeed(app), main),
     ...makeMore(app),
+    asUsual(app),
     explain(app),
   );
 
@@ -131,6 +133,23 @@ function previews(app) {
     control: box,
     body: [],
   });
+}
+
+/** One way back for all of the controls; the prompts, the seed and a picture to start from stay. @param {App} app */
+function asUsual(app) {
+  const { form, wish } = app;
+  const fields = [...FIELDS, ...restOf(app)].filter((field) => field.name !== "count");
+  const back = () => {
+    const before = wish.value;
+    const names = [...fields.map((field) => field.name), "width", "height"];
+    wish.set(Object.fromEntries(names.map((name) => [name, form.blank[name]])));
+    toast("All controls are as the model likes them.", { label: "Undo", act: () => wish.set(before) });
+  };
+  const button = h("button", { type: "button", class: "text-button as-usual", onclick: back }, "All controls back to what the model likes");
+  const show = () => (button.hidden = fields.every((field) => isUsual(app, field, wish.value)));
+  wish.subscribe(show);
+  show();
+  return button;
 }
 
 /** @param {App} app */

@@ -62,8 +62,9 @@ function made(row) {
   const common = { name, label: nameOf(name), hint: HINTS[name] ?? row.about.replaceAll("`", ""), group: /** @type {const} */ ("rest") };
   if (kind === "flag" && !open) return { ...common, kind: "switch" };
   if (kind === "flag" || kind === "choice") return { ...common, kind: "select", choices: () => choices(row) };
+  const fine = kind === "real" && row.most !== null && row.most <= 2;
   if (kind === "whole" || kind === "real") {
-    return { ...common, kind: "number", min: row.least ?? undefined, max: row.most ?? undefined, fallback: "" };
+    return { ...common, kind: "number", min: row.least ?? undefined, max: row.most ?? undefined, step: fine ? 0.05 : 1, fallback: "" };
   }
   if (kind === "reals" || kind === "wholes") return { ...common, kind: "list", items: "numbers", holder: "as usual" };
   if (kind === "names") return { ...common, kind: "list", items: "words", holder: "as usual" };

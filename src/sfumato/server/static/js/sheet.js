@@ -165,7 +165,7 @@ function grids(app, sheet, cells) {
   return (z?.values ?? [""]).map((depth, k) =>
     h(
       "table",
-      { class: "sheet-grid" },
+      { class: "sheet-grid", vars: { "--columns": x.values.length } },
       h("caption", {}, z ? `${name(z)} ${label(z, depth)}` : y ? `${name(x)} × ${name(y)}` : name(x)),
       h("thead", {}, h("tr", {}, y && h("td", {}), x.values.map((value) => h("th", { scope: "col" }, label(x, value))))),
       h(

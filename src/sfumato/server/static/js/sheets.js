@@ -5,11 +5,12 @@
 import { ApiError, api } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { h, iconButton } from "./dom.js";
+import { defaultsOf } from "./likes.js";
 import { forgetSheet, openSheet } from "./sheet.js";
 import { attempt } from "./toast.js";
 import { NAMES, moment, plural } from "./words.js";
 
-/** What an axis may change, and what to begin with. @type {readonly [string, string][]} */
+/** What an axis may change, and what to begin with where no model says it. @type {readonly [string, string][]} */
 const AXES = [
   ["steps", "4,8,12,16,24,32"],
   ["guidance", "1,3,5,7"],
@@ -18,7 +19,7 @@ const AXES = [
   ["schedule", "normal,karras"],
   ["variation_strength", "0,0.1,0.2,0.4"],
   ["rescale", "0,0.5,0.7"],
-  ["size", "128,192"],
+  ["size", ""],
   ["model", ""],
   ["prompt", "a red fox,a blue fox"],
 ];
@@ -28,7 +29,7 @@ const PRIORITY = -1;
 /** @param {App} app */
 export async function openSheets(app) {
   const { sheets } = await api.sheets();
-  const [x, y] = [axis("x", "From left to right", "steps"), axis("y", "Downwards", "")];
+  const [x, y] = [axis(app, "x", "From left to right", "steps"), axis(app, "y", "Downwards", "")];
   const complaint = h("p", { class: "complaint", role: "alert", hidden: true });
   const paint = async () => {
     complaint.hidden = true;
@@ -64,12 +65,21 @@ export async function openSheets(app) {
   x.focus();
 }
 
+/** @param {App} app @param {string} field */
+function beginning(app, field) {
+  if (field === "model") return app.facts.models.map((row) => row.name).join(",");
+  const { width = 512, height = 512 } = defaultsOf(app, app.wish.value) ?? {};
+  if (field === "size") return [1, 1.5].map((times) => `${width * times}x${height * times}`).join(",");
+  return AXES.find(([name]) => name === field)?.[1] ?? "";
+}
+
 /**
+ * @param {App} app
  * @param {string} id
  * @param {string} label
  * @param {string} first the field to begin with; empty for none
  */
-function axis(id, label, first) {
+function axis(app, id, label, first) {
   const values = h("input", { type: "text", id: `axis-${id}-values`, class: "axis-values", spellcheck: "false", autocomplete: "off", "aria-label": `${label}: its values` });
   const field = h(
     "select",
@@ -78,7 +88,7 @@ function axis(id, label, first) {
     AXES.map(([name]) => h("option", { value: name }, NAMES[name] ?? "Size")),
   );
   const show = () => {
-    values.value = AXES.find(([name]) => name === field.value)?.[1] ?? "";
+    values.value = beginning(app, field.value);
     values.hidden = !field.value;
   };
   field.value = first;
@@ -106,7 +116,7 @@ function row(app, head, leave) {
     h(
       "button",
       { type: "button", class: "choice", onclick: () => void attempt(open) },
-      h("span", {}, h("strong", {}, name), `${axes} · ${far} · ${moment(head.created)}`),
+      h("span", {}, h("strong", {}, name), h("span", { class: "quiet" }, `${axes} · ${far} · ${moment(head.created)}`)),
     ),
     iconButton("trash", `Delete the sheet: ${name}`, () => void remove()),
   );
