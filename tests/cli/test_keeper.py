@@ -46,6 +46,12 @@ def test_the_list_tells_name_kind_size_and_place(sfumato: Sfumato, tmp_path: Pat
     assert "must be one of model, " in sfumato("models", "--only", "vea").refused()
 
 
+def test_a_role_of_which_there_is_nothing_is_told(sfumato: Sfumato):
+    answer = sfumato("models", "--only", "vae")
+    assert (answer.status, answer.out) == (0, "")
+    assert "there is no vae here" in answer.err
+
+
 def test_the_list_for_programs_holds_all_of_it(sfumato: Sfumato):
     fox = sparse(own() / "checkpoints" / "fox.safetensors", SD15)
     mini, found = json.loads(sfumato("models", "--json").out)

@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
         ["generate", "fox", "--image", "fox.png", "--mask", "ours.png", "--fit", "pad"],
         2,
     ),
+    "a picture that is not there to upscale": (["upscale", "none.png"], 2),
+    "a sheet without an axis": (["sheet", "fox"], 2),
     "an unknown format": (["generate", "fox", "--out", "fox.bmp"], 2),
 }
 # One process for all: a module stays imported, so the first command that is to blame is named.

@@ -136,6 +136,16 @@ def test_pictures_of_another_machine_are_not_mixed_in(
     assert not Path("here/steps-3.png").exists()
 
 
+def test_a_big_model_that_is_read_for_its_sha256_is_told(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch
+):
+    typed = ["sheet", "fox", "--seed", "7", "--out", "here", "--x", "steps=2,3"]
+    sfumato(*typed)
+    monkeypatch.setattr("sfumato.cli.kept._LONG", 1000)
+    monkeypatch.setattr("sfumato.cli.kept.remembered", lambda path, cache: None)
+    assert "reading model.safetensors, 39.32 MB, once for its sha256" in sfumato(*typed).err
+
+
 def test_a_finished_sheet_is_not_said_to_be_of_the_precision_that_was_typed(sfumato: Sfumato):
     typed = ["sheet", "fox", "--seed", "7", "--out", "here", "--x", "steps=2,3"]
     sfumato(*typed)

@@ -38,6 +38,8 @@ def listed(role: str | None, *, as_json: bool) -> None:
         columns(
             [_row(item) for item in items], head=("name", "what it is", "size", "stored", "where")
         )
+    else:
+        note(f"there is no {wanted} here")
     for trouble in places.troubles:
         note(trouble)
     if not as_json and all(item.bundled for item in places.items()):

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.catalog import BUNDLED, ILLUSTRATION
+from sfumato.cli.screen import amount, note
 from sfumato.limits import UPSCALER
 from sfumato.recipe import NUMERICS
 from sfumato.shelves import Shelves
 from sfumato.weights.files import open_weights
-from sfumato.weights.hashes import digest
+from sfumato.weights.hashes import digest, remembered
+from sfumato.weights.remembered import state
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
     from sfumato.request import Request
 
 __all__ = ["Today", "apart"]
+
+_LONG = 500_000_000  # bytes that take long enough to be told
 
 
 def apart(there: Recipe, here: Recipe) -> str | None:
@@ -98,6 +102,9 @@ class Today:
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
+            size = state(path)[0] if path.exists() else 0
+            if size > _LONG and remembered(path, self._shelves.hashes) is None:
+                note(f"reading {path.name}, {amount(size)}, once for its sha256")
             self._digests[path] = digest(open_weights(path), self._shelves.hashes)
         return self._digests[path]
 
