@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sfumato.cli.loading import unswept
+
 if TYPE_CHECKING:
     from sfumato.cli.machine import MakeEngine
 
@@ -34,10 +36,11 @@ def main(argv: Sequence[str] | None = None, *, make_engine: MakeEngine | None = 
         if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode shows \u72d0 for 狐
             stream.reconfigure(errors="backslashreplace")
     try:
-        import typer
+        with unswept():
+            import typer
 
-        from sfumato.cli import screen
-        from sfumato.cli.app import command
+            from sfumato.cli import screen
+            from sfumato.cli.app import command
 
         words = list(sys.argv[1:] if argv is None else argv)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, cast
 
+from sfumato.cli.loading import unswept
+
 if TYPE_CHECKING:
     import typer
     from PIL.Image import Image
@@ -80,6 +82,8 @@ def engine_maker(context: typer.Context) -> MakeEngine:
 def real_engine(device: str, precision: str) -> EngineLike:
     """The engine of this machine; torch is loaded here, and not before."""
     from sfumato.cli.configuration import shelves
-    from sfumato.engine import Engine
+
+    with unswept():
+        from sfumato.engine import Engine
 
     return Engine(device=device, precision=precision, shelves=shelves())

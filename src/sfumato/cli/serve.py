@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from sfumato.cli.complete import models
+from sfumato.cli.loading import unswept
 from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ def serve(
 
 def _make_painter(device: str, precision: str, model: str) -> Painter:
     from sfumato.cli.configuration import shelves
-    from sfumato.engine import Engine
+
+    with unswept():
+        from sfumato.engine import Engine
 
     engine = Engine(device=device, precision=precision, model=model, shelves=shelves())
     engine.load()

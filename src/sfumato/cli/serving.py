@@ -19,6 +19,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from sfumato.cli.folders import data_folder
+from sfumato.cli.loading import unswept
 from sfumato.cli.screen import duration, note, say
 from sfumato.errors import SfumatoError
 from sfumato.server.painter import Painter
@@ -95,9 +96,10 @@ def _serve(
     make_painter: MakePainter,
     begun: float,
 ) -> None:
-    from sfumato.server.app import compose
-    from sfumato.server.listen import Server
-    from sfumato.server.services import build, running, stop
+    with unswept():
+        from sfumato.server.app import compose
+        from sfumato.server.listen import Server
+        from sfumato.server.services import build, running, stop
 
     trouble: list[SfumatoError] = []
     ready = threading.Event()
