@@ -9,11 +9,11 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PromptError, SfumatoError
@@ -26,6 +26,7 @@ DEFAULTS = Defaults(
     steps=5, guidance=5, sampler="euler_ancestral", schedule="karras", width=32, height=24
 )
 DRAWN = 123
+TILES = 3
 SHA256 = sha256(Path(str(resources.files("sfumato").joinpath("assets/mini/model.safetensors"))))
 PATIENCE = 20.0  # seconds that a test waits for what must come
 
@@ -99,9 +100,11 @@ class FakeRun:
                 with self.painter.alone():
                     self.painter.before(one, index)
                     x = hashlib.sha256(x + bytes([index % 256])).digest()
+                end = FakeStep(self.painter, one, index, x)
                 if index == one.steps:
+                    yield from self._larger(end)
                     self.pictures.append(self._picture(one, number, x))
-                yield FakeStep(self.painter, one, index, x)
+                yield end
             if done == one.steps:  # taken up after its last step
                 self.pictures.append(self._picture(one, number, x))
 
@@ -110,12 +113,22 @@ class FakeRun:
             pass
         return Result(tuple(self.pictures), 0.5)
 
+    def _larger(self, end: FakeStep) -> Iterator[FakeStep]:
+        """The last step, told after each of `TILES` tiles; each can be held like a step."""
+        if end.request.upscale is not None:
+            yield replace(end, upscaling=(0, TILES))
+            for tile in range(1, TILES + 1):
+                with self.painter.alone():
+                    self.painter.before(end.request, end.index + tile)
+                yield replace(end, upscaling=(tile, TILES))
+
     def _picture(self, request: Request, number: int, x: bytes) -> Picture:
         recipe = Recipe(
             request=request,
             family="fake",
             title="A fake",
             sha256=self.sha256,
+            upscaler_sha256=SHA256 if request.upscale is not None else "",
             sampler_title=sampler_row(request.sampler or "").title,
             schedule_title=schedule_row(request.schedule or "").title,
             device="cpu",
@@ -125,7 +138,27 @@ class FakeRun:
             index=number,
             seconds=0.5,
         )
-        return Picture(painted(x, (request.width or 8, request.height or 8)), recipe)
+        return Picture(painted(x, request.finished), recipe)
+
+
+@dataclass
+class FakeEnlarging:
+    """A picture made larger; its colours are turned, so that a filter is not taken for it."""
+
+    painter: "FakePainter"
+    image: Image.Image
+    factor: int
+
+    def __iter__(self) -> Iterator[int]:
+        for tile in range(1, TILES + 1):
+            with self.painter.alone():
+                self.painter.enlarged += 1
+            yield tile
+
+    def picture(self) -> Image.Image:
+        assert self.image.mode == "RGB"
+        size = (self.image.width * self.factor, self.image.height * self.factor)
+        return ImageChops.invert(self.image).resize(size, Image.Resampling.NEAREST)
 
 
 @dataclass
@@ -147,6 +180,7 @@ class FakePainter:
     steps: int = 0
     previews: int = 0
     developed: int = 0
+    enlarged: int = 0
     _hold: int | None = None
     _failure: tuple[int, BaseException] | None = None
     _reached: threading.Event = field(default_factory=threading.Event)
@@ -177,6 +211,9 @@ class FakePainter:
         with self.alone():
             self.developed += 1
             return painted(estimate, (request.width or 8, request.height or 8))
+
+    def enlarge(self, image: Image.Image, factor: int) -> "FakeEnlarging":
+        return FakeEnlarging(self, image, factor)
 
     def hold(self, step: int = 2) -> None:
         """Stop before step `step` of whatever comes next."""

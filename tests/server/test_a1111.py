@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
+from sfumato.catalog import ILLUSTRATION
 from sfumato.diffusion.table import SAMPLER_ROWS
 from sfumato.errors import SfumatoError
 from sfumato.recipe import Recipe
@@ -28,7 +29,7 @@ from sfumato.server.settings import Settings
 from sfumato.shelves import Folder, Shelves
 from tests.cli.fake import SHA256
 from tests.server.conftest import LiveServer, serving
-from tests.server.fake import PATIENCE, FakePainter
+from tests.server.fake import PATIENCE, TILES, FakePainter
 from tests.server.line import dialled
 
 SMALL: dict[str, Any] = {"width": 32, "height": 24, "steps": 5, "prompt": "a fox"}
@@ -426,7 +427,9 @@ class TestLists:
             "default_rho",
             "need_inner_model",
         }
-        assert [row["name"] for row in api.get_upscalers()] == ["None", "Lanczos", "Nearest"]
+        assert [row["name"] for row in api.get_upscalers()] == [
+            *("None", "Lanczos", "Nearest", "R-ESRGAN AnimeVideo")
+        ]
         assert api.get_embeddings() == {"loaded": {}, "skipped": {}}
         assert api.get_scripts() == {"txt2img": [], "img2img": []}
         assert set(api.get_memory()) == {"ram", "cuda"}
@@ -513,6 +516,65 @@ class TestPictures:
         larger = api.extra_batch_images(images, upscaler_1="Nearest", upscaling_resize=2)
         assert [image.size for image in larger.images] == [(16, 16), (18, 16)]
 
+    @pytest.mark.parametrize(("factor", "size"), [(2, (8, 4)), (3, (12, 6)), (1, (4, 2))])
+    def test_our_own_network_enlarges_too(
+        self, api: webuiapi.WebUIApi, fake_painter: FakePainter, factor: int, size: tuple[int, int]
+    ) -> None:
+        """By 3 it makes it 4 times as large, and Lanczos brings it to size."""
+        name = api.get_upscalers()[-1]["name"]
+        assert name == ILLUSTRATION.title
+        small = Image.new("RGB", (4, 2), "black")
+        larger = api.extra_single_image(small, upscaler_1=name, upscaling_resize=factor).image
+        assert larger.size == size
+        assert larger.convert("L").getextrema() == ((255, 255) if factor > 1 else (0, 0))
+        assert fake_painter.enlarged == (TILES if factor > 1 else 0)
+
+    def test_what_is_clear_stays_clear(self, api: webuiapi.WebUIApi) -> None:
+        clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+        how: dict[str, Any] = {"upscaler_1": ILLUSTRATION.title, "upscaling_resize": 4}
+        larger = api.extra_single_image(clear, **how).image
+        assert (larger.size, larger.getchannel("A").getextrema()) == ((16, 16), (0, 0))
+
+    def test_the_network_waits_for_the_job_that_is_painted(
+        self, api: webuiapi.WebUIApi, fake_painter: FakePainter, aside: ThreadPoolExecutor
+    ) -> None:
+        fake_painter.hold(2)
+        picture = aside.submit(api.txt2img, **SMALL)
+        fake_painter.held()
+        how: dict[str, Any] = {"upscaler_1": ILLUSTRATION.title, "upscaling_resize": 2}
+        larger = aside.submit(api.extra_single_image, Image.new("RGB", (4, 4)), **how)
+        with pytest.raises(TimeoutError):
+            larger.result(0.2)
+        assert fake_painter.enlarged == 0
+        fake_painter.release()
+        assert picture.result(PATIENCE).image.size == (32, 24)
+        assert larger.result(PATIENCE).image.size == (8, 8)
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+    @pytest.mark.parametrize(
+        ("route", "field"),
+        [
+            ("extra-single-image", "upscaling_resize"),
+            ("txt2img", "cfg_scale"),
+            ("img2img", "mask_blur"),
+            ("img2img", "denoising_strength"),
+        ],
+    )
+    def test_what_is_no_number_is_refused_by_its_field(
+        self, client: TestClient, route: str, field: str, number: str
+    ) -> None:
+        """Python reads these where JSON has none, and the width of NaN pictures is no number."""
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(buffer, "PNG")
+        image = base64.b64encode(buffer.getvalue()).decode()
+        sent = f'{{"image": "{image}", "init_images": ["{image}"], "mask": "{image}", '
+        sent += f'"upscaler_1": "Lanczos", "{field}": {number}}}'
+        answer = client.post(
+            f"/sdapi/v1/{route}", content=sent, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 422, answer.text
+        assert field in answer.json()["detail"]
+
     def test_what_needs_a_network_or_no_bounds_is_refused(self, api: webuiapi.WebUIApi) -> None:
         one: dict[str, Any] = {"upscaler_1": "Lanczos"}
         two = {**one, "upscaler_2": "Nearest"}
@@ -523,6 +585,7 @@ class TestPictures:
             ({"codeformer_visibility": 1}, "codeformer_visibility"),
             ({**one, "upscaling_resize": 10_000}, "upscaling_resize"),
             ({**one, "upscaling_resize": -1}, "upscaling_resize"),
+            ({"upscaler_1": ILLUSTRATION.title, "upscaling_resize": 5}, "up to 4 times"),
             ({**one, "resize_mode": 2}, "resize_mode"),
             ({**two, "extras_upscaler_2_visibility": 2}, "extras_upscaler_2_visibility"),
         ]

@@ -369,6 +369,41 @@ def test_thumbnails_are_made_when_there_is_nothing_else_to_do(shop: Shop) -> Non
         assert not shop.home.thumb(f"{first.id}-0").exists()
 
 
+def test_a_picture_is_made_larger_and_told_once(shop: Shop) -> None:
+    """The last step is told again after each tile; it is one step, with one frame."""
+    with shop.working():
+        job = shop.ended(shop.submit(replace(OWL, upscale=2)).id)
+    assert (job.state, job.painted) == ("done", 1)
+    (picture,) = job.pictures
+    entry = shop.library.get(picture)
+    assert (entry.width, entry.height) == (2 * (DEFAULTS.width or 0), 2 * (DEFAULTS.height or 0))
+    assert shop.frames(picture) == [1, 2, 3, 4, 5, 6]
+
+
+def test_it_is_cancelled_between_two_tiles(shop: Shop) -> None:
+    shop.painter.hold(8)  # its second tile
+    with shop.working():
+        job = shop.submit(replace(OWL, upscale=2))
+        shop.painter.held()
+        shop.jobs.cancel(job.id)
+        shop.painter.release()
+        assert shop.ended(job.id).state == "cancelled"
+    assert shop.painter.steps == 8
+    assert not shop.library.has(f"{job.id}-0")
+
+
+def test_it_is_stopped_between_two_tiles_and_ends_in_the_same_picture(
+    shop: Shop, alone: Shop
+) -> None:
+    larger = replace(OWL, upscale=2)
+    job = shop.stopped_at(8, larger)
+    assert (job.state, job.painted) == ("queued", 0)
+    with shop.working():
+        ended = shop.ended(job.id)
+    assert shop.painter.resumed == [0, 5]  # after the last step whose state is kept
+    assert shop.pixels(ended) == expected(alone, larger)[0]
+
+
 # Failing
 
 

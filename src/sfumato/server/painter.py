@@ -14,7 +14,7 @@ from PIL.Image import Image
 from sfumato.recipe import Result
 from sfumato.request import Request
 
-__all__ = ["Painter", "Run", "Step"]
+__all__ = ["Enlarging", "Painter", "Run", "Step"]
 
 
 class Step(Protocol):
@@ -64,6 +64,13 @@ class Run(Protocol):
     def result(self) -> Result: ...
 
 
+class Enlarging(Protocol):
+    """A picture on its way to a larger one: iterate its tiles, then take it."""
+
+    def __iter__(self) -> Iterator[int]: ...
+    def picture(self) -> Image: ...
+
+
 class Painter(Protocol):
     """Makes pictures. Only one thread at a time calls it.
 
@@ -87,4 +94,8 @@ class Painter(Protocol):
 
     def develop(self, request: Request, estimate: bytes) -> Image:
         """The picture of a stored `Step.estimate` of this (resolved) request, at full size."""
+        ...
+
+    def enlarge(self, image: Image, factor: int) -> Enlarging:
+        """The making of an RGB picture ``factor`` (2 or 4) times as wide and high, by a network."""
         ...

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from sfumato.request import Request
-    from sfumato.server.painter import Painter, Run
+    from sfumato.server.painter import Enlarging, Painter, Run
     from sfumato.server.settings import Settings
     from sfumato.spec import ModelSpec
     from sfumato.vocabulary import Vocabulary
@@ -173,6 +173,10 @@ class OnShelf:
         place = self.shelf.place
         refiner = None if request.refiner is None else place(request.refiner)
         return replace(own_parts(request), model=place(request.model), refiner=refiner)
+
+    def enlarge(self, image: Image, factor: int) -> Enlarging:
+        """As `Painter.enlarge`."""
+        return self.painter.enlarge(image, factor)
 
 
 def own_parts(request: Request) -> Request:

@@ -27,7 +27,7 @@ from sfumato.server.pace import Speeds
 from sfumato.server.painter import Painter
 from sfumato.server.painting import Easel, Painting
 from sfumato.server.steps import sweep
-from sfumato.server.trail import MAX_FRAMES, Frame, count_frames, read_frame, replaced
+from sfumato.server.trail import MAX_FRAMES, count_frames, read_frame, replaced
 
 if TYPE_CHECKING:
     from sfumato.server.library import Library
@@ -39,8 +39,9 @@ HINDERED = (
     "This job goes on when it can."
 )
 FAULT = "A fault of sfumato's own stopped this job; the server's log says which."
-MAX_DEVELOPING = 64
-DEVELOP_SECONDS = 120.0
+STOPPING = "The server is stopping; ask again when it is back."
+MAX_WAITING = 64
+WAIT_SECONDS = 120.0
 AGAIN_SECONDS = 1.0
 REST_SECONDS = 0.1  # without a job, before something is done that nobody waits for
 UNSEEN = 1000  # pictures whose thumbnails are made without being asked for
@@ -61,10 +62,14 @@ class About:
 
 
 @dataclass(frozen=True)
-class _Developing:
-    """A frame that somebody waits for."""
+class _Wanted:
+    """A picture that somebody waits for, and is made beside the jobs.
 
-    frame: Frame
+    ``model`` is that of the jobs between whose steps it can be made; None: only between two jobs.
+    """
+
+    make: Callable[[Painter], Image]
+    model: str | None
     image: Future[Image]
 
 
@@ -107,7 +112,7 @@ class Worker:
         self._hindered = False  # by disk or database, in the middle of a job
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._waiting: deque[_Developing] = deque()
+        self._waiting: deque[_Wanted] = deque()
         self._lock = threading.Lock()
         self._unseen: deque[str] = deque(maxlen=UNSEEN)  # pictures without a thumbnail
         self._easel = Easel(
@@ -157,20 +162,43 @@ class Worker:
         frame = read_frame(self.home.trail(picture_id), step)
         if frame is None:
             raise _no_frame(picture_id, step)
-        waiting = _Developing(frame, Future())
+
+        def make(painter: Painter) -> Image:
+            return painter.develop(self.jobs.inputs.fill(frame.request), frame.estimate)
+
+        return self._made(make, frame.request.model, "develop this step")
+
+    def enlarge(self, image: Image, factor: int) -> Image:
+        """An RGB picture ``factor`` (2 or 4) times as wide and high, by the painter's network.
+
+        Made on the worker's thread, before the next job. Raises QueueFull if it takes too long.
+        """
+
+        def make(painter: Painter) -> Image:
+            work = painter.enlarge(image, factor)
+            for _ in work:
+                if self._stopping.is_set():
+                    raise SfumatoError(STOPPING)
+            return work.picture()
+
+        return self._made(make, None, "enlarge this picture")
+
+    def _made(self, make: Callable[[Painter], Image], model: str | None, what: str) -> Image:
+        """What is wanted, once the worker's thread has made it."""
+        wanted = _Wanted(make, model, Future())
         with self._lock:
             if self._thread is None or self._stopping.is_set():
-                raise SfumatoError("The server is stopping; ask again when it is back.")
-            if len(self._waiting) >= MAX_DEVELOPING:
-                raise QueueFull("Too many steps are being developed; try again.", 1.0)
-            self._waiting.append(waiting)
+                raise SfumatoError(STOPPING)
+            if len(self._waiting) >= MAX_WAITING:
+                raise QueueFull("Too many pictures are waited for; try again.", 1.0)
+            self._waiting.append(wanted)
         self.jobs.bell.ring()
         try:
-            return waiting.image.result(DEVELOP_SECONDS)
+            return wanted.image.result(WAIT_SECONDS)
         except TimeoutError as error:
-            waiting.image.cancel()
+            wanted.image.cancel()
             raise QueueFull(
-                "The painter was too busy to develop this step; try again.", AGAIN_SECONDS
+                f"The painter was too busy to {what}; try again.", AGAIN_SECONDS
             ) from error
 
     def frame(self, picture_id: str, step: int) -> bytes:
@@ -198,7 +226,7 @@ class Worker:
         self._load()
         while not self._stopping.is_set():
             ticket = self.jobs.bell.ticket()
-            self._develop(lambda _: True)
+            self._make(lambda _: True)
             job: Job | None = None
             if self._hindered and not self._may_go_on():
                 self._stopping.wait(AGAIN_SECONDS)
@@ -276,16 +304,16 @@ class Worker:
         return not self._hindered
 
     def _between(self, job: Job) -> bool:
-        """After a step of ``job``: develops what its model can, and says whether to stop."""
+        """After a step of ``job``: makes what its model can, and says whether to stop."""
         model = job.request.model
-        self._develop(lambda frame: frame.request.model == model)
+        self._make(lambda wanted: wanted.model == model)
         return self._stopping.is_set()
 
-    def _develop(self, suits: Callable[[Frame], bool]) -> None:
-        """Develops the waiting frames that suit: another model would push out the one at work."""
+    def _make(self, suits: Callable[[_Wanted], bool]) -> None:
+        """Makes what is waited for and suits: another model would push out the one at work."""
         with self._lock:
-            now = [each for each in self._waiting if suits(each.frame)]
-            self._waiting = deque(each for each in self._waiting if not suits(each.frame))
+            now = [each for each in self._waiting if suits(each)]
+            self._waiting = deque(each for each in self._waiting if not suits(each))
         for each in now:
             if not each.image.set_running_or_notify_cancel():
                 continue
@@ -293,8 +321,7 @@ class Worker:
             with _Held() as held:
                 if self._painter is None:
                     raise SfumatoError(self._error)
-                request = self.jobs.inputs.fill(each.frame.request)
-                image = self._painter.develop(request, each.frame.estimate)
+                image = each.make(self._painter)
             if image is None:
                 each.image.set_exception(held.error)
             else:
@@ -311,8 +338,7 @@ class Worker:
     def _give_up_frames(self) -> None:
         with self._lock:
             while self._waiting:
-                stopped = SfumatoError("The server is stopping; ask again when it is back.")
-                self._waiting.popleft().image.set_exception(stopped)
+                self._waiting.popleft().image.set_exception(SfumatoError(STOPPING))
 
 
 def _no_frame(picture_id: str, step: int) -> NoSuchPicture:

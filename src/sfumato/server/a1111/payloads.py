@@ -15,7 +15,8 @@ Json = object
 class _Sent(BaseModel):
     """Unknown fields are kept, so that they can be refused by their names."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    # Python reads NaN and Infinity where JSON has none; nothing that can be asked for is either.
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), allow_inf_nan=False)
 
     def unknown(self) -> dict[str, object]:
         """The fields that are not of this dialect, with their values."""

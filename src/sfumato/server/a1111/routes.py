@@ -7,6 +7,8 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header
 from starlette.requests import Request as HttpRequest
 
@@ -42,6 +44,7 @@ class Desk:
         self.checkpoints = Checkpoints(services.shelf, services.home.checkpoint)
         self.options = Options(self.checkpoints)
         self.counter = Counter(services, CLIENT, grace)
+        self.enlarge = services.worker.enlarge
         self.version = version("sfumato")  # asked for once: it is read from a file
         self._lock = threading.Lock()
         self._tasks: dict[str, str] = {}  # job -> the name that its client gave it
@@ -175,25 +178,30 @@ def _pictures(desk: Desk) -> APIRouter:
         _, texts = opened(unwrapped(sent.image, desk.limits), desk.limits)
         return _told(texts)
 
+    enlarging = CapacityLimiter(2)  # threads that may wait for the painter
+
     @router.post("/extra-single-image")
-    def extra_single_image(sent: Extras) -> dict[str, Any]:
+    async def extra_single_image(sent: Extras) -> dict[str, Any]:
         if not sent.image:
             raise RefusedError("image is missing; send the picture to enlarge.", 404)
-        return {"image": one(sent.image, sent), "html_info": html_info(sent)}
+        image = await run_sync(one, sent.image, sent, limiter=enlarging)
+        return {"image": image, "html_info": html_info(sent)}
 
     @router.post("/extra-batch-images")
-    def extra_batch_images(sent: BatchExtras) -> dict[str, Any]:
+    async def extra_batch_images(sent: BatchExtras) -> dict[str, Any]:
         if len(sent.imageList) > desk.limits.count:
             raise RefusedError(
                 f"imageList has {len(sent.imageList)} pictures, but at most "
                 f"{desk.limits.count} are done at once."
             )
-        images = [one(named.data, sent) for named in sent.imageList]
+        images = [
+            await run_sync(one, named.data, sent, limiter=enlarging) for named in sent.imageList
+        ]
         return {"images": images, "html_info": html_info(sent)}
 
     def one(image: str, sent: Extras) -> str:
         picture, _ = opened(unwrapped(image, desk.limits), desk.limits)
-        return base64_of(png(enlarged(picture, sent, desk.limits)))
+        return base64_of(png(enlarged(picture, sent, desk.limits, desk.enlarge)))
 
     return router
 
