@@ -84,6 +84,33 @@ def test_who_comes_back_finds_the_same_job(services: Services, fake_painter: Fak
     assert (job.id, job.state, job.parties) == (left, "done", 1)
 
 
+def test_who_comes_back_after_a_restart_finds_the_job_that_was_in_flight(
+    services: Services, fake_painter: FakePainter
+) -> None:
+    """Once: a second one who asks the same wants a picture of his own, and so does a newcomer."""
+    fake_painter.hold(2)
+    before, _ = services.jobs.submit(WISH.request, client="test")
+    fake_painter.held()
+    again = replace(WISH, again=True)
+
+    async def back() -> list[Any]:
+        counter = Counter(services, "test")  # of the server that was started anew
+        asyncio.get_running_loop().call_later(0.05, fake_painter.release)
+        return [await served(counter, each) for each in (WISH, again, again)]
+
+    newcomer, found, second = asyncio.run(back())
+    assert (found.id, found.state, found.parties) == (before.id, "done", 1)
+    assert len({newcomer.id, before.id, second.id}) == 3
+
+
+def test_what_was_over_before_the_restart_is_not_found(services: Services) -> None:
+    asyncio.run(served(Counter(services, "test"), WISH))
+    later = Counter(services, "test")
+    other = Counter(services, "other")
+    jobs = {asyncio.run(served(each, replace(WISH, again=True))).id for each in (later, other)}
+    assert len(jobs | {job.id for job in services.jobs.list()}) == 3
+
+
 def test_another_wish_does_not_find_it(services: Services, fake_painter: FakePainter) -> None:
     async def another() -> tuple[str, Any]:
         counter = Counter(services, "test")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from sfumato.request import Request
 from sfumato.server.acceptance import accept
-from sfumato.server.admission import Wish, check_limits
+from sfumato.server.admission import Wish, check_limits, identity
 from sfumato.server.database import Database, jobs
 from sfumato.server.events import Changed, Event, Hub, Painted
 from sfumato.server.home import picture_id
@@ -117,6 +117,19 @@ class Jobs:
         with self._database.read() as connection:
             found = connection.execute(select(jobs).where(jobs.c.id.in_(identities)))
             return {job.id: self.live.shown(job) for job in read_jobs(connection, list(found))}
+
+    def cut_off(self, request: Request, client: str, moment: float) -> Job | None:
+        """The newest job of this request, of a kind of client, that was in flight at a moment.
+
+        A server that ended then has cut its client off. One that failed or was cancelled is none.
+        """
+        asked = jobs.c.asked == identity(request), jobs.c.client == client
+        before = jobs.c.created < moment, or_(jobs.c.finished.is_(None), jobs.c.finished >= moment)
+        found = select(jobs).where(*asked, *before, jobs.c.state.not_in(("failed", "cancelled")))
+        with self._database.read() as connection:
+            newest = found.order_by(jobs.c.id.desc()).limit(1)
+            rows = read_jobs(connection, list(connection.execute(newest)))
+        return self.live.shown(rows[0]) if rows else None
 
     def list(
         self, *, states: Sequence[str] = (), limit: int = 50, before: str | None = None

@@ -2,7 +2,8 @@
 
 A client of the A1111 and OpenAI dialects asks once and waits for its pictures on the same
 connection. When it hangs up, its job goes on for a while: the same wish, sent again, finds it, also
-when it is done by then. Only if nobody comes back is the client's part in the job given up, and a
+when it is done by then; and so it does after the server was started anew, for a client that says
+that it asks again. Only if nobody comes back is the client's part in the job given up, and a
 job in which nobody has a part is cancelled.
 """
 
@@ -12,6 +13,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
@@ -95,6 +97,8 @@ class Counter:
         # Those who hung up: each with the digest of its wish and its job, in the order of leaving.
         self._left: OrderedDict[object, tuple[str, str]] = OrderedDict()
         self._tasks: set[asyncio.Future[object]] = set()
+        self._begun = time.time()
+        self._found: set[str] = set()  # jobs of before, whose clients have come back
 
     @asynccontextmanager
     async def visit(self, wish: Wish) -> AsyncGenerator[Visit]:
@@ -174,9 +178,18 @@ class Counter:
                 visit.served = True  # a line that broke, and nobody has noticed here yet
                 id = visit.job.id
         if id is None:
-            return None
+            return await self._of_before(wish) if wish.again else None
         job = await asyncio.to_thread(self._jobs.get, id)
         return None if job.state in ("failed", "cancelled") else job
+
+    async def _of_before(self, wish: Wish) -> Job | None:
+        """The job of a client whose line was cut because the server was started anew."""
+        cut_off = self._jobs.cut_off
+        job = await asyncio.to_thread(cut_off, wish.request, self._client, self._begun)
+        if job is None or job.id in self._found:
+            return None
+        self._found.add(job.id)
+        return job
 
     async def _end(self, id: str) -> Job:
         async for event in self.events(id, steps=False):
