@@ -123,7 +123,8 @@ _LONG_STEPS = (
     "their last estimates. Where the last step above 0 is several times as long as those before",
     "it, as in `normal`, `ddim_uniform` and, on flow models, `kl_optimal`, they draw it out so far",
     "that the noise swells: with `normal` and 20 steps the variance of a picture is 1.5 to 12",
-    "times what it should be. The formula is k-diffusion's, so A1111 and ComfyUI do the same, and",
+    "times what it should be. The formula is k-diffusion's, so A1111 and ComfyUI do the same (as",
+    "does diffusers, whose own levels for flows end as `sgm_uniform` does, and so escape it), and",
     "it stays, that their pictures can be made again. Take `karras`, `simple` or `sgm_uniform`,",
     "with which it is right to 30 %, or `dpmpp_sde`, which looks at each step twice.",
 )
