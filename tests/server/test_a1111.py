@@ -462,6 +462,23 @@ class TestPictures:
         assert (read.parameters["Seed"], read.parameters["Size-1"]) == ("7", "32")
         assert Recipe.from_json(read.json["items"]["sfumato"]).request.seed == 7
 
+    def test_png_info_tells_that_a_picture_was_made_larger_and_its_text_makes_it_again(
+        self, api: webuiapi.WebUIApi, services: Services, live_server: LiveServer
+    ) -> None:
+        wish = Request("a fox", seed=7, steps=5, width=32, height=24, upscale=2, model="mini")
+        job, _ = services.jobs.submit(wish, client="native")
+        until(lambda: services.jobs.get(job.id).ended)
+        entry = services.library.get(f"{job.id}-0")
+        read = api.png_info(Image.open(entry.file))
+        assert read.parameters["Postprocess upscale by"] == "2"
+        assert read.parameters["Postprocess upscaler"] == ILLUSTRATION.title
+        assert read.parameters["Size"] == "32x24"
+        again = requests.post(
+            f"{live_server.url}/sdapi/v1/txt2img", json={"infotext": read.info}, timeout=PATIENCE
+        ).json()
+        with Image.open(io.BytesIO(base64.b64decode(again["images"][0]))) as image:
+            assert image.size == (64, 48)
+
     def test_a_picture_that_says_nothing_has_an_empty_info(self, api: webuiapi.WebUIApi) -> None:
         read = api.png_info(Image.new("RGB", (8, 8)))
         assert (read.info, read.parameters) == ("", {})
