@@ -228,3 +228,24 @@ def test_the_tokens_of_a_prompt_are_counted_while_it_is_typed(page: Page) -> Non
     page.locator("#f-prompt").fill("")
     expect(count).to_be_hidden()
     expect(trouble).to_have_text("")
+
+
+def test_a_learnt_word_that_a_recipe_does_not_hear_is_offered(page: Page) -> None:
+    def with_soft(route: Route) -> None:
+        asked = route.request.post_data_json["request"]
+        pins = asked.get("embeddings")
+        names = ["soft"] if pins is None else [pin["name"] for pin in pins]
+        answer = route.fetch(post_data={"request": {"prompt": asked["prompt"]}})
+        route.fulfill(
+            response=answer, json={**answer.json(), "embeddings": dict.fromkeys(names, 2)}
+        )
+
+    page.route("**/api/tokens", with_soft)
+    make(page, ["a red fox, 3d"])
+    page.reload()
+    page.get_by_role("button", name="Use recipe").click()
+    page.locator("#f-prompt").fill("a soft red fox, 3d")
+    offered = page.locator(".aside", has_text="soft: learnt here, and not heard by this recipe.")
+    offered.get_by_role("button", name="Hear it").click()
+    expect(offered).to_be_hidden()
+    assert stored(page, "wish")["embeddings"] == [{"name": "soft", "sha256": ""}]

@@ -68,6 +68,19 @@ def test_nothing_sticks_out_on_a_phone(open_page: Callable[..., Page]) -> None:
         assert wide <= 0, f"{view} is {wide} pixels too wide"
 
 
+def test_a_press_in_the_tray_brings_the_stage_into_sight_on_a_phone(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page(size=(360, 740), touch=True)
+    make(page, ["a red fox, 3d", "a blue car, flat"])
+    page.reload()
+    page.locator("#tray .tile-face").nth(1).tap()
+    expect(finished(page)).to_have_text("a red fox, 3d")
+    box = page.locator("#stage-area").bounding_box()
+    assert box is not None
+    assert box["y"] >= 0
+
+
 def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     page.keyboard.press("p")
     expect(page.locator("#f-prompt")).to_be_focused()

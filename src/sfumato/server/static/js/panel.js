@@ -44,7 +44,7 @@ export function makePanel(app) {
       if (job.request.seed !== null) app.wish.set({ seed: String(job.request.seed) });
       app.go("paint");
       app.stage.follow(app.queue.active()[0] ?? job);
-      if (innerWidth < 860) scrollTo({ top: 0, behavior: "smooth" });
+      if (innerWidth < 900) scrollTo({ top: 0, behavior: "smooth" });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (showError(panel, error.field, error.message)) return;

@@ -68,7 +68,8 @@ function makePlace(what) {
     count.hidden = !most || most.count === 0;
     if (count.hidden) list.hidden = true;
     if (most) count.textContent = summary(heard, most);
-    list.replaceChildren(...heard.map((each) => row(each, heard)));
+    const others = h("p", { class: "quiet" }, `Also read, and not counted here: ${told.unread.join(", ")}.`);
+    list.replaceChildren(...heard.map((each) => row(each, heard)), ...(told.unread.length ? [others] : []));
     const networks = what === "prompt" ? told.networks : [];
     trouble.replaceChildren(...troubles(heard, networks));
     count.classList.toggle("over", heard.some((each) => each.beyond));

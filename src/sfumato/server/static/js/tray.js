@@ -9,6 +9,12 @@ import { attempt } from "./toast.js";
 
 const LATEST = 30;
 
+/** Shows something on the stage, and the stage, which may be out of sight on a phone. @param {() => void} show */
+function toStage(show) {
+  show();
+  if (innerWidth < 900) scrollTo({ top: 0 });
+}
+
 /** @param {App} app */
 export async function makeTray(app) {
   const tray = byId("tray");
@@ -30,7 +36,7 @@ export async function makeTray(app) {
       { class: `tile job ${job.state}`, vars: { "--share": `${share * 100}%` } },
       h(
         "button",
-        { type: "button", class: "tile-face", "aria-label": label, "data-tip": hindrance(job) || job.request.prompt, onclick: () => app.stage.follow(job) },
+        { type: "button", class: "tile-face", "aria-label": label, "data-tip": hindrance(job) || job.request.prompt, onclick: () => toStage(() => app.stage.follow(job)) },
         sketch ? h("img", { src: sketch, alt: "" }) : h("span", {}, place),
       ),
       iconButton("close", `Cancel: ${job.request.prompt}`, () => void attempt(() => app.queue.cancel(job.id)), {
@@ -50,7 +56,7 @@ export async function makeTray(app) {
           type: "button",
           class: "tile-face",
           "aria-label": picture.prompt || "A picture without a prompt",
-          onclick: () => app.stage.show(app.pictures.known(picture.id) ?? picture),
+          onclick: () => toStage(() => app.stage.show(app.pictures.known(picture.id) ?? picture)),
         },
         h("img", { src: picture.urls.thumb, alt: "", loading: "lazy" }),
       ),
