@@ -1,6 +1,6 @@
 """The page's files: each of our own type, its modules kept by browsers until one of them changes.
 
-The page is some sixty small modules, as they are written. So that a second visit asks for none of
+The page is some fifty small modules, as they are written. So that a second visit asks for none of
 them, the front page names them below a folder that is called after the state of all files: what
 lies there never changes, and a browser need not ask.
 """
@@ -49,6 +49,10 @@ _KEPT = re.compile(r"(js|css)/at-([0-9a-f]{16})/(.+)")
 class Page(StaticFiles):
     """The page's files, below one folder."""
 
+    # The state of the files when the front page was asked for last: its modules, asked for at once,
+    # do not each look at all of them again.
+    _shown = ""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file; 404 for what is none, whatever the method."""
         reads = scope["method"] in ("GET", "HEAD")
@@ -64,13 +68,13 @@ class Page(StaticFiles):
         if kind is not None and answer.status_code == 200:
             answer.headers["content-type"] = kind
         # An older front page may ask for what was there; it gets what there is, and asks again.
-        lasting = kept is not None and kept[2] == _state(PAGE)
+        lasting = kept is not None and kept[2] == (self._shown or _state(PAGE))
         answer.headers["cache-control"] = FOREVER if lasting else ASKED_AGAIN
         return answer
 
     def _front(self, known: str) -> Response:
         """The front page, whose modules and styles are named by the state that they are in."""
-        state = _state(PAGE)
+        state = self._shown = _state(PAGE)
         headers = {"cache-control": ASKED_AGAIN, "etag": f'"{state}"'}
         if state in known:
             return Response(status_code=304, headers=headers)
