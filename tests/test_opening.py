@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from sfumato import catalog
 from sfumato.catalog import CATALOG
+from sfumato.cli.kept import Today
 from sfumato.engine import Engine
 from sfumato.errors import RequestError, WeightsError
 from sfumato.recipe import Recipe, from_parameters
@@ -141,6 +142,10 @@ def test_the_same_model_in_one_file_paints_the_same_picture(engine: Engine, tmp_
     )
     assert apart.image.tobytes() == one.image.tobytes()
     assert set(one.recipe.parts) == {"tokenizer"}
+    wanted = request_of(files, model=str(path), vae=None, text_encoders=())
+    assert Today(engine.shelves).apart(one.recipe, wanted) is None  # as it would be made now
+    other = replace(one.recipe, parts={"tokenizer": "ab" * 32})
+    assert Today(engine.shelves).apart(other, wanted) == "with other parts of the model"
 
 
 def test_another_vae_makes_another_picture_of_a_whole_model(engine: Engine, tmp_path: Path) -> None:

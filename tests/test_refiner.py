@@ -164,3 +164,29 @@ def test_the_command_line_makes_such_a_picture_again_and_verifies_it(
     without = ["--refiner", "none", "--out", "c.png"]
     assert main(["generate", "--from", "a.png", *without, *MACHINE]) == 0
     assert read("c.png").request.refiner_at is None
+
+
+def test_several_pictures_of_a_line_of_a_sheet_and_of_a_run_have_their_refiner_from_elsewhere(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ["--seed", "7", "--steps", "2", "--size", "64", *MACHINE]
+    refined = ["--refiner", str(folder / "finer.safetensors"), "--refiner-at", "0.4"]
+    assert main(["generate", "a fox", "--count", "2", *words, *refined, "--out", "run/"]) == 0
+    assert len(list(Path("run").iterdir())) == 2
+
+    Path("p.txt").write_text("a fox\n")
+    lines = ["generate", "--prompts", "p.txt", *words, *refined, "--out", "lines", "-q"]
+    assert main(lines) == main(lines) == 0
+    assert [path.name for path in Path("lines").iterdir()] == ["a-fox-7.png"]
+    assert read("lines/a-fox-7.png").recipe.parts == read("run/a-fox-7.png").recipe.parts
+    without = ["generate", "--prompts", "p.txt", *words, "--out", "lines", "-q"]
+    assert main(without) == 0
+    assert read("lines/a-fox-7-2.png").request.refiner is None
+
+    sheet = ["sheet", "a fox", "--x", "seed=7,8", *words[2:], *refined, "--out", "cells"]
+    assert main(sheet) == 0
+    capsys.readouterr()
+    assert main(sheet) == 0
+    assert "2 of them there already" in capsys.readouterr().err

@@ -43,6 +43,16 @@ OWN: Mapping[str, tuple[str, str]] = {
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 8, 8192, 8
 # All fields that hold a seed; which of them count on through a run is `Request.counting`.
 SEEDS = ("seed", "path_seed", "variation_seed")
+# Fields that name files; and those that are no open question where they are None: there is none.
+FILES = frozenset(("model", "refiner", "vae", "text_encoders", "upscaler"))
+NONE = frozenset(
+    (
+        *("image", "mask", "mask_padding", "upscale", "interval", "vae", "sigmas", "refiner"),
+        *("original_size", "target_size", "negative_crop"),
+        *("negative_original_size", "negative_target_size"),
+        *("variation_strength", "seed_width", "seed_height"),
+    )
+)
 REFINER_AT = 0.8  # of the way from noise to picture, where nobody says
 STRENGTH = 0.75  # of a picture to start from, where nobody says
 # How many times larger a finished picture may be made, and what does it where nobody says.

@@ -14,7 +14,7 @@ from itertools import pairwise
 from sfumato.checks import came
 from sfumato.embedding import Embedding
 from sfumato.errors import RequestError
-from sfumato.limits import CHECKS, MAX_SEED, MAX_SIZE, MAX_STEPS, OWN, SAYS_MORE_OF, SEEDS
+from sfumato.limits import CHECKS, MAX_SEED, MAX_SIZE, MAX_STEPS, NONE, OWN, SAYS_MORE_OF, SEEDS
 from sfumato.numerics import DIFFERENCES, like, planned
 from sfumato.source import Source
 
@@ -309,14 +309,11 @@ class Request:
     @property
     def resolved(self) -> bool:
         """Whether nothing is left for a model or a die to decide."""
-        optional = {"image", "mask", "mask_padding", "upscale", "interval", "distilled", "vae"}
-        optional |= {"sigmas"} if self.sigmas is None else {"schedule"}
-        optional |= {"refiner"} if self.refiner else {"refiner", "refiner_at"}
+        optional = {*NONE, "distilled"}
+        optional |= set() if self.sigmas is None else {"schedule"}
+        optional |= set() if self.refiner else {"refiner_at"}
         optional |= set() if self.pag else {"pag_layers"}
         optional |= set() if self.slg else {"slg_layers"}
-        optional |= {"original_size", "target_size", "negative_crop"}
-        optional |= {"negative_original_size", "negative_target_size"}
-        optional |= {"variation_strength", "seed_width", "seed_height"}
         optional |= set() if self.wander else {"path_seed"}
         optional |= set() if self.variation_strength is not None else {"variation_seed"}
         optional |= set() if self.image is not None else {"strength"}

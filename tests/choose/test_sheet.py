@@ -9,9 +9,11 @@ from PIL import Image
 
 from sfumato.choose import Sheet, draw_sheet, parse_axis, plan_sheet, same_sheet
 from sfumato.errors import RequestError
+from sfumato.limits import UPSCALER
 from sfumato.recipe import Recipe
 from sfumato.request import Request
 from sfumato.request_json import from_dict
+from sfumato.source import Source
 from tests.choose.recipes import RECIPE
 
 FOX = Request("a red fox", seed=7)
@@ -128,7 +130,32 @@ def test_a_cell_knows_its_picture_by_all_that_was_asked_for():
         assert not made(sheet, **other)
     named = plan("steps=4", request=replace(FOX, model="/models/v1-5.safetensors"))
     assert made(named, model="v1-5.safetensors")
-    assert not made(named, model="other.safetensors")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"interval": (0.2, 4.0)},
+        {"upscale": 2, "upscaler": UPSCALER},
+        {"refiner": "finer.safetensors", "refiner_at": 0.8},
+        {"vae": "mse.safetensors"},
+        {"original_size": (512, 512)},
+        {"variation_strength": 0.5, "variation_seed": 1},
+        {"seed_width": 64, "seed_height": 64},
+        {"image": Source.picture(Image.new("RGB", (64, 64))).reference, "strength": 0.5},
+    ],
+)
+def test_a_picture_with_more_than_was_asked_for_is_not_the_cell_s(more: dict[str, Any]):
+    assert not made(plan("steps=4"), **more)
+    assert made(plan("steps=4", request=replace(FOX, **more)), **more)
+
+
+def test_files_may_be_called_otherwise_for_their_sha256_decide():
+    files = {"refiner": "/models/finer.safetensors", "refiner_at": 0.8, "vae": "mse"}
+    others = {"refiner": "finer.safetensors", "vae": "mse.safetensors", "refiner_at": 0.8}
+    asked = replace(FOX, model="v1-5", text_encoders=("/models/t5",), **files)
+    assert made(plan("steps=4", request=asked), text_encoders=("t5",), **others)
+    assert not made(plan("steps=4", request=asked), **others)
 
 
 def test_what_a_sheet_is_made_of_is_plain_json():

@@ -58,6 +58,17 @@ def test_what_is_there_is_not_made_again(sfumato: Sfumato, tmp_path: Path, engin
     assert "3 pictures, 3 there already" in sfumato(*words).err
 
 
+@pytest.mark.parametrize("more", [("--interval", "0.2,4"), ("--upscale", "2")])
+def test_what_was_made_with_more_than_is_asked_for_is_not_there_already(
+    sfumato: Sfumato, tmp_path: Path, more: tuple[str, str]
+):
+    (tmp_path / "p.txt").write_text("a fox\n")
+    words = ("generate", "--prompts", "p.txt", "--seed", "5", "--out", "o", "-q")
+    assert sfumato(*words, *more).out == "o/a-fox-5.png\n"
+    assert sfumato(*words).out == "o/a-fox-5-2.png\n"
+    assert sfumato(*words, *more).out == sfumato(*words).out == ""  # each is there now
+
+
 @pytest.mark.parametrize("other", [{"sha256": "ab" * 32}, {"numerics": NUMERICS + 1}])
 def test_what_another_model_or_version_made_is_not_there_already(
     sfumato: Sfumato, tmp_path: Path, other: dict[str, Any]

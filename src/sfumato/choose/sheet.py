@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, cast
 from sfumato.choose.axes import Axis
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError
+from sfumato.limits import FILES, NONE
 from sfumato.request import Request
 from sfumato.request_json import from_dict, to_dict
-from sfumato.source import Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +40,10 @@ class Cell:
     stem: str
 
     def made(self, recipe: Recipe) -> bool:
-        """Whether a picture with this recipe is this cell's: whatever was asked for, it has."""
+        """Whether a picture with this recipe is this cell's: what was asked for it has, no more.
+
+        Files may be called otherwise there: which they are, their sha256 in the recipe decide.
+        """
         asked, got = self.request.references, recipe.request
         return all(
             _same(f.name, getattr(asked, f.name), getattr(got, f.name)) for f in fields(Request)
@@ -203,8 +206,8 @@ def _named(axis: Axis, i: int) -> str:
 
 
 def _same(field: str, asked: object, got: object) -> bool:
-    if asked is None or isinstance(asked, Source):
-        return asked is None or asked == got
-    if field == "model":
-        return PurePath(str(asked)).name == got
+    if asked is None:
+        return got is None or field not in NONE
+    if field in FILES:
+        return bool(asked) == bool(got)
     return asked == got

@@ -127,7 +127,8 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
                 _check_run(job, run)
                 _tell_strange(run, progress)
                 # What the first picture settled holds for all; files keep their folders.
-                files = {"model": request.model, "upscaler": request.upscaler}
+                names = ("model", "refiner", "upscaler")
+                files = {name: getattr(request, name) for name in names}
                 request = replace(run.request, count=count, **files)
             frames: list[Frame] = []
             progress.begin(i, run.request.run_steps)

@@ -64,7 +64,8 @@ class Today:
         there is no such model any more.
         """
         model = BUNDLED if wanted.model is None else wanted.model
-        sha256, parts = self._model(model, wanted)
+        apart = bool(wanted.vae or wanted.text_encoders or there.parts.keys() - {"refiner"})
+        sha256, parts = self._model(model, wanted, apart=apart)
         if wanted.refiner is not None:
             refiner = self._digest(self._shelves.locate(wanted.refiner).path)
             parts = {**parts, "refiner": refiner}
@@ -82,9 +83,12 @@ class Today:
                 return _otherwise(name, was, typed)
         return None
 
-    def _model(self, model: str, wanted: Request) -> tuple[str, Mapping[str, str]]:
-        """The sha256 of a model's file, and those of the parts that lie in files of their own."""
-        if wanted.vae is None and not wanted.text_encoders:
+    def _model(self, model: str, wanted: Request, *, apart: bool) -> tuple[str, Mapping[str, str]]:
+        """The sha256 of a model's file, and those of the parts that lie in files of their own.
+
+        `apart`: whether there may be any; a vocabulary of T5 is one without being asked for.
+        """
+        if not apart:
             place = self._shelves.locate(model).path
             return self._digest(place), {}
         from sfumato.opening import Asked, find  # torch comes with it
