@@ -17,7 +17,7 @@ from sfumato.text.prompt import parse
 from sfumato.weights.hashes import sha256
 from sfumato.weights.learnt import Learnt, open_learnt
 
-__all__ = ["Taker", "Vocabulary", "Word"]
+__all__ = ["Taker", "Vocabulary", "Word", "agree", "asked_for"]
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,7 @@ class Vocabulary:
         if request.embeddings is None:
             named = self._named(request, list(self._names.values()))
             return tuple(self._pick(Embedding(name), taker) for name in named)
-        by_key = {_key(each.name): each for each in request.embeddings}
-        named = _of(request, [each.name for each in request.embeddings])
-        known = dict.fromkeys(_key(m.name) for m in named if m.name is not None)
-        return tuple(self._pick(by_key[key], taker) for key in known)
+        return tuple(self._pick(each, taker) for each in asked_for(request))
 
     def _named(self, request: Request, names: Sequence[str]) -> list[str]:
         found = _of(request, names)
@@ -139,6 +136,22 @@ def _require_none(request: Request, taker: Taker) -> None:
             f"The prompt asks for the embedding {asked[0].wanted!r:.80}, and {taker.name} takes "
             "none. Leave it out, or have it read as plain words with --embeddings none."
         )
+
+
+def asked_for(request: Request) -> tuple[Embedding, ...]:
+    """Of the embeddings that a request lists, those that its prompts name, by first mention."""
+    by_key = {_key(each.name): each for each in request.embeddings or ()}
+    found = _of(request, [each.name for each in by_key.values()])
+    known = dict.fromkeys(_key(each.name) for each in found if each.name is not None)
+    return tuple(by_key[key] for key in known)
+
+
+def agree(asked: Sequence[Embedding], got: Sequence[Embedding]) -> bool:
+    """Whether these embeddings are those, whose hashes may be beginnings, or open."""
+    return len(asked) == len(got) and all(
+        _key(one.name) == _key(other.name) and other.sha256.startswith(one.sha256)
+        for one, other in zip(asked, got, strict=True)
+    )
 
 
 def _of(request: Request, names: Sequence[str]) -> list[Mention]:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sfumato.choose import Sheet, draw_sheet, parse_axis, plan_sheet, same_sheet
+from sfumato.embedding import Embedding
 from sfumato.errors import RequestError
 from sfumato.limits import UPSCALER
 from sfumato.recipe import Recipe
@@ -148,6 +149,17 @@ def test_a_cell_knows_its_picture_by_all_that_was_asked_for():
 def test_a_picture_with_more_than_was_asked_for_is_not_the_cell_s(more: dict[str, Any]):
     assert not made(plan("steps=4"), **more)
     assert made(plan("steps=4", request=replace(FOX, **more)), **more)
+
+
+def test_embeddings_are_those_that_were_listed_and_that_the_prompt_names():
+    names = {"Red": "a", "fox": "b", "owl": "c"}
+    red, fox, owl = (Embedding(name, 64 * digit) for name, digit in names.items())
+    listed = (Embedding("owl"), Embedding("fox", "bbbbbbbb"), Embedding("red"))
+    sheet = plan("steps=4", request=replace(FOX, embeddings=listed))
+    assert made(sheet, embeddings=(red, fox))
+    for others in ((), (red,), (red, fox, owl), (red, replace(fox, sha256="d" * 64))):
+        assert not made(sheet, embeddings=others)
+    assert not made(plan("steps=4", request=replace(FOX, embeddings=())), embeddings=(red,))
 
 
 def test_files_may_be_called_otherwise_for_their_sha256_decide():
