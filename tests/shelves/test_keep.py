@@ -215,6 +215,41 @@ def test_what_an_earlier_copy_left_is_not_believed(tmp_path: Path, root: Path) -
         path.unlink()
 
 
+def test_of_another_folder_s_broken_copy_nothing_comes_in(tmp_path: Path, root: Path) -> None:
+    source = tmp_path / "soft"
+    sparse(source / "diffusion_pytorch_model.safetensors", VAE)
+    left = root / "vae" / ".soft.part"
+    (left / "old").mkdir(parents=True)
+    (left / "old" / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"x")
+    (left / "model.safetensors.index.json").write_text("{}")
+    path = add(source, root).path
+    assert [p.name for p in path.rglob("*")] == ["diffusion_pytorch_model.safetensors"]
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_file_s_broken_copy_is_not_in_a_folder_s_way_nor_the_reverse(
+    tmp_path: Path, root: Path, is_folder: bool
+) -> None:
+    name = "soft.safetensors"
+    source = tmp_path / name
+    sparse(source / "diffusion_pytorch_model.safetensors" if is_folder else source, VAE)
+    left = root / "vae" / f".{name}.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x") if is_folder else left.mkdir()
+    assert add(source, root).path.is_dir() == is_folder
+
+
+def test_the_same_folder_again_changes_nothing_and_another_of_its_name_is_refused(
+    tmp_path: Path, root: Path
+) -> None:
+    source = sparse(tmp_path / "soft" / "diffusion_pytorch_model.safetensors", VAE).parent
+    assert add(source, root).new
+    assert not add(source, root).new
+    (source / "config.json").write_text("{}")
+    with pytest.raises(RequestError, match="is there, and is another"):
+        add(source, root)
+
+
 def test_two_do_not_work_in_one_folder_at_once(tmp_path: Path, root: Path) -> None:
     root.mkdir()
     with FileLock(root / ".lock"), pytest.raises(OutputError, match="another sfumato"):

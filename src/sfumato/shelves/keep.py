@@ -123,8 +123,12 @@ def _require_same(source: Path, target: Path, hashes: Path | None) -> None:
     """What has the name must be the same model."""
     if target.exists() and source.samefile(target):
         return
-    alike = source.is_file() and target.is_file() and state(source)[0] == state(target)[0]
-    if not alike or sha256(source, hashes) != sha256(target, hashes):
+    pairs = list(_pairs(source, target))
+    held = {there for there, _ in _pairs(target, target) if there.exists()}
+    alike = {there for _, there in pairs} == held and all(
+        state(here)[0] == state(there)[0] for here, there in pairs
+    )
+    if not alike or any(sha256(here, hashes) != sha256(there, hashes) for here, there in pairs):
         raise RequestError(
             f"{target} is there, and is another. Rename {source.name}, or first: "
             f"sfumato models remove {target.name}"
@@ -134,6 +138,7 @@ def _require_same(source: Path, target: Path, hashes: Path | None) -> None:
 def _copy(source: Path, target: Path, hashes: Path | None, tell: Tell) -> None:
     part = target.with_name(f".{target.name}{PART}")
     pairs = list(_pairs(source, part))
+    _clear_strangers(part, {there for _, there in pairs})
     total = sum(state(here)[0] for here, _ in pairs)
     _require_room(target, total - sum(state(there)[0] for _, there in pairs if there.exists()))
     done = 0
@@ -162,6 +167,24 @@ def _pairs(source: Path, part: Path) -> Iterator[tuple[Path, Path]]:
         for name in sorted(name for name in names if not name.startswith(".")):
             here = Path(place, name)
             yield here, part / here.relative_to(source)
+
+
+def _clear_strangers(part: Path, wanted: set[Path]) -> None:
+    """Delete of an earlier copy what this one does not have: it was of another model."""
+    if not part.is_dir():
+        if part not in wanted:
+            part.unlink(missing_ok=True)
+        return
+    if part in wanted:
+        shutil.rmtree(part)
+        return
+    for place, folders, names in os.walk(part, topdown=False):
+        for name in names:
+            if Path(place, name) not in wanted:
+                Path(place, name).unlink()
+        for name in folders:
+            if not any(Path(place, name).iterdir()):
+                Path(place, name).rmdir()
 
 
 def _copy_file(source: Path, target: Path, tell: Callable[[int], None]) -> str:
