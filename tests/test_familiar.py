@@ -29,6 +29,8 @@ def test_a_model_that_does_not_say_finds_nothing_strange() -> None:
         "a red fox",
         "The FOX, and my foxes!",
         "a fox's background",
+        "a fox\N{RIGHT SINGLE QUOTATION MARK}s background",
+        "a réd föx",
         "(a red fox:1.4) AND [a fox] BREAK teal",
         "a t-shirt, 4k",
         "a fox <lora:glitter:0.8>",
@@ -39,6 +41,7 @@ def test_what_was_shown_is_not_strange(prompt: str) -> None:
 
 
 def test_what_was_not_is_told_once_in_its_order() -> None:
+    assert strange(Request("a café fox"), KNOWN) == ("cafe",)
     asked = Request("a submarine above a fox, (submarine:1.2) and zebras")
     assert strange(asked, KNOWN) == ("submarine", "above", "zebras")
 

@@ -160,8 +160,11 @@ def test_another_vae_makes_another_picture_of_a_whole_model(engine: Engine, tmp_
 
 def test_sd3_without_t5_paints_and_its_recipe_shows_none(engine: Engine, tmp_path: Path) -> None:
     files = parts_of(SD3, tmp_path / "parts")
+    assert engine.submit(request_of(files)).absent == ()
     del files["text_encoder_3"]
-    picture = engine.submit(request_of(files)).result().pictures[0]
+    run = engine.submit(request_of(files))
+    assert run.absent == ("text encoder 3",)
+    picture = run.result().pictures[0]
     assert "text_encoder_3" not in picture.recipe.parts
     assert "tokenizer" not in picture.recipe.parts
 

@@ -5,6 +5,7 @@ error, and is told. The trainer writes the words into the header of the models t
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from sfumato.request import Request
@@ -29,7 +30,7 @@ _SMALL = frozenset(
 
 def words_of(texts: Iterable[str]) -> frozenset[str]:
     """The words of some captions, small letters throughout."""
-    return frozenset(word for text in texts for word in _WORD.findall(text.lower()))
+    return frozenset(word for text in texts for word in _words(text))
 
 
 def header(words: frozenset[str]) -> dict[str, str]:
@@ -54,8 +55,16 @@ def strange(request: Request, known: frozenset[str] | None) -> tuple[str, ...]:
         text = _NOTATION.sub(" ", text)
     own = words_of(embedding.name for embedding in request.embeddings or ())
     met = known | _SMALL | own
-    found = dict.fromkeys(_WORD.findall(text.lower()))
+    found = dict.fromkeys(_words(text))
     return tuple(word for word in found if met.isdisjoint(_forms(word)))
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text in their order, without accents, as a small model's reader has them."""
+    apart = unicodedata.normalize(
+        "NFD", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    )
+    return _WORD.findall("".join(c for c in apart if not unicodedata.combining(c)))
 
 
 def _forms(word: str) -> tuple[str, ...]:

@@ -38,20 +38,33 @@ def lead_of(model: Family, request: Request, sigmas: Tensor) -> Lead:
 
 
 def guidance_of(request: Request, sigmas: Tensor) -> Guidance:
-    """The guidance of a resolved request; ``sigmas`` (N + 1,) are the levels of its run."""
+    """The guidance of a resolved request; ``sigmas`` (N + 1,) are the levels of its run.
+
+    Raises RequestError where all of its steps would rest.
+    """
     assert request.guidance is not None
     rule = None
     if request.guidance_rule == "apg":
         rule = Projected(request.apg_along, request.apg_longest)
     elif request.guidance_rule == "zero_star":
-        last = min(request.zero_steps, len(sigmas) - 1) - 1
-        rule = ZeroStar(float(sigmas[last]) if last >= 0 else None)
+        rule = ZeroStar(_still_until(request.zero_steps, sigmas))
     threshold = None
     if request.threshold == "mimic":
         threshold = Mimicked(request.mimic_scale, request.mimic_quantile)
     elif request.threshold == "imagen":
         threshold = Clipped(request.imagen_quantile, request.imagen_limit)
     return Guidance(request.guidance, request.rescale, request.interval, rule, threshold)
+
+
+def _still_until(steps: int, sigmas: Tensor) -> float | None:
+    """The level of the last of so many steps that rest; None where none does."""
+    most = len(sigmas) - 2
+    if steps > most:
+        raise RequestError(
+            f"zero_steps is {steps}, and of {most + 1} steps at least one must not rest, or noise "
+            f"is left; give {most} at the most, or more steps."
+        )
+    return float(sigmas[steps - 1]) if steps > 0 else None
 
 
 def away_of(model: Family, request: Request, sigmas: Tensor) -> list[Away]:

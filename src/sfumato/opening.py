@@ -67,6 +67,14 @@ class Found:
     words: Path | None
 
     @property
+    def absent(self) -> tuple[str, ...]:
+        """The optional parts that are nowhere, in words."""
+        held = self.origins.parts
+        return tuple(
+            part.name.replace("_", " ") for part in self.spec.texts if part.name not in held
+        )
+
+    @property
     def bytes_packed(self) -> int:
         """How much the parts' tensors take as they lie in the files."""
         return sum(entry.bytes for entry in self.origins.entries())

@@ -39,7 +39,8 @@ class Loaded:
     """A model in memory: what a recipe calls it, the hash of its file, and its networks.
 
     ``parts`` are the sha256 of those of its parts that lie in files of their own, by their names;
-    ``words`` those that it was trained with, where its file says so.
+    ``words`` those that it was trained with, where its file says so. ``absent`` are the parts that
+    it can paint without, and does, for no file holds them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Loaded:
     family: Family
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
     words: frozenset[str] | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,11 @@ class Run:
     def strange(self) -> tuple[str, ...]:
         """The words of the prompt that the model was never shown, if its file says so."""
         return strange(self.request, self._model.words)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The readers of prompts that the model paints without, for no file holds them."""
+        return self._model.absent
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps

@@ -59,6 +59,10 @@ class FakeRun:
         return strange(self.request, self.engine.words)
 
     @property
+    def absent(self) -> tuple[str, ...]:
+        return self.engine.absent
+
+    @property
     def recipe(self) -> Recipe:
         request = self.request.single(0)
         return Recipe(
@@ -117,6 +121,7 @@ class FakeEngine:
     precision: str = "fp32"
     parts: Mapping[str, str] = field(default_factory=dict)
     words: frozenset[str] | None = None
+    absent: tuple[str, ...] = ()
     made: list[tuple[str, str]] = field(default_factory=list)
     submitted: list[Request] = field(default_factory=list)
     finished: int = 0

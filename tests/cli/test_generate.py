@@ -121,6 +121,14 @@ def test_words_that_the_model_was_never_shown_are_told_once(sfumato: Sfumato, en
     assert "never shown" not in sfumato("generate", "red foxes", "--seed", "4").err
 
 
+def test_a_reader_that_the_model_paints_without_is_told_once(sfumato: Sfumato, engine: FakeEngine):
+    assert "paints without" not in sfumato("generate", "fox", "--seed", "3").err
+    engine.absent = ("text encoder 3",)
+    answer = sfumato("generate", "fox", "--seed", "4", "--count", "2")
+    assert answer.status == 0
+    assert answer.err.count("mini paints without its text encoder 3, which its files do not") == 1
+
+
 def test_device_and_precision_reach_the_engine(sfumato: Sfumato, engine: FakeEngine):
     answer = sfumato("generate", "fox", "--device", "cpu", "--precision", "bf16")
     assert engine.made == [("cpu", "bf16")]

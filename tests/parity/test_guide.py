@@ -126,9 +126,18 @@ def test_guidance_is_what_the_request_says(model: StableDiffusion) -> None:
     assert guidance_of(mimic, run).threshold == Mimicked(5.0, 0.9)
     imagen = request(threshold="imagen", imagen_quantile=0.9, imagen_limit=2)
     assert guidance_of(imagen, run).threshold == Clipped(0.9, 2.0)
-    for steps, level in ((0, None), (1, float(run[0])), (3, float(run[2])), (99, float(run[3]))):
+    for steps, level in ((0, None), (1, float(run[0])), (3, float(run[2]))):
         wish = request(guidance_rule="zero_star", zero_steps=steps)
         assert guidance_of(wish, run).rule == ZeroStar(level)
+
+
+@pytest.mark.parametrize(("zero", "steps"), [(4, 4), (99, 4), (1, 1)])
+def test_steps_that_all_rest_would_leave_noise_and_are_refused(
+    model: StableDiffusion, zero: int, steps: int
+) -> None:
+    wish = request(guidance_rule="zero_star", zero_steps=zero, steps=steps)
+    with pytest.raises(RequestError, match=rf"zero_steps is {zero}, .* give {steps - 1} at the"):
+        generate(model, wish)
 
 
 def test_the_zero_steps_let_x_stay_where_it_is(model: StableDiffusion) -> None:

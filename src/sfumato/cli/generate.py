@@ -126,6 +126,7 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
             if i == 0:
                 _check_run(job, run)
                 _tell_strange(run, progress)
+                _tell_absent(run, progress)
                 # What the first picture settled holds for all; files keep their folders.
                 names = ("model", "refiner", "upscaler")
                 files = {name: getattr(request, name) for name in names}
@@ -234,6 +235,15 @@ def _tell_strange(run: RunLike, progress: Progress) -> None:
         progress.note(
             f"{run.request.model} was never shown {words}, and may paint something else; "
             f"`sfumato models inspect {run.request.model}` lists what it knows"
+        )
+
+
+def _tell_absent(run: RunLike, progress: Progress) -> None:
+    """Say which readers of prompts the model paints without, for it hears less then."""
+    if run.absent:
+        progress.note(
+            f"{run.request.model} paints without its {' and '.join(run.absent)}, which its files "
+            "do not hold, and hears less of the prompt; give it by --text-encoder"
         )
 
 

@@ -36,7 +36,8 @@ class RunLike(Protocol):
     """A run: iterate its steps, then take the result.
 
     `recipe` is that of the first picture, as far as it is known before the first step, and
-    `strange` are the words of the prompt that the model was never shown.
+    `strange` are the words of the prompt that the model was never shown. `absent` are the readers
+    of prompts that it paints without.
     """
 
     @property
@@ -45,6 +46,8 @@ class RunLike(Protocol):
     def recipe(self) -> Recipe: ...
     @property
     def strange(self) -> tuple[str, ...]: ...
+    @property
+    def absent(self) -> tuple[str, ...]: ...
     def __iter__(self) -> Iterator[StepLike]: ...
     def result(self) -> Result: ...
 
