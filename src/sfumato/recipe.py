@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from sfumato.errors import PictureError, RequestError
 from sfumato.images import Texts, read_texts, save
+from sfumato.limits import FILES
 from sfumato.parameters import Made, file_name, followed, written
 from sfumato.request import Request
 from sfumato.request_json import from_dict, to_dict
@@ -77,12 +78,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.request.resolved or self.request.count != 1:
             raise ValueError("a recipe is for one picture, and its request must be resolved")
-        model = file_name(self.request.model or "")
-        named = {name: getattr(self.request, name) for name in ("vae", "upscaler", "refiner")}
-        bare = {name: None if file is None else file_name(file) for name, file in named.items()}
-        texts = tuple(map(file_name, self.request.text_encoders))
-        request = replace(self.request.references, model=model, text_encoders=texts, **bare)
-        object.__setattr__(self, "request", request)
+        object.__setattr__(self, "request", without_folders(self.request.references))
 
     def to_json(self) -> str:
         """Our own text: ASCII, one line, complete; `from_json` gives an equal recipe."""
@@ -137,6 +133,13 @@ class Recipe:
     def texts(self) -> Texts:
         """Both texts, as `images.save` puts them into a file."""
         return Texts(parameters=self.parameters(), sfumato=self.to_json())
+
+
+def without_folders(request: Request) -> Request:
+    """The same, whose files lie nowhere in particular: what others see must not say where."""
+    named = {name: getattr(request, name) for name in FILES if name != "text_encoders"}
+    bare = {name: None if file is None else file_name(file) for name, file in named.items()}
+    return replace(request, text_encoders=tuple(map(file_name, request.text_encoders)), **bare)
 
 
 @dataclass(frozen=True)

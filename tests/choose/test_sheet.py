@@ -13,7 +13,7 @@ from sfumato.errors import RequestError
 from sfumato.limits import UPSCALER
 from sfumato.recipe import Recipe
 from sfumato.request import Request
-from sfumato.request_json import from_dict
+from sfumato.request_json import from_dict, to_dict
 from sfumato.source import Source
 from tests.choose.recipes import RECIPE
 
@@ -182,6 +182,20 @@ def test_what_a_sheet_is_made_of_is_plain_json():
     assert same_sheet(told, sheet) == []
     told["request"]["seed"] = "many"
     assert same_sheet(told, sheet) == ["everything"]
+
+
+def test_a_sheet_that_is_shown_to_others_does_not_say_where_files_lie():
+    files = {"model": "/home/me/fox.ckpt", "vae": "C:\\vae\\a.pt", "refiner": "~/b.ckpt"}
+    asked = replace(FOX, **files, text_encoders=("/t/t5.gguf",))
+    sheet = plan("upscaler=/up/c.pth,/up/d.pth", request=replace(asked, upscale=2))
+    told = json.dumps(sheet.to_dict())
+    assert not any(sign in told.replace("\\n", "") for sign in ("/", "\\", "~"))
+    assert same_sheet(json.loads(told), sheet) == []
+    old = {"request": to_dict(sheet.base)}  # as versions wrote it that had the folders in it
+    assert same_sheet(old, sheet) == []
+    assert sheet.axes[0].labels == ("c.pth", "d.pth")
+    assert [cell.request.upscaler for cell in sheet.cells] == ["/up/c.pth", "/up/d.pth"]
+    assert parse_axis("model=a/fox,b/fox").labels == ("a/fox", "b/fox")  # told apart by these
 
 
 def test_a_sheet_is_drawn_with_frames_for_what_is_not_there_yet():

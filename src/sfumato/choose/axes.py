@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from typing import cast
 
 from sfumato.errors import RequestError
+from sfumato.limits import FILES
+from sfumato.parameters import file_name
 from sfumato.request import Request
 
 __all__ = ["PAIRS", "Axis", "parse_axis"]
@@ -50,7 +52,7 @@ class Axis:
     field: of `Request`, or "size" or "seed_size", whose values are (width, height).
     values: of the field's type; where there is a `needle`, the texts that take its place in the
         prompt or the negative prompt (A1111 calls that "Prompt S/R").
-    labels: each value as it was typed.
+    labels: each value as it was typed; a file without its folder.
     """
 
     field: str
@@ -123,7 +125,15 @@ def parse_axis(text: str, read_file: ReadFile | None = None) -> Axis:
     if twice is not None:
         raise RequestError(f"{field} has {twice!r:.40} twice; give each value once.")
     values = tuple(_typed(field, item, read_file) for item in items)
-    return Axis(field, values, tuple(items), needle)
+    return Axis(field, values, _labels(field, items), needle)
+
+
+def _labels(field: str, items: list[str]) -> tuple[str, ...]:
+    """The values as they were typed; of files their names, where these tell them apart."""
+    if field not in (*_FILES, *FILES):
+        return tuple(items)
+    names = [file_name(item) for item in items]
+    return tuple(names if len(set(names)) == len(names) else items)
 
 
 def _check_field(field: str, files: bool) -> None:

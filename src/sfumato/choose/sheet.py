@@ -17,6 +17,7 @@ from sfumato.choose.axes import Axis
 from sfumato.diffusion.table import check_wander, sampler_row, schedule_row
 from sfumato.errors import RequestError
 from sfumato.limits import FILES, NONE
+from sfumato.recipe import without_folders
 from sfumato.request import Request
 from sfumato.request_json import from_dict, to_dict
 
@@ -80,8 +81,9 @@ class Sheet:
         return sorted(self.cells, key=lambda cell: models.index(cell.request.model))
 
     def to_dict(self) -> dict[str, object]:
-        """What the sheet is made of, as plain JSON."""
-        return {"request": to_dict(self.base), "axes": [axis.to_dict() for axis in self.axes]}
+        """What the sheet is made of, as plain JSON; of files it has the names alone."""
+        request = to_dict(without_folders(self.base))
+        return {"request": request, "axes": [axis.to_dict() for axis in self.axes]}
 
 
 def plan_sheet(
@@ -135,10 +137,11 @@ def same_sheet(old: Mapping[str, object], sheet: Sheet) -> list[str]:
     if not isinstance(told, dict):
         return ["everything"]
     try:
-        before = to_dict(from_dict(cast("dict[str, object]", told)))
+        before = to_dict(without_folders(from_dict(cast("dict[str, object]", told))))
     except RequestError:  # of a later version, or written by hand
         return ["everything"]
-    return [name for name, value in to_dict(sheet.base).items() if before[name] != value]
+    now = to_dict(without_folders(sheet.base))
+    return [name for name, value in now.items() if before[name] != value]
 
 
 def draw_sheet(sheet: Sheet, pictures: Mapping[Cell, Image], z: int = 0) -> Image:
