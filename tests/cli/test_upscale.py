@@ -38,20 +38,24 @@ def test_a_picture_becomes_larger_and_its_recipe_says_so(sfumato: Sfumato):
     assert "made larger  2 times" in sfumato("info", "big/a.png").out
 
 
-@pytest.mark.parametrize("kind", ["film strip", "larger already", "sheet"])
+@pytest.mark.parametrize("kind", ["film strip", "larger already", "sheet", "jpeg"])
 def test_a_recipe_of_another_picture_is_not_claimed(sfumato: Sfumato, kind: str):
     if kind == "sheet":
         sfumato("sheet", "fox", "--x", "steps=2,3", "--out", "a")
         place = "a/sheet.png"
     else:
         more = ["--upscale", "2"] if kind == "larger already" else ["--filmstrip", "strip.png"]
-        sfumato("generate", "fox", "--steps", "2", "--out", "a.png", *more)
-        place = "a.png" if kind == "larger already" else "strip.png"
+        out = "a.jpg" if kind == "jpeg" else "a.png"
+        sfumato("generate", "fox", "--steps", "2", "--out", out, *more)
+        place = "strip.png" if kind == "film strip" else out
     assert sfumato("upscale", place, "--to", "2", "--out", "big").status == 0
-    texts = read_texts(Path("big") / Path(place).name)
+    texts = read_texts(Path("big") / f"{Path(place).stem}.png")
     assert texts.sfumato == ""
-    if kind == "larger already":
-        assert "Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN" in texts.parameters
+    if kind in ("larger already", "jpeg"):
+        times = 2 if kind == "jpeg" else 4
+        assert f"Postprocess upscale by: {times}, Postprocess upscaler: R-" in texts.parameters
+    if kind == "jpeg":
+        assert "made larger  2 times\n" in sfumato("info", "big/a.png").out
 
 
 def test_a_text_of_another_program_is_kept_with_what_was_added(sfumato: Sfumato):

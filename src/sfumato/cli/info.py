@@ -141,7 +141,9 @@ def _size(width: int | None, height: int | None) -> str | None:
 
 
 def _larger(request: Request) -> str | None:
-    return None if request.upscale is None else f"{request.upscale} times, by {request.upscaler}"
+    if request.upscale is None:
+        return None
+    return f"{request.upscale} times" + (f", by {request.upscaler}" if request.upscaler else "")
 
 
 def _varied(request: Request) -> str | None:

@@ -24,6 +24,7 @@ __all__ = ["Enlarge", "upscale"]
 # Pixels of a finished picture: 0.8 GB as bytes, and a file that other programs still open.
 MOST_PIXELS = 2**28
 _STILL = ("MPO",)  # a phone's JPEG, with a second picture of the same behind it
+_LOSSY = ("JPEG", "MPO")
 _RGB = ("RGB", "RGBA", "P")  # whose colours a profile still fits when they are RGB
 
 
@@ -62,7 +63,7 @@ def upscale(wish: Enlarge, make_engine: MakeEngine) -> int:
                         progress.upscaling(i, tiles, work.total)
                     larger = _whole(work, alpha)
                     profile = image.info.get("icc_profile") if image.mode in _RGB else None
-                    save(larger, place, _texts(texts, image.size, wish.factor, work), profile)
+                    save(larger, place, _texts(texts, image, wish.factor, work), profile)
                 except SfumatoError as problem:
                     if len(places) == 1 or not isinstance(problem, PictureError):
                         raise  # what is wrong is not this picture
@@ -134,15 +135,17 @@ def _whole(work: EnlargementLike, alpha: Image.Image | None) -> Image.Image:
     return larger
 
 
-def _texts(texts: Texts, size: tuple[int, int], factor: int, by: EnlargementLike) -> Texts:
+def _texts(texts: Texts, image: Image.Image, factor: int, by: EnlargementLike) -> Texts:
     """What the picture said of its making, and that it was made larger.
 
     Our own recipe tells it where it made just this picture, which it then still makes. One of
-    something else (a film strip, a copy of another size, a picture that was made larger before)
-    cannot say it: A1111's text alone is kept, in which there are words for it.
+    something else (a film strip, a copy of another size, a picture that was made larger before, a
+    JPEG, whose pixels are others) cannot say it: A1111's text alone is kept, in which there are
+    words for it.
     """
-    recipe = _recipe(texts.sfumato)
-    if recipe is not None and recipe.request.upscale is None and recipe.request.finished == size:
+    recipe = None if image.format in _LOSSY else _recipe(texts.sfumato)
+    whole = None if recipe is None else recipe.request.finished
+    if recipe is not None and recipe.request.upscale is None and whole == image.size:
         try:
             request = replace(recipe.request, upscale=factor, upscaler=by.name)
         except RequestError:  # larger than a request may ask for
