@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sfumato.cli import main
-from tests.cli.fake import FakeEngine
+from sfumato.cli.kept import Today
+from tests.cli.fake import DEFAULTS, FakeEngine
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def sfumato(
 ) -> Sfumato:
     """Run the command with words and return its answer; the folder is `tmp_path`."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Today, "_defaults", lambda self, wanted: DEFAULTS)
 
     def run(*words: str) -> Answer:
         status = main(words, make_engine=engine.make)

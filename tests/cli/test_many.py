@@ -58,7 +58,9 @@ def test_what_is_there_is_not_made_again(sfumato: Sfumato, tmp_path: Path, engin
     assert "3 pictures, 3 there already" in sfumato(*words).err
 
 
-@pytest.mark.parametrize("more", [("--interval", "0.2,4"), ("--upscale", "2")])
+@pytest.mark.parametrize(
+    "more", [("--interval", "0.2,4"), ("--upscale", "2"), ("--steps", "2"), ("--guidance", "2")]
+)
 def test_what_was_made_with_more_than_is_asked_for_is_not_there_already(
     sfumato: Sfumato, tmp_path: Path, more: tuple[str, str]
 ):

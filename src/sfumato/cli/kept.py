@@ -6,14 +6,17 @@ A picture's request says what was asked for; this is about all else that decides
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.catalog import BUNDLED, ILLUSTRATION
 from sfumato.cli.screen import amount, note
-from sfumato.limits import UPSCALER
+from sfumato.diffusion.table import sampler_row, schedule_row
+from sfumato.limits import SEEDS, UPSCALER
 from sfumato.recipe import NUMERICS
+from sfumato.resolve import Defaults, resolve
 from sfumato.shelves import Shelves
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, remembered
@@ -55,7 +58,38 @@ class Today:
         self._shelves = shelves
         self._digests = dict[Path, str]()
         self._found = dict[object, tuple[str, Mapping[str, str]]]()
+        self._usual = dict[object, Defaults | None]()
         self._typed = {"device": device, "precision": precision}
+
+    def settled(self, wanted: Request) -> Request:
+        """The request with what it leaves open as its model likes it, but what is drawn or read.
+
+        As it is where only a loaded model tells. Raises SfumatoError where there is no such model
+        any more, or it cannot do what is asked for.
+        """
+        defaults = self._defaults(wanted)
+        if defaults is None:
+            return wanted
+        settled = resolve(
+            wanted,
+            defaults,
+            model=wanted.model or BUNDLED,
+            draw_seed=lambda: 0,
+            sampler_name=lambda name: sampler_row(name).name,
+            schedule_name=lambda name: schedule_row(name).name,
+        )
+        open_still = {name: getattr(wanted, name) for name in (*SEEDS, "embeddings")}
+        return replace(settled, **open_still)
+
+    def _defaults(self, wanted: Request) -> Defaults | None:
+        """How its model is used where nobody says; None where its file leaves that open."""
+        from sfumato.opening import Asked, find  # torch comes with it
+
+        asked = Asked(wanted.model or BUNDLED, wanted.vae, wanted.text_encoders)
+        if asked not in self._usual:
+            found = find(asked, self._shelves)
+            self._usual[asked] = found.spec.defaults if found.sure else None
+        return self._usual[asked]
 
     def apart(self, there: Recipe, wanted: Request) -> str | None:
         """In what a picture of this wish was made otherwise than it would be now, in words.

@@ -303,8 +303,8 @@ def _placed(
 def _made(path: Path, wanted: Request, today: Today) -> bool:
     """Whether this file is the picture that is wanted: whatever was asked for, it has.
 
-    Also the model, by its sha256, and the numerics of this version: under another name than the
-    old one lies what they make now.
+    What was not asked for it has as the model likes it. Also the model, by its sha256, and the
+    numerics of this version: under another name than the old one lies what they make now.
     """
     if not is_ours(path):
         return False
@@ -312,7 +312,7 @@ def _made(path: Path, wanted: Request, today: Today) -> bool:
         recipe = read(path).recipe
     except PictureError:
         return False
-    if recipe is None or not Cell((0, 0, 0), wanted, "").made(recipe):
+    if recipe is None or not Cell((0, 0, 0), today.settled(wanted), "").made(recipe):
         return False
     return today.apart(recipe, wanted) is None
 
