@@ -15,12 +15,14 @@ from PIL import Image
 
 from sfumato.catalog import BUNDLED
 from sfumato.cli import main
+from sfumato.embedding import Embedding
 from sfumato.limits import MAX_SEED, SEEDS
 from sfumato.recipe import Picture, Result
 from sfumato.request import Request
 from sfumato.request_json import to_dict
 from sfumato.resolve import Defaults
 from sfumato.server.calls import Server, calls
+from sfumato.shelves import Shelves
 from sfumato.source import Source
 from tests.cli.fake import FakeEngine
 from tests.server.conftest import LiveServer
@@ -96,10 +98,11 @@ class StandIn:
 
     def __init__(self) -> None:
         self.model: str | None = None
+        self.shelves: Shelves | None = None
         self.request: Request | None = None
 
-    def load(self, model: str | None = None) -> "StandIn":
-        self.model = model
+    def load(self, model: str | None = None, *, shelves: Shelves | None = None) -> "StandIn":
+        self.model, self.shelves = model, shelves
         return self
 
     def submit(self, request: Request) -> "StandIn":
@@ -217,13 +220,27 @@ def test_the_servers_own_model_is_said_elsewhere() -> None:
     server = Server("http://127.0.0.1:1", model="big.safetensors")
     written = calls(Request("x"), server)
     assert "--model big.safetensors" in written.command
-    assert 'sfumato.load("big.safetensors")' in written.python
+    assert 'sfumato.load("big.safetensors", shelves=shelves())' in written.python
     assert "model" not in body_of(written.http)["request"]
     same = Request("x", model="big.safetensors")
     assert calls(same, server) == written
     other = calls(Request("x", model=BUNDLED), server)
     assert body_of(other.http)["request"]["model"] == BUNDLED
     assert BUNDLED not in other.command + other.python
+    assert "sfumato.load()" in other.python
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request("x", refiner="fine"),
+        Request("x", upscale=2, upscaler="crisp"),
+        Request("glitter", embeddings=(Embedding("glitter"),)),
+    ],
+)
+def test_what_lies_on_shelves_is_found_there_in_python_too(request_: Request) -> None:
+    written = calls(replace(request_, seed=1), HERE).python
+    assert "sfumato.load(shelves=shelves())" in written
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ __all__ = ["Calls", "Server", "calls"]
 _SOURCES = ("image", "mask")
 # What the command line takes as one, such as 512x768.
 _SIZES: Mapping[str, str] = {"width": "height", "seed_width": "seed_height"}
+# What is found on the shelves by its name; the bundled model and its upscaler are at hand without.
+_SHELVED = ("model", "refiner", "upscaler", "embeddings")
 _KINDS: Mapping[str, str] = {"image": "", "mask": ', "mask"'}
 _UNPRINTED: Mapping[str, str] = {"\n": "\\n", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
 
@@ -180,15 +182,19 @@ def _login(server: Server) -> str:
 
 def _python(given: Mapping[str, object]) -> str:
     sources = {name: value for name, value in given.items() if isinstance(value, Source)}
+    shelved = any(name in given for name in _SHELVED)
     lines = ["import sfumato"]
     if sources:
         lines = ["from pathlib import Path", "", *lines]
+    if shelved:
+        lines += ["from sfumato.cli.configuration import shelves"]
     lines += [""] + [
         f'{name} = sfumato.Source.read(Path("{_file(name, source)}"){_KINDS[name]})'
         for name, source in sources.items()
     ]
-    model = _literal(given["model"]) if "model" in given else ""
-    lines += [f"engine = sfumato.load({model})"]
+    said = [_literal(given["model"])] if "model" in given else []
+    said += ["shelves=shelves()"] if shelved else []
+    lines += [f"engine = sfumato.load({', '.join(said)})"]
     lines += ["request = sfumato.Request("]
     lines += [
         f"    {name}={name if isinstance(value, Source) else _literal(value)},"
