@@ -156,7 +156,6 @@ REFUSED = {
     "comments": {"a": "b"},
     "firstphase_width": 256,
     "firstphase_height": 256,
-    "distilled_cfg_scale": 2.0,
     "alwayson_scripts": {"ControlNet": {"args": [{"image": "", "enabled": True}]}},
     "a_field_of_tomorrow": 3,
     "eta": 0.5,
@@ -403,6 +402,14 @@ def test_numbers_out_of_range_are_refused(chosen: Chosen) -> None:
         text(chosen, n_iter=0)
     with pytest.raises(RequestError, match="strength"):
         image(chosen, denoising_strength=0)
+
+
+def test_forges_distilled_guidance_is_understood(chosen: Chosen) -> None:
+    assert text(chosen, distilled_cfg_scale=2.5).distilled == 2.5
+    assert text(chosen, distilled_cfg_scale=3.5).distilled is None  # which a client sends anyway
+    told = "a fox\nSteps: 4, Sampler: Euler, Seed: 7, Size: 64x64, Distilled CFG Scale: 5"
+    assert text(chosen, infotext=told).distilled == 5
+    assert text(chosen, infotext=told, distilled_cfg_scale=2).distilled == 2
 
 
 def test_a_refiner_is_named_as_a1111s_clients_name_it(chosen: Chosen) -> None:

@@ -33,7 +33,6 @@ _NEUTRAL: Mapping[str, tuple[tuple[object, ...], str]] = {
     "comments": (_OFF, "comments in a picture"),
     "firstphase_width": (_OFF, "a first pass of another size"),
     "firstphase_height": (_OFF, "a first pass of another size"),
-    "distilled_cfg_scale": ((*_OFF, 3.5), "distilled guidance"),
     "latent_mask": (_OFF, "a mask of the latent"),
     "mask_round": ((None, True), "a mask with soft edges"),
     "initial_noise_multiplier": ((*_OFF, 1), "a scale of the first noise"),

@@ -73,7 +73,7 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         seed=text.seed if sent.seed is None else (None if sent.seed < 0 else sent.seed),
         steps=sent.steps if sent.steps is not None else text.steps,
         guidance=sent.cfg_scale if sent.cfg_scale is not None else text.guidance,
-        distilled=text.distilled,
+        distilled=_distilled(sent, text),
         sampler=sampler,
         schedule=schedule,
         width=sent.width if sent.width is not None else text.width,
@@ -92,6 +92,12 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         model=_model(settings.get("sd_model_checkpoint") or text.model, chosen.checkpoints),
     )
     return _with_picture(request, sent, chosen.limits) if isinstance(sent, Image2Image) else request
+
+
+def _distilled(sent: Text2Image, text: Request) -> float | None:
+    """Forge's guidance of a distilled model. Its clients send 3.5 for every model: Flux's own."""
+    value = sent.distilled_cfg_scale
+    return text.distilled if value in (None, 0, 3.5) else value
 
 
 def _refiner(sent: Text2Image, text: Request, checkpoints: Checkpoints) -> dict[str, Any]:
