@@ -38,7 +38,7 @@ _STRENGTHS: Mapping[str, float] = {
     "colour": 0.03,
     "count": 0.03,
 }
-_VERSION = "1"  # of all that decides what a judge says, beside the drawings
+_VERSION = "2"  # of all that decides what a judge says, beside the drawings
 # Where the first and the second subject stand.
 _ENDS: Mapping[str, tuple[str, str]] = {
     "above": ("top", "bottom"),

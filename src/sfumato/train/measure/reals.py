@@ -75,9 +75,9 @@ class Reals:
                 real = self._real(self.scenes.told(code, style), None, blur, plain=False)
                 told = replace(real.facts, colour=None)
                 made.append(replace(real, facts=told, made=LINES, style=None, ground=None))
-                look = turned[number % len(turned)] if turned else None
-                if look is not None:
-                    made.append(replace(real, facts=told, made=look, style=look, ground=None))
+                made += [
+                    replace(real, facts=told, made=look, style=look, ground=None) for look in turned
+                ]
             colours = self.scenes.colours(code, style)
             if colours and style in self.styles:
                 colour = colours[int(rng.random() * len(colours))]
