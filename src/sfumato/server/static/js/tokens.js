@@ -60,6 +60,7 @@ function makePlace(what) {
   });
   const trouble = h("p", { class: "trouble", role: "status" });
   const offered = h("p", { class: "aside", hidden: true });
+  const strange = h("p", { class: "aside", role: "status", hidden: true });
 
   /** @param {Tokens} told */
   function show(told) {
@@ -73,11 +74,17 @@ function makePlace(what) {
     const networks = what === "prompt" ? told.networks : [];
     trouble.replaceChildren(...troubles(heard, networks));
     count.classList.toggle("over", heard.some((each) => each.beyond));
+    strange.hidden = what !== "prompt" || !told.strange.length;
+    strange.replaceChildren(
+      `${told.model} was never shown: `,
+      h("strong", {}, told.strange.join(", ")),
+      ". It may paint something else.",
+    );
   }
 
   return {
     count,
-    body: [list, trouble, offered],
+    body: [list, trouble, strange, offered],
     show,
     /** @param {string[]} names @param {() => void} take */
     offer(names, take) {
@@ -89,7 +96,7 @@ function makePlace(what) {
     },
     /** @param {ApiError} error */
     fail(error) {
-      count.hidden = list.hidden = true;
+      count.hidden = list.hidden = strange.hidden = true;
       const mine = error.status === 422 && (what === "prompt" ? error.field !== "negative" : error.field === "negative");
       trouble.replaceChildren(mine ? error.message : "");
     },

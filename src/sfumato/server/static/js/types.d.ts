@@ -199,6 +199,7 @@ export interface Tokens {
   heard: Heard[];
   networks: string[];
   unread: string[];
+  strange: string[];
 }
 
 export interface Calls {
