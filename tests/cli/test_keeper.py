@@ -85,7 +85,10 @@ def test_inspect_takes_a_name_and_reads_the_whole_file_only_when_told(sfumato: S
     assert told["evidence"]
     assert of(fox) in sfumato("models", "inspect", "fox").out  # and it is remembered
     assert "textual inversion" in sfumato("models", "inspect", "sad").out
-    assert "mini" in sfumato("models", "inspect", "mini").out
+    mini = sfumato("models", "inspect", "mini").out
+    assert "mini" in mini
+    assert "others it was never shown" in mini
+    assert "fox" in mini
     assert "There is no model or part of one 'owl'" in sfumato("models", "inspect", "owl").refused()
 
 

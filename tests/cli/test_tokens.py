@@ -52,9 +52,16 @@ def test_programs_get_json(sfumato: Sfumato):
     assert found["model"] == "sd15"
     prompt = found["heard"][0]
     assert (prompt["what"], prompt["count"]) == ("prompt", 2)
+    assert found["strange"] == []
     assert prompt["chunks"][0]["tokens"][1] == {
         "text": "fox", "id": 3240, "weight": 1.2, "ends": True, "learnt": False
     }  # fmt: skip
+
+
+def test_what_the_model_was_never_shown_is_told(sfumato: Sfumato):
+    assert "never shown to the model: submarine" in sfumato("tokens", "a submarine, flat").out
+    assert "never shown" not in sfumato("tokens", "three foxes, flat").out
+    assert json.loads(sfumato("tokens", "a submarine", "--json").out)["strange"] == ["submarine"]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,12 @@ def test_what_painting_would_refuse_is_told(calm: TestClient) -> None:
     assert told["heard"][0]["unknown"] == ["狐"]
 
 
+def test_what_the_model_was_never_shown_is_told(calm: TestClient) -> None:
+    prompt = {"prompt": "a submarine beside a fox, flat"}
+    told = calm.post("/api/tokens", json={"request": prompt}).json()
+    assert told["strange"] == ["submarine", "beside"]
+
+
 @pytest.mark.parametrize(
     ("request_", "field", "words"),
     [

@@ -78,7 +78,9 @@ _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a training; the defaults made the bundled model.
+    """Every number of a training; the defaults made the first part of the bundled model's.
+
+    ``docs/model/second.toml`` holds what the second part changed.
 
     The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
     ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
