@@ -93,6 +93,7 @@ def test_no_request_finds_a_fault_or_an_answer_of_another_shape(
     assert unasked <= {
         "DELETE /api/trash",
         "GET /api/about",
+        "GET /api/fields",
         "GET /api/models",
         "GET /api/samplers",
         "POST /api/pictures",
