@@ -3,12 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from sfumato.cli.screen import amount
 from sfumato.images import read_texts
 from sfumato.recipe import Picture, read
 from tests.cli.conftest import Sfumato
@@ -143,7 +145,9 @@ def test_a_big_model_that_is_read_for_its_sha256_is_told(
     sfumato(*typed)
     monkeypatch.setattr("sfumato.cli.kept._LONG", 1000)
     monkeypatch.setattr("sfumato.cli.kept.remembered", lambda path, cache: None)
-    assert "reading model.safetensors, 39.32 MB, once for its sha256" in sfumato(*typed).err
+    model = Path(str(resources.files("sfumato").joinpath("assets/mini/model.safetensors")))
+    told = f"reading model.safetensors, {amount(model.stat().st_size)}, once for its sha256"
+    assert told in sfumato(*typed).err
 
 
 def test_a_finished_sheet_is_not_said_to_be_of_the_precision_that_was_typed(sfumato: Sfumato):

@@ -54,10 +54,10 @@ def unfold(page: Page) -> None:
 
 
 def sent(page: Page) -> dict[str, object]:
-    """The request that a press on Paint sends."""
-    with page.expect_request("**/api/jobs") as asked:
+    """The request that a press on Paint sends; it is answered when this returns."""
+    with page.expect_response("**/api/jobs") as answered:
         page.locator("#paint").click()
-    return json.loads(asked.value.post_data or "{}")["request"]
+    return json.loads(answered.value.request.post_data or "{}")["request"]
 
 
 def test_every_field_of_a_request_has_a_place_on_the_page(page: Page) -> None:

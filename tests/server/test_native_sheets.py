@@ -77,7 +77,9 @@ def test_a_sheet_is_there_while_it_fills_and_can_be_given_up(
     fake_painter.hold(1)
     sent = send(client, {"prompt": "a fox", "steps": 3}, x="seed=1..4")
     fake_painter.held()
-    assert [cell["state"] for cell in sent["cells"]] == ["queued"] * 4
+    first, *rest = [cell["state"] for cell in sent["cells"]]
+    assert first in ("queued", "running")  # the worker may have taken it before the answer was read
+    assert rest == ["queued"] * 3
     fake_painter.release_to(2)
     heads = client.get("/api/sheets").json()["sheets"]
     assert (heads[0]["id"], heads[0]["count"]) == (sent["id"], 4)
