@@ -10,7 +10,6 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -26,6 +25,7 @@ from sfumato.request import Request
 from sfumato.resolve import resolve
 from sfumato.run import Loaded, Run, developed
 from sfumato.shelves import Shelves
+from sfumato.shipped import shipped
 from sfumato.spec import ModelSpec
 from sfumato.upscale import Enlargement, Enlarger, open_enlarger
 from sfumato.vocabulary import Taker, Vocabulary, Word
@@ -138,8 +138,7 @@ class Engine:
         if self._enlarger is None or self._enlarger[0] != asked:
             path, name = Path(asked), Path(asked).name
             if asked == UPSCALER:
-                bundled = resources.files("sfumato").joinpath("assets", ILLUSTRATION.asset)
-                path, name = Path(str(bundled)), UPSCALER
+                path, name = shipped(ILLUSTRATION.asset), UPSCALER
             self._enlarger = asked, open_enlarger(path, name, self.device)
         return self._enlarger[1]
 

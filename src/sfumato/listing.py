@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib import resources
 from typing import Literal, TypeAlias
 
 from sfumato.request import Request
+from sfumato.shipped import shipped
 from sfumato.spec import BertConfig, ClipConfig, ModelSpec, T5Config
 from sfumato.text.clip import END, ClipTokenizer
 from sfumato.text.prompt import Fragment, parse, read_weights
@@ -72,8 +72,7 @@ class Tokenizers:
 
     @cached_property
     def _words(self) -> list[str]:
-        words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
-        return words.read_text("utf-8").splitlines()
+        return shipped("mini/vocabulary.txt").read_text("utf-8").splitlines()
 
     def bert(self, length: int) -> WordPieceTokenizer:
         """BERT's, for an encoder of this length."""

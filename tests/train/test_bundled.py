@@ -125,13 +125,16 @@ def test_a_denoiser_begins_from_a_model(scenes: Scenes, folder: Path, tmp_path: 
     export.export(folder, folder / "model.safetensors", {}, spec=tiny.SPEC)
     begin = parts_of(folder / "model.safetensors", tiny.SPEC)
     (tmp_path / "again").mkdir()
-    store.write(begin.vae.state_dict(), tmp_path / "again" / "vae.safetensors")
     still = replace(RECIPE, denoiser_rates=MuonConfig(rate=0.0, adam=0.0))
     train_denoiser(still, scenes, tmp_path / "again", tiny.CPU, silent, begin=begin, spec=tiny.SPEC)
     kept, _ = store.read(tmp_path / "again" / "unet.safetensors")
     theirs = begin.denoiser.state_dict()
     assert kept.keys() == theirs.keys()
     assert all(torch.equal(kept[name], theirs[name]) for name in theirs)
+    taken, _ = store.read(tmp_path / "again" / "vae.safetensors")
+    wanted = begin.vae.state_dict()
+    assert taken.keys() == wanted.keys()
+    assert all(torch.equal(taken[name], wanted[name]) for name in wanted)
 
 
 def test_stopped_and_taken_up_the_stored_bank_serves(scenes: Scenes, folder: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from sfumato.limits import SEEDS, UPSCALER
 from sfumato.recipe import NUMERICS
 from sfumato.resolve import Defaults, resolve
 from sfumato.shelves import Shelves
+from sfumato.shipped import shipped
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, remembered
 from sfumato.weights.remembered import state
@@ -135,8 +135,7 @@ class Today:
     def _upscaler(self, asked: str | None) -> str:
         if asked not in (None, UPSCALER):
             return self._digest(Path(asked))
-        bundled = resources.files("sfumato").joinpath("assets", ILLUSTRATION.asset)
-        return self._digest(Path(str(bundled)))
+        return self._digest(shipped(ILLUSTRATION.asset))
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:

@@ -150,16 +150,15 @@ def new(
 
 def _beginning(name: str) -> Path | None:
     """The file of the model to begin from; None for nothing."""
-    from importlib import resources
-
     from sfumato.catalog import MINI
+    from sfumato.shipped import shipped
 
     if name == "nothing":
         return None
     if name != MINI.name:
         return Path(name)
     assert MINI.asset is not None
-    return Path(str(resources.files("sfumato").joinpath("assets", MINI.asset)))
+    return shipped(MINI.asset)
 
 
 @app.command()
@@ -376,7 +375,7 @@ def evaluate(
     family = next(iter(run)).model
     eye = find_eye().to(family.device)
     reals = Reals(data, [style for style, weight in recipe.scenes.styles if weight > 0])
-    note("The judges: read, or made of some ten thousand real drawings in a few minutes.")
+    note("The judges: read, or made of some twelve thousand real drawings in a few minutes.")
     made = judges(reals, eye, data.parent)
     note(f"Judges after {duration(time.monotonic() - begun)}. Painting.")
 
@@ -430,7 +429,6 @@ def _train_autoencoder(order: Order) -> None:
 
 def _train_denoiser(order: Order) -> None:
     recipe, device = _begin(order)
-    from sfumato.train import store
     from sfumato.train.beginning import parts_of
     from sfumato.train.bundled import train_denoiser
     from sfumato.train.scenes import Scenes
@@ -442,8 +440,6 @@ def _train_denoiser(order: Order) -> None:
     parts = None if path is None else parts_of(path)
     with _stopping() as stop:
         scenes = Scenes(order.data, recipe.scenes)
-        if parts is not None and not (order.folder / "vae.safetensors").exists():
-            store.write(parts.vae.state_dict(), order.folder / "vae.safetensors")
         tell = _teller(loop.steps)
         train_denoiser(recipe, scenes, order.folder, device, tell, begin=parts, stop=stop)
     say(str(order.folder / "unet.safetensors"))

@@ -1,7 +1,6 @@
 """The bundled model's family: BERT's token states, and one vector for the whole prompt."""
 
 from collections.abc import Sequence
-from importlib import resources
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from sfumato.errors import PromptError
 from sfumato.families.base import USUAL, Conditioning, Reading, UNetFamily
 from sfumato.families.emphasis import emphasised
 from sfumato.nn.bert import TextTower
+from sfumato.shipped import shipped
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.prompt import read_weights
 from sfumato.text.wordpiece import WordPieceTokenizer
@@ -27,10 +27,8 @@ class Mini(UNetFamily):
         assert isinstance(part.config, BertConfig)
         assert isinstance(text, TextTower)
         self.text = text
-        words = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
-        self.tokenizer = WordPieceTokenizer(
-            words.read_text("utf-8").splitlines(), part.config.length
-        )
+        words = shipped("mini/vocabulary.txt").read_text("utf-8").splitlines()
+        self.tokenizer = WordPieceTokenizer(words, part.config.length)
 
     def encode(
         self,

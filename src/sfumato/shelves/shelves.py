@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 
 from sfumato.catalog import CATALOG
@@ -13,6 +12,7 @@ from sfumato.errors import RequestError, WeightsError
 from sfumato.shelves.folders import Folder
 from sfumato.shelves.items import Item, told
 from sfumato.shelves.walk import SUFFIXES, Found, look, without_suffix
+from sfumato.shipped import shipped
 from sfumato.weights.detect import Role
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, recalled
@@ -247,5 +247,5 @@ def _blob(item: Item) -> str | None:
 def _bundled() -> Iterator[Found]:
     for spec in CATALOG.values():
         if spec.asset is not None:
-            path = Path(str(resources.files("sfumato").joinpath("assets", spec.asset)))
+            path = shipped(spec.asset)
             yield Found(spec.name, path, Folder(path.parent, "bundled", "model"))

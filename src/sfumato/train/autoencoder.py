@@ -15,6 +15,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from sfumato.nn.vae import Vae
 from sfumato.spec import VaeConfig
 from sfumato.train.loop import Modules
+from sfumato.train.precision import multiplying
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 
@@ -87,9 +88,7 @@ class AutoencoderTask:
         rng = np.random.default_rng([self.config.seed, step])
         picture = to_unit(self._crops(rng)).to(self.device)
         picture = picture.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(
-            self.device.type, self.precision, enabled=self.precision != torch.float32
-        ):
+        with multiplying(self.precision, self.device):
             mean, log_variance = self._encoder(picture)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 10)
             noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))

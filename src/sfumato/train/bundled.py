@@ -10,7 +10,6 @@ import json
 import os
 import platform
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from sfumato.errors import WeightsError
 from sfumato.images.files import write as write_bytes
 from sfumato.nn.bert import Bert
 from sfumato.nn.vae import Vae
+from sfumato.shipped import shipped
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
@@ -164,12 +164,15 @@ def train_denoiser(
 ) -> None:
     """The second training, on the first one's latents; goes on where it stopped.
 
-    It begins from the denoiser of ``begin``, or from nothing; the autoencoder is the folder's.
+    It begins from the denoiser of ``begin``, or from nothing. The autoencoder is the folder's, or
+    where it has none that of ``begin``.
     Ends in ``unet.safetensors`` and ``adapter.safetensors``, averaged. Raises what `loop.fit`
     raises, and WeightsError where the autoencoder or the published text encoder is missing.
     """
     text, c = spec.texts[0].config, recipe.denoiser
     assert isinstance(text, BertConfig)
+    if begin is not None and not (folder / "vae.safetensors").exists():
+        store.write(begin.vae.state_dict(), folder / "vae.safetensors")
     vae = trained_autoencoder(spec, folder, device)
     reader = reader_of(text, c.length, device)
     banks = {
@@ -240,8 +243,7 @@ def average(folder: Path) -> int:
 
 def vocabulary() -> list[str]:
     """The word pieces that the bundled model reads, in order."""
-    path = resources.files("sfumato").joinpath("assets/mini/vocabulary.txt")
-    return path.read_text("utf-8").splitlines()
+    return shipped("mini/vocabulary.txt").read_text("utf-8").splitlines()
 
 
 def encoder(text: BertConfig) -> tuple[Bert, list[str]]:

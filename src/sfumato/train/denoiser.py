@@ -21,6 +21,7 @@ from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts
 from sfumato.train.loop import Modules, TrainingError
+from sfumato.train.precision import multiplying
 from sfumato.train.reader import Reader
 from sfumato.train.scenes import Example, Scenes
 from sfumato.train.start import start
@@ -184,9 +185,7 @@ class DenoiserTask(Generic[Fact]):
         noise = noise.contiguous(memory_format=torch.channels_last)
         x = self.process.mix(x0, noise, sigma)
         read = self.reader.read(captions)
-        with torch.autocast(
-            self.device.type, self.precision, enabled=self.precision != torch.float32
-        ):
+        with multiplying(self.precision, self.device):
             context, pooled = adapter(read.states, read.mask)  # (B, L, D), (B, D)
             output = unet(
                 self.process.model_input(x, sigma),

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Precision", "products"]
+__all__ = ["Precision", "multiplying", "products"]
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -23,3 +23,8 @@ def products(name: Precision, device: torch.device) -> torch.dtype:
         quick = device.type != "cpu" or torch.cpu._is_amx_tile_supported()  # pyright: ignore[reportPrivateUsage]
         return torch.bfloat16 if quick else torch.float32
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]
+
+
+def multiplying(precision: torch.dtype, device: torch.device) -> torch.autocast:
+    """A context in which networks make their products in this type."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
