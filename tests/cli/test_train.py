@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from sfumato.catalog import MINI
-from sfumato.cli import train as room
+from sfumato.cli.training import stopping
 from sfumato.shipped import shipped
 from sfumato.train import bundled, export, store
 from sfumato.train.beginning import parts_of
@@ -303,7 +303,7 @@ def test_ctrl_c_before_the_first_step_is_at_once(
 
 def test_a_request_to_end_is_heard_like_ctrl_c() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with room._stopping() as stop:
+    with stopping() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop()
@@ -311,7 +311,7 @@ def test_a_request_to_end_is_heard_like_ctrl_c() -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait() -> None:
-    with room._stopping() as stop:
+    with stopping() as stop:
         assert not stop()
         interrupt()
         assert stop()

@@ -1,0 +1,114 @@
+"""`sfumato train evaluate`: a model measured by what it paints, and the report of it written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.cli.screen import columns, duration, note, say
+from sfumato.cli.training import DATA, Config, Device, Pictures, Precision
+
+if TYPE_CHECKING:
+    from sfumato.families.base import Family
+    from sfumato.train.measure.asks import Ask
+    from sfumato.train.measure.evaluation import Evaluation, Painter
+    from sfumato.train.measure.paint import Settings
+    from sfumato.train.stylize import Picture
+
+_REPORT = ("evaluation.json", "evaluation.md", "evaluation.webp")
+_HEARD = 320  # pictures from one word on the screen to the next
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A name, a file or a folder.")] = "mini",
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the report and its pictures go.")
+    ] = Path("out/evaluation"),
+    data: Pictures = DATA,
+    portion: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0.01,
+            max=4.0,
+            help="How much is asked; 1 is sure to 3 points or 5.",
+        ),
+    ] = 1.0,
+    config: Config = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Measure a model: what it was asked for and painted, judged by features of real drawings.
+
+    The judges are made once from the packed pictures, and kept beside them.
+    """
+    from sfumato.engine import Engine
+    from sfumato.images import check_output
+    from sfumato.request import Request
+    from sfumato.train.bundled import Recipe
+    from sfumato.train.measure.evaluation import evaluate as judge
+    from sfumato.train.measure.features import find_eye
+    from sfumato.train.measure.judges import judges
+    from sfumato.train.measure.reals import Reals
+    from sfumato.train.scenes import Scenes
+    from sfumato.train.settings import read_recipe
+
+    begun = time.monotonic()
+    for name in _REPORT:
+        check_output(out / name)
+    recipe = Recipe() if config is None else read_recipe(config)
+    scenes = Scenes(data, recipe.scenes)
+    run = Engine(device, precision, model=model).submit(Request("", seed=1, steps=1))
+    family = next(iter(run)).model
+    eye = find_eye().to(family.device)
+    reals = Reals(data, [style for style, weight in recipe.scenes.styles if weight > 0])
+    note("The judges: read, or made of some twelve thousand real drawings in a few minutes.")
+    made = judges(reals, eye, data.parent)
+    note(f"Judges after {duration(time.monotonic() - begun)}. Painting.")
+    usual = family.spec.defaults.guidance
+    found = judge(_painter(family), usual, scenes, reals.scenes, made, eye, portion=portion)
+    took = duration(time.monotonic() - begun)
+    facts = [
+        f"`sfumato train evaluate {model} --portion {portion:g}`, sha256 {run.sha256}",
+        f"{found.settings.steps} steps, guidance {found.settings.guidance:g}, {took} in all",
+    ]
+    _report(found, model, facts, out)
+
+
+def _painter(family: Family) -> Painter:
+    """Paints what is asked with the model, and says now and then how far it is."""
+    from sfumato.train.measure.paint import paint
+
+    def heard(done: int, total: int) -> None:
+        if total >= _HEARD and done % _HEARD == 0:
+            note(f"{done:,} of {total:,} pictures")
+
+    def painted(some: Sequence[Ask], settings: Settings) -> Picture:
+        return paint(family, [(ask.prompt, ask.seed) for ask in some], settings, heard)
+
+    return painted
+
+
+def _report(found: Evaluation, model: str, facts: list[str], out: Path) -> None:
+    """Writes the report's files, and its figures on the screen."""
+    from sfumato.images import write
+    from sfumato.train.measure.page import page, samples
+
+    contents = (
+        found.as_json().encode(),
+        page(found, model, facts).encode(),
+        samples(found.samples),
+    )
+    for name, content in zip(_REPORT, contents, strict=True):
+        write(content, out / name)
+    columns(
+        [
+            (row.name, f"{row.value.percent:.1f} ± {row.value.within:.1f} %")
+            for row in (*found.rows, *found.memory)
+        ]
+    )
+    say(str(out / "evaluation.md"))
