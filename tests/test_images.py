@@ -19,6 +19,7 @@ from sfumato.images import (
     check_animation,
     check_output,
     encode,
+    fault,
     filmstrip,
     is_ours,
     read_picture,
@@ -64,6 +65,26 @@ def test_rows_and_columns_keep_their_places():
     (image,) = to_images(tensor)
     assert image.size == (4, 2)
     assert image.getpixel((3, 1)) == (255, 0, 0)
+
+
+def test_values_that_overflowed_and_a_network_that_died_are_no_picture() -> None:
+    painted = torch.linspace(-1, 1, 3 * 8 * 8).view(1, 3, 8, 8)
+    broken = painted.clone()
+    broken[0, 1, 2, 3] = torch.inf
+    assert fault(broken) == "values that are no numbers"
+    assert fault(painted - 40) == "values beyond ±3 alone, where a picture's lie within ±1"
+    assert "±3 alone" in fault(painted.sign() * 300)
+    dead = torch.tensor([-1.0, 0.5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    assert fault(dead) == "every pixel the very same values"
+    assert fault(dead, flat=True) == ""
+
+
+def test_black_that_was_meant_and_colours_that_burn_are_pictures() -> None:
+    black = torch.linspace(-1.2, -0.999, 3 * 8 * 8).view(1, 3, 8, 8)
+    assert set(to_images(black)[0].tobytes()) == {0}
+    assert fault(black) == ""
+    burnt = torch.linspace(-9, 9, 3 * 8 * 8).view(1, 3, 8, 8)
+    assert fault(burnt) == ""
 
 
 def test_a_value_that_is_no_number_is_an_error_and_not_a_black_picture():

@@ -115,8 +115,19 @@ def test_a_network_of_another_scale_is_refused_where_it_does_not_divide() -> Non
 def test_a_network_without_numbers_is_told() -> None:
     network = small(2)
     network.out.bias.data[:] = float("nan")
-    with pytest.raises(PictureError, match="gave no numbers"):
+    with pytest.raises(PictureError, match="broken gave values that are no numbers"):
         Enlargement(Enlarger("broken", "", network, 4, CPU), drawn(16, 16), 2).picture()
+
+
+def test_a_network_that_makes_all_of_it_black_is_told_and_a_black_picture_is_not(
+    bundled: Enlarger,
+) -> None:
+    network = small(2)
+    network.out.bias.data[:] = -1000
+    with pytest.raises(PictureError, match="broken gave values beyond ±3 alone"):
+        Enlargement(Enlarger("broken", "", network, 4, CPU), drawn(16, 16), 2).picture()
+    black = Image.new("RGB", (16, 16))
+    assert max(Enlargement(bundled, black, 2).picture().convert("L").tobytes()) < 8
 
 
 def published_keys(network: Upscaler, lead: str) -> Mapping[str, torch.Tensor]:

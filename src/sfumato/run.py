@@ -222,15 +222,18 @@ class Run:
         )
 
     def _finished(self, last: Step) -> Image.Image:
+        family, finite = self._model.family, bool(last.x.isfinite().all())
         try:
-            return finish(self._model.family, self._canvas, last.x, self.request.rounding)
-        except PictureError as error:  # its decoder gave values that are no numbers
-            instead = f"Try --precision {'bf16, or ' * (self._precision == 'fp16')}fp32."
+            return finish(family, self._canvas, last.x, self.request.rounding)
+        except PictureError as error:  # what came out of the decoder is no picture
+            instead = f"Try --precision {'bf16, or ' * (self._precision == 'fp16')}fp32"
             if self._precision == "fp32":
-                instead = "Take less guidance, and smaller weights in the prompt."
+                instead = "Take less guidance, and smaller weights in the prompt"
+            # The steps went well, so the decoder may be at fault, or may not be this model's.
+            other = ", or another autoencoder by --vae" if finite else ""
             raise SfumatoError(
-                f"{self._model.name} gave no numbers in {self._precision}: its values overflowed. "
-                f"{instead}"
+                f"{self._model.name} failed in {self._precision}: {error} It overflowed, or is "
+                f"damaged; nothing is saved. {instead}{other}."
             ) from error
 
     def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:

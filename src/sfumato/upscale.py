@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.errors import PictureError, RequestError
+from sfumato.images import fault
 from sfumato.nn.upscaler import Upscaler
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest
@@ -129,8 +130,9 @@ class Enlargement:
         s = network.scale
         y = y[:, :, s * (box[1] - top) : s * (box[3] - top), s * (box[0] - left) :]
         y = y[..., : s * (box[2] - box[0])]
-        if not y.isfinite().all():
-            raise PictureError(f"{self._enlarger.name} gave no numbers; take another upscaler.")
+        # It adds to the small picture, whose pixels may be all alike.
+        if wrong := fault(2 * y - 1, flat=True):
+            raise PictureError(f"{self._enlarger.name} gave {wrong}; take another upscaler.")
         # Twice is four times with the mean of each square of pixels: no edge overshoots.
         y = F.avg_pool2d(y.clamp(0, 1), s // self._factor)  # (1, 3, factor H, factor W)
         levels = (y[0] * 255).round().byte().permute(1, 2, 0).contiguous().cpu()

@@ -15,7 +15,7 @@ from sfumato.images.files import (
     write,
 )
 from sfumato.images.filmstrip import Frame, filmstrip
-from sfumato.images.tensors import to_images, to_mask, to_tensor
+from sfumato.images.tensors import fault, to_images, to_mask, to_tensor
 
 __all__ = [
     "ANIMATIONS",
@@ -28,6 +28,7 @@ __all__ = [
     "check_animation",
     "check_output",
     "encode",
+    "fault",
     "filmstrip",
     "is_ours",
     "lay",
