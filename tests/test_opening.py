@@ -163,7 +163,7 @@ def test_sd3_without_t5_paints_and_its_recipe_shows_none(engine: Engine, tmp_pat
     assert engine.submit(request_of(files)).absent == ()
     del files["text_encoder_3"]
     run = engine.submit(request_of(files))
-    assert run.absent == ("text encoder 3",)
+    assert run.absent == ("T5 (text encoder 3)",)
     picture = run.result().pictures[0]
     assert "text_encoder_3" not in picture.recipe.parts
     assert "tokenizer" not in picture.recipe.parts

@@ -26,7 +26,7 @@ from sfumato.weights.entries import Weights
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, sha256
 from sfumato.weights.load import Parts, load_parts
-from sfumato.weights.parts import Origins, located, vocabulary
+from sfumato.weights.parts import Origins, absent, located, vocabulary
 
 __all__ = ["FAMILIES", "Asked", "Found", "find", "load", "require_refines"]
 
@@ -69,10 +69,7 @@ class Found:
     @property
     def absent(self) -> tuple[str, ...]:
         """The optional parts that are nowhere, in words."""
-        held = self.origins.parts
-        return tuple(
-            part.name.replace("_", " ") for part in self.spec.texts if part.name not in held
-        )
+        return absent(self.spec, self.origins.parts)
 
     @property
     def bytes_packed(self) -> int:

@@ -15,7 +15,7 @@ from sfumato.cli.folders import hub_folder
 from sfumato.recipe import read
 from tests.cli.conftest import Sfumato
 from tests.cli.fake import FakeEngine
-from tests.shelves.files import EMBEDDING, SD15, VAE, of, sparse
+from tests.shelves.files import EMBEDDING, SD3, SD15, T5, VAE, of, sparse
 from tests.shelves.hub_server import Hub, serving
 
 
@@ -90,6 +90,16 @@ def test_inspect_takes_a_name_and_reads_the_whole_file_only_when_told(sfumato: S
     assert "others it was never shown" in mini
     assert "fox" in mini
     assert "There is no model or part of one 'owl'" in sfumato("models", "inspect", "owl").refused()
+
+
+def test_inspect_says_without_which_reader_of_prompts_a_model_paints(sfumato: Sfumato):
+    folder = own() / "checkpoints"
+    sparse(folder / "bare.safetensors", SD3)
+    sparse(folder / "whole.safetensors", {**SD3, **T5})
+    assert "T5 (text encoder 3), and hears less" in sfumato("models", "inspect", "bare").out
+    assert "hears less" not in sfumato("models", "inspect", "whole").out
+    for name, absent in (("bare", ["T5 (text encoder 3)"]), ("whole", []), ("mini", [])):
+        assert json.loads(sfumato("models", "inspect", name, "--json").out)["absent"] == absent
 
 
 # ---- add and remove -------------------------------------------------------------------------

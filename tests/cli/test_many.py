@@ -253,3 +253,16 @@ def test_braces_are_letters_unless_it_is_asked_for(sfumato: Sfumato, tmp_path: P
     sfumato("generate", "a {red|blue} fox __x__", "--out", "a.png")
     assert recipe(tmp_path / "a.png").request.prompt == "a {red|blue} fox __x__"
     assert recipe(tmp_path / "a.png").request.template == ""
+
+
+def test_what_the_model_does_not_know_or_lacks_is_told_once_for_many_prompts(
+    sfumato: Sfumato, tmp_path: Path, engine: FakeEngine
+):
+    engine.words, engine.absent = frozenset({"red", "fox"}), ("T5 (text encoder 3)",)
+    file = tmp_path / "prompts.txt"
+    file.write_text("a red fox\na submarine\na submarine under a fox\n")
+    told = sfumato("generate", "--prompts", str(file)).err
+    assert told.count("paints without its T5 (text encoder 3), which") == 1
+    assert told.count('never shown "submarine", and may') == 1
+    assert told.count('never shown "under", and may') == 1
+    assert "never" not in sfumato("generate", "--prompts", str(file), "-q", "--seed", "9").err

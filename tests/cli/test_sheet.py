@@ -219,3 +219,11 @@ def test_a_sheet_can_begin_with_a_picture(sfumato: Sfumato):
     assert sfumato("sheet", "--from", "a.png", "--x", "guidance=1,2", "--out", "here").status == 0
     request = read("here/guidance-1.png").request
     assert (request.prompt, request.seed, request.steps, request.guidance) == ("fox", 8, 3, 1.0)
+
+
+def test_what_the_model_does_not_know_is_told_once_for_all_cells(
+    sfumato: Sfumato, engine: FakeEngine
+) -> None:
+    engine.words = frozenset({"fox"})
+    told = sfumato("sheet", "a submarine", "--x", "steps=2,3,4").err
+    assert told.count('never shown "submarine", and may') == 1

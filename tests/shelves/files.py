@@ -13,6 +13,21 @@ SD15: Mapping[str, tuple[int, ...]] = {
     "first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3),
     "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (8, 768),
 }
+_MMDIT: Mapping[str, tuple[int, ...]] = {
+    "pos_embed": (1, 192 * 192, 1536),
+    "x_embedder.proj.weight": (1536, 16, 2, 2),
+    "context_embedder.weight": (1536, 4096),
+    "y_embedder.mlp.0.weight": (1536, 2048),
+    "final_layer.linear.weight": (64, 1536),
+    **{f"joint_blocks.{i}.context_block.attn.qkv.weight": (8, 8) for i in range(24)},
+}
+SD3: Mapping[str, tuple[int, ...]] = {
+    **{f"{UNET}{key}": shape for key, shape in _MMDIT.items()},
+    "first_stage_model.decoder.conv_in.weight": (512, 16, 3, 3),
+    "text_encoders.clip_l.transformer.text_model.embeddings.token_embedding.weight": (8, 768),
+    "text_encoders.clip_g.transformer.text_model.embeddings.token_embedding.weight": (8, 1280),
+}
+T5: Mapping[str, tuple[int, ...]] = {"text_encoders.t5xxl.transformer.shared.weight": (8, 4096)}
 VAE: Mapping[str, tuple[int, ...]] = {"decoder.conv_in.weight": (512, 4, 3, 3)}
 LORA: Mapping[str, tuple[int, ...]] = {"lora_unet_x.lora_down.weight": (4, 4)}
 EMBEDDING: Mapping[str, tuple[int, ...]] = {"emb_params": (2, 768)}

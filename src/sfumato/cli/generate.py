@@ -19,6 +19,7 @@ from PIL.Image import Image
 from sfumato.cli.machine import MakeEngine, RunLike
 from sfumato.cli.options import OPTIONS, shown
 from sfumato.cli.paths import Plan, numbered, plan
+from sfumato.cli.remarks import Remarks
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.cli.taking import Order
@@ -125,8 +126,7 @@ def _render(job: Job, make_engine: MakeEngine, finished: list[tuple[Path, Pictur
             run = engine.submit(request.single(i))
             if i == 0:
                 _check_run(job, run)
-                _tell_strange(run, progress)
-                _tell_absent(run, progress)
+                Remarks(progress).on(run)
                 # What the first picture settled holds for all; files keep their folders.
                 names = ("model", "refiner", "upscaler")
                 files = {name: getattr(request, name) for name in names}
@@ -226,25 +226,6 @@ def _caption(request: Request) -> list[str]:
         f"guidance {shown(request.guidance)}",
     ]
     return [part for part in parts if part]
-
-
-def _tell_strange(run: RunLike, progress: Progress) -> None:
-    """Say which words the model was never shown: it paints something else for them."""
-    if run.strange:
-        words = ", ".join(f'"{word}"' for word in run.strange)
-        progress.note(
-            f"{run.request.model} was never shown {words}, and may paint something else; "
-            f"`sfumato models inspect {run.request.model}` lists what it knows"
-        )
-
-
-def _tell_absent(run: RunLike, progress: Progress) -> None:
-    """Say which readers of prompts the model paints without, for it hears less then."""
-    if run.absent:
-        progress.note(
-            f"{run.request.model} paints without its {' and '.join(run.absent)}, which its files "
-            "do not hold, and hears less of the prompt; give it by --text-encoder"
-        )
 
 
 def _tell_picture(job: Job, made: tuple[Path, Picture], seconds: float, progress: Progress) -> None:

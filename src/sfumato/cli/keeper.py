@@ -20,6 +20,7 @@ from sfumato.shelves import Item, Role, Shelves, without_suffix
 if TYPE_CHECKING:
     from sfumato.shelves.choice import Wish
     from sfumato.weights.detect import Inspection
+    from sfumato.weights.entries import Weights
 
 __all__ = ["add", "get", "inspect", "listed", "remove"]
 
@@ -85,14 +86,27 @@ def _opens(found: Inspection) -> str:
     return f"as {found.spec_name}{', with --vae and --text-encoder for the rest' * alone}"
 
 
+def _lacking(weights: Weights, found: Inspection) -> tuple[str, ...]:
+    """The readers of prompts that a whole model paints without, for its files do not hold them."""
+    from sfumato.catalog import CATALOG
+    from sfumato.weights.parts import absent_from
+
+    spec = None if found.spec_name is None else CATALOG.get(found.spec_name)
+    if found.role != "model" or spec is None or found.layout is None:
+        return ()
+    return absent_from(weights, spec, found.layout)
+
+
 def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
     """Print what a model file is, and the evidence; raises `WeightsError` if it is none."""
-    from sfumato.weights.detect import inspect as look
+    from sfumato.weights.detect import recognise
     from sfumato.weights.files import open_weights
     from sfumato.weights.hashes import digest, remembered
 
     path = shelves().locate(name, None).path
-    found, hashes, weights = look(path), hashes_file(), open_weights(path)
+    hashes, weights = hashes_file(), open_weights(path)
+    found = recognise(weights)
+    lacking = _lacking(weights, found)
     known = digest(weights, hashes) if sha256 else remembered(path, hashes)
     words = sorted(familiar(weights.metadata) or ())
     facts: Mapping[str, object] = {
@@ -107,6 +121,7 @@ def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
         "bytes": found.bytes,
         "sha256": known,
         "evidence": found.evidence,
+        "absent": lacking,
         "words": words,
     }
     if as_json:
@@ -116,6 +131,7 @@ def inspect(name: str, *, sha256: bool, as_json: bool) -> None:
         ("file", str(path)),
         ("kind", found.kind),
         ("opens", _opens(found)),
+        *(("lacks", f"{each}, and hears less of a prompt; --text-encoder") for each in lacking),
         ("layout", found.layout or "unknown"),
         ("precision", found.precision),
         (

@@ -28,6 +28,7 @@ from sfumato.cli.kept import Today
 from sfumato.cli.machine import EngineLike, MakeEngine
 from sfumato.cli.options import OPTIONS
 from sfumato.cli.paths import FOLDER, slug
+from sfumato.cli.remarks import Remarks
 from sfumato.cli.screen import Progress, duration, note
 from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.cli.taking import Order
@@ -76,8 +77,9 @@ def many(order: Order, make_engine: MakeEngine) -> None:
                 progress.wait("loading the model")
                 engine = make_engine(*machine(order, None))
                 _ask(engine, [one for one, _ in missing])
+                remarks = Remarks(progress)
                 for one, path in missing:
-                    _paint(engine, one, path, progress, done, order.quiet)
+                    _paint(engine, one, path, remarks, done)
                     done += 1
     except KeyboardInterrupt as stop:
         how = "the same command goes on"
@@ -331,15 +333,14 @@ def _ask(engine: EngineLike, wanted: list[Request]) -> None:
             raise RequestError(f'"{one.prompt:.40}": {error}') from error
 
 
-def _paint(
-    engine: EngineLike, wanted: Request, path: Path, progress: Progress, index: int, quiet: bool
-) -> None:
-    begun = time.perf_counter()
+def _paint(engine: EngineLike, wanted: Request, path: Path, remarks: Remarks, index: int) -> None:
+    begun, progress = time.perf_counter(), remarks.progress
     run = engine.submit(wanted)
+    remarks.on(run)
     progress.begin(index, run.request.run_steps)
     for step in run:
         progress.follow(index, step)
     (picture,) = run.result().pictures
     picture.save(path)
     seconds = duration(time.perf_counter() - begun)
-    progress.say(str(path) if quiet else f"{path}  {seconds}  seed {wanted.seed}")
+    progress.say(str(path) if progress.quiet else f"{path}  {seconds}  seed {wanted.seed}")

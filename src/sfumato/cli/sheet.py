@@ -19,6 +19,7 @@ from sfumato.cli.configuration import shelves
 from sfumato.cli.kept import Today, apart
 from sfumato.cli.machine import EngineLike, MakeEngine
 from sfumato.cli.paths import FOLDER, free_name, slug
+from sfumato.cli.remarks import Remarks
 from sfumato.cli.screen import Progress, duration, note, say
 from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.cli.taking import Order
@@ -132,8 +133,9 @@ def fill(work: Work, make_engine: MakeEngine, shape: str) -> None:
             seconds = _tried(work, engine, missing)
             _write_manifest(work)  # not before: what cannot be painted leaves nothing behind
             progress.note(f"{len(missing)} to make, about {duration(seconds)}")
+            remarks = Remarks(progress)
             for i, cell in enumerate(missing):
-                _paint(work, engine, cell, progress, i)
+                _paint(work, engine, cell, remarks, i)
     except KeyboardInterrupt as stop:
         done = len(work.pictures)
         note(f"stopped; {done} of {len(work.sheet.cells)} are kept; the same command goes on")
@@ -190,8 +192,9 @@ def _load(request: Request) -> float:
     return calls * pixels * (1 if request.guidance == 1 else 2)
 
 
-def _paint(work: Work, engine: EngineLike, cell: Cell, progress: Progress, i: int) -> None:
-    run = engine.submit(cell.request)
+def _paint(work: Work, engine: EngineLike, cell: Cell, remarks: Remarks, i: int) -> None:
+    run, progress = engine.submit(cell.request), remarks.progress
+    remarks.on(run)
     _check_like(work, cell, run.recipe)
     progress.begin(i, run.request.run_steps)
     for step in run:

@@ -3,18 +3,18 @@
 A file that is given for a part comes before what the model's own file holds of it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import WeightsError
-from sfumato.spec import ModelSpec, T5Config, TextConfig, VaeConfig
+from sfumato.spec import ModelSpec, T5Config, TextConfig, TextPart, VaeConfig
 from sfumato.text.t5 import FILES
 from sfumato.weights.entries import Entry, Weights
 from sfumato.weights.layouts import alone, tables
 from sfumato.weights.layouts.table import Table
 
-__all__ = ["Located", "Origins", "located", "vocabulary"]
+__all__ = ["Located", "Origins", "absent", "absent_from", "located", "vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,22 @@ def located(
             f"{spec.title}.\n  Give {_how(missing)}."
         )
     return Origins(found, aside)
+
+
+def absent(spec: ModelSpec, held: Collection[str]) -> tuple[str, ...]:
+    """The optional readers of prompts that are not among these parts, in words."""
+    return tuple(_named(part) for part in spec.texts if part.optional and part.name not in held)
+
+
+def absent_from(main: Weights, spec: ModelSpec, layout: str) -> tuple[str, ...]:
+    """The same of a whole model's file or folder: what it paints without, unless given apart."""
+    return absent(spec, [name for name, own in tables(layout, spec).items() if _holds(main, own)])
+
+
+def _named(part: TextPart) -> str:
+    """A reader of prompts as people know it: what came with T5 calls it so."""
+    words = _in_words(part.name)
+    return f"T5 ({words})" if isinstance(part.config, T5Config) else words
 
 
 def _in_words(name: str) -> str:

@@ -1,0 +1,39 @@
+"""What is told of a run beside its pictures, for it hinders nothing: each thing once."""
+
+from __future__ import annotations
+
+from sfumato.cli.machine import RunLike
+from sfumato.cli.screen import Progress
+
+__all__ = ["Remarks"]
+
+
+class Remarks:
+    """The remarks of one command: what was said of a model once is not said for the next picture.
+
+    They stand above the bar, and where it is quiet nowhere.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._said = set[tuple[str | None, str]]()
+
+    def on(self, run: RunLike) -> None:
+        """Say which words the model was never shown, and without what it reads prompts."""
+        model = run.request.model
+        if strange := self._new(model, run.strange):
+            words = ", ".join(f'"{word}"' for word in strange)
+            self.progress.note(
+                f"{model} was never shown {words}, and may paint something else; "
+                f"`sfumato models inspect {model}` lists what it knows"
+            )
+        if absent := self._new(model, run.absent):
+            self.progress.note(
+                f"{model} paints without its {' and '.join(absent)}, which its files do not hold, "
+                "and hears less of the prompt; give it by --text-encoder"
+            )
+
+    def _new(self, model: str | None, words: tuple[str, ...]) -> list[str]:
+        new = [word for word in words if (model, word) not in self._said]
+        self._said |= {(model, word) for word in new}
+        return new
