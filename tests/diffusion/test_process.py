@@ -11,11 +11,9 @@ from sfumato.diffusion.process import (
     Flow,
     V,
     scaled_linear,
-    shift_of_flux,
-    shift_of_size,
-    shifted,
     zero_terminal_snr,
 )
+from sfumato.diffusion.shift import shift_of_flux, shifted
 
 PROCESSES = (Eps(), V(), Flow(), Flow(3.0), V(zero_terminal_snr(scaled_linear())))
 NAMES = ("eps", "v", "flow", "flow, shift 3", "v, zero terminal SNR")
@@ -154,12 +152,6 @@ def test_zero_terminal_snr_is_an_option_of_the_table():
 def test_a_shift_divides_the_signal_to_noise_ratio():
     assert (1 - shifted(0.4, 3.0)) / shifted(0.4, 3.0) == pytest.approx((1 - 0.4) / 0.4 / 3)
     assert (shifted(0.0, 3.0), shifted(1.0, 3.0)) == (0, 1)
-
-
-def test_the_shift_of_a_size_is_sd3s_and_grows_with_the_side():
-    assert shift_of_size(4096) == 3
-    assert shift_of_size(4 * 4096) == 6
-    assert shift_of_size(1024, base=1024, base_shift=1.0) == 1
 
 
 def test_the_shift_of_flux_is_that_of_diffusers():

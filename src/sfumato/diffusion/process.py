@@ -15,6 +15,8 @@ from typing import TypeVar, final
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.shift import shifted
+
 S = TypeVar("S", float, Tensor)
 Level = TypeVar("Level", float, Tensor, float | Tensor)
 
@@ -238,33 +240,6 @@ def spread(sigma: Level, like: Tensor) -> Level:
     if isinstance(sigma, Tensor) and sigma.ndim == 1:
         return sigma.view(-1, *(1 for _ in like.shape[1:]))
     return sigma
-
-
-def shifted(sigma: float, shift: float) -> float:
-    """A level of rectified flow moved towards noise, which larger pictures need more of.
-
-    Esser et al. 2024 (arXiv:2403.03206), eq. 23: it divides the signal-to-noise ratio
-    (1 - sigma) / sigma by `shift`; 0 and 1 stay.
-    """
-    return shift * sigma / (1 + (shift - 1) * sigma)
-
-
-def shift_of_size(tokens: int, *, base: int = 4096, base_shift: float = 3.0) -> float:
-    """SD3's shift for a latent of this many tokens: it grows as the root of their number.
-
-    Esser et al. 2024, eq. 23, where the root of m / n compares two numbers of pixels; `base_shift`
-    3 is theirs for 1024 x 1024 pixels, which are 4096 tokens of 16 x 16.
-    """
-    return base_shift * (tokens / base) ** 0.5
-
-
-def shift_of_flux(tokens: int) -> float:
-    """Flux's shift exp(mu) for a latent of this many tokens of 16 x 16 pixels.
-
-    mu is a line through 0.5 at 256 tokens and 1.15 at 4096 (black-forest-labs/flux, sampling.py,
-    `get_schedule`; diffusers' `base_shift` and `max_shift`). Flux schnell has the shift 1.
-    """
-    return math.exp(0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256))
 
 
 def scaled_linear(start: float = 0.00085, end: float = 0.012, count: int = 1000) -> Tensor:

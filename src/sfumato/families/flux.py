@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sfumato.diffusion.process import Flow, Process, shift_of_flux
+from sfumato.diffusion.process import Flow, Process
+from sfumato.diffusion.shift import shift_of_flux
 from sfumato.families.base import USUAL, WHOLE, Conditioning, Family, Reading, Spoiling
 from sfumato.families.clip_reader import ClipReader
 from sfumato.families.t5_reader import T5Reader
