@@ -506,3 +506,14 @@ def test_dynamic_thresholding_that_is_done_otherwise_is_not_followed():
     origin = from_parameters(f"{start}, Mimic mode: Cosine Up")
     assert origin.request.threshold == "none"
     assert {"Mimic mode", "Mimic scale"} <= origin.unread.keys()
+
+
+def test_a_shift_is_told_in_forge_neos_word_and_read_back():
+    shifted = replace(RECIPE, request=replace(REQUEST, shift=3.0))
+    assert "Shift: 3, " in shifted.parameters()
+    assert "Shift" not in RECIPE.parameters()
+    assert from_parameters(shifted.parameters()).request.shift == 3
+    assert Recipe.from_json(shifted.to_json()) == shifted
+    before = RECIPE.to_json().replace('"shift": null, ', "")
+    assert before != RECIPE.to_json()
+    assert Recipe.from_json(before) == RECIPE

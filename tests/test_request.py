@@ -415,3 +415,13 @@ def test_what_says_more_of_a_way_goes_with_it():
     assert wish.changed({"threshold": "none"}).mimic_scale == 7
     assert wish.changed({"pag": 0.0}).pag_layers is None
     assert wish.changed({"pag": 2.0}).pag_layers == (1,)
+
+
+def test_a_shift_is_no_shift_beside_own_levels_and_never_nothing():
+    with pytest.raises(RequestError, match="shift has no effect beside sigmas"):
+        Request(sigmas=(1.0, 0.5), shift=3.0)
+    for wrong in (0, 0.001, 101, float("nan")):
+        with pytest.raises(RequestError, match="shift is"):
+            Request(shift=wrong)
+    assert Request(shift=3.0).changed({"sigmas": (1.0, 0.5)}).shift is None
+    assert Request(shift=3.0).changed({"shift": None}).shift is None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion.noise import Noise
-from sfumato.diffusion.process import Process
+from sfumato.diffusion.process import Flow, Process
 from sfumato.diffusion.schedules import own, sigmas
 from sfumato.diffusion.variation import Beginning
 from sfumato.errors import RequestError
@@ -25,9 +25,32 @@ TIMES = 1000  # from pure noise to the picture, as networks count
 
 
 def process_of(model: Family, request: Request) -> Process:
-    """The model's process, whose network hears whole times if the request says so."""
+    """The model's process, shifted as the request says, and heard in whole times if it says so.
+
+    Raises RequestError for a shift where there is none, or where it would move no level.
+    """
     process = model.process(request.width or 0, request.height or 0)
+    if request.shift is not None:
+        process = _shifted(process, request.shift, model.spec.title, request)
     return process.with_whole_times() if request.whole_times else process
+
+
+def _shifted(process: Process, shift: float, model: str, request: Request) -> Process:
+    """The process with this shift in place of its own."""
+    if not isinstance(process, Flow):
+        raise RequestError(
+            f"shift is {shift:g}, and {model} is no flow, whose noise levels could be shifted; "
+            "leave it out, or take another schedule."
+        )
+    name, steps = request.schedule, request.schedule_steps
+    assert name is not None, "own levels have no shift"
+    one, other = (sigmas(name, Flow(moved), steps) for moved in (shift, 2 * shift))
+    if torch.equal(one, other):
+        raise RequestError(
+            f"shift is {shift:g}, and has no effect with the schedule {name}, whose levels are "
+            "as they were published; leave it out, or take another schedule."
+        )
+    return Flow(shift)
 
 
 def levels(process: Process, request: Request) -> Tensor:

@@ -25,6 +25,7 @@ MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
 MAX_CLIP_SKIP = 12  # as many layers as the encoder of Stable Diffusion 1 has
 MAX_SIGMA = 1e6  # far above the pure noise of any model
+MIN_SHIFT, MAX_SHIFT = 0.01, 100.0  # of a flow's levels; of 0 none would be left
 MAX_TOLD = 16384  # pixels of a side, or a margin, that a model is told of
 MAX_LAYERS = 64  # that may be named of a network: more than any has
 # How the two prompts' outputs become one, and how an estimate that grew too large is held.
@@ -48,6 +49,7 @@ FILES = frozenset(("model", "refiner", "vae", "text_encoders", "upscaler"))
 NONE = frozenset(
     (
         *("image", "mask", "mask_padding", "upscale", "interval", "vae", "sigmas", "refiner"),
+        "shift",
         *("original_size", "target_size", "negative_crop"),
         *("negative_original_size", "negative_target_size"),
         *("variation_strength", "seed_width", "seed_height"),
@@ -93,6 +95,7 @@ CHECKS: Mapping[str, Check] = {
     "sampler": named,
     "schedule": named,
     "sigmas": reals(0, MAX_SIGMA, MAX_STEPS + 1),
+    "shift": real(MIN_SHIFT, MAX_SHIFT),
     "width": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "height": side(MIN_SIZE, MAX_SIZE, SIZE_STEP),
     "count": whole(1, MAX_COUNT),

@@ -86,6 +86,8 @@ def written(request: Request, made: Made) -> str:
     pairs |= _of_the_seed(request)
     if request.distilled is not None:
         pairs["Distilled CFG Scale"] = _short(request.distilled)  # Forge's word
+    if request.shift is not None:
+        pairs["Shift"] = _short(request.shift)  # Forge Neo's
     if request.refiner is not None:
         pairs["Refiner"] = f"{_stem(request.refiner)} [{made.parts.get('refiner', '')[:10]}]"
         pairs["Refiner switch at"] = _short(request.refiner_at)
@@ -141,7 +143,7 @@ def followed(text: str) -> tuple[Request, dict[str, str]]:
     try:
         learnt = left.pop("TI hashes", "")
         steps, seed, guidance = left.pop("Steps"), left.pop("Seed", None), left.pop("CFG scale", "")
-        distilled = left.pop("Distilled CFG Scale", "")
+        distilled, shift = left.pop("Distilled CFG Scale", ""), left.pop("Shift", "")
         request = Request(
             prompt=prompt,
             negative=negative,
@@ -153,6 +155,7 @@ def followed(text: str) -> tuple[Request, dict[str, str]]:
             distilled=float(distilled) if distilled else None,
             sampler=sampler or None,
             schedule=schedule or None,
+            shift=float(shift) if shift else None,
             width=width,
             height=height,
             **_numerics(left, settings.get("Version", "")),

@@ -52,6 +52,9 @@ class Request:
       (0.5 … 1) of its values clipped ("dynamic thresholding", "CFG scale fix"); or "imagen", which
       clips it at its own `imagen_quantile` and draws it into ± `imagen_limit` (0.1 … 100).
     - `sigmas`: own noise levels in place of a schedule and a number of steps, from high to low.
+    - `shift`: 0.01 … 100, how far a flow's noise levels are moved towards noise; above 1 more steps
+      are spent there. None is the model's own: 1, 3 for Stable Diffusion 3, by the size for Flux
+      dev. Refused for other models, and beside levels that it does not move.
     - `width`, `height`: pixels, multiples of 8, 8 … 8192. `count`: 1 … 1000.
     - `wander`: the starting noise stays with `seed`, the noise of the steps follows `path_seed`.
     - `variation_strength`: 0 … 1, how far the starting noise is turned from that of `seed` towards
@@ -123,6 +126,7 @@ class Request:
     sampler: str | None = None
     schedule: str | None = None
     sigmas: tuple[float, ...] | None = None
+    shift: float | None = None
     width: int | None = None
     height: int | None = None
     count: int = 1
@@ -265,6 +269,8 @@ class Request:
         object.__setattr__(self, "sigmas", levels)
         if self.schedule is not None:
             raise RequestError("schedule has no effect beside sigmas; leave one of them out.")
+        if self.shift is not None:
+            raise RequestError("shift has no effect beside sigmas; leave one of them out.")
         if self.steps is None:
             object.__setattr__(self, "steps", len(levels))
         elif self.steps != len(levels):
@@ -378,7 +384,7 @@ class Request:
         if "wander" in changes:
             opened["path_seed"] = None
         if changes.get("sigmas") is not None:
-            opened |= {"steps": None, "schedule": None}
+            opened |= {"steps": None, "schedule": None, "shift": None}
         elif self.sigmas is not None and not changes.keys().isdisjoint({"steps", "schedule"}):
             opened |= {"sigmas": None, "steps": None}
         idle = {

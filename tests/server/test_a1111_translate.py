@@ -429,3 +429,7 @@ def test_all_that_is_read_of_an_infotext_reaches_the_request(chosen: Chosen) -> 
     larger = "Postprocess upscale by: 2, Postprocess upscaler: R-ESRGAN AnimeVideo"
     assert text(chosen, infotext=f"{INFOTEXT}, {larger}").upscale == 2
     assert text(chosen, infotext=f"{INFOTEXT}, VAE: x.safetensors").vae == "x.safetensors"
+
+
+def test_a_shift_in_forge_neos_text_is_followed(chosen: Chosen) -> None:
+    assert text(chosen, infotext=f"{INFOTEXT}, Shift: 4.5").shift == 4.5

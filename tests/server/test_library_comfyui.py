@@ -1,6 +1,7 @@
 """ComfyUI's graphs: the way to text, model and numbers is found, and no graph is an error."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -360,3 +361,34 @@ def test_nothing_that_json_can_say_is_an_error(prompt: object, workflow: object)
 )
 def test_no_graph_is_an_error(nodes: object):
     outline(json.dumps(nodes), "")
+
+
+@pytest.mark.parametrize("kind", ["ModelSamplingSD3", "ModelSamplingAuraFlow"])
+def test_a_shift_is_told_as_the_nearest_node_before_the_model_says(kind: str):
+    nodes = plain(
+        **{
+            "10": node(kind, shift=5, model=["11", 0]),
+            "11": node("ModelSamplingSD3", shift=2.0, model=["4", 0]),
+        }
+    )
+    found = read(with_inputs(nodes, "3", model=["10", 0]))
+    assert found.extra["Shift"] == "5"
+    assert found.model == "v1-5-pruned"
+
+
+def test_the_shift_of_flux_is_that_of_the_size_that_its_node_names():
+    flux = {"max_shift": 1.15, "base_shift": 0.5, "width": 1024, "height": 1024}
+    nodes = plain(**{"10": node("ModelSamplingFlux", **flux, model=["4", 0])})
+    found = read(with_inputs(nodes, "3", model=["10", 0]))
+    assert float(found.extra["Shift"]) == pytest.approx(math.exp(1.15))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_shift": 1e300}, {"width": 1e300}, {"height": -8}, {"base_shift": "x"}]
+)
+def test_a_shift_that_no_request_may_hold_is_not_told(wrong: dict[str, object]):
+    flux = {"max_shift": 1.15, "base_shift": 0.5, "width": 1024, "height": 1024, **wrong}
+    nodes = plain(**{"10": node("ModelSamplingFlux", **flux, model=["4", 0])})
+    assert "Shift" not in read(with_inputs(nodes, "3", model=["10", 0])).extra
+    nodes = plain(**{"10": node("ModelSamplingSD3", shift=float("nan"), model=["4", 0])})
+    assert "Shift" not in read(with_inputs(nodes, "3", model=["10", 0])).extra

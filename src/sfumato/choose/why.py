@@ -67,6 +67,7 @@ DOES: Mapping[str, str] = {
     "upscaler": "what made the finished picture larger",
     "upscaler_sha256": "other weights: another upscaler",
     "sigmas": "other noise levels on the way",
+    "shift": "more or fewer of the steps at high noise: composition against detail",
     "interval": "at which noise levels the prompt was followed",
     "guidance_rule": "another way to follow the prompt: contrast, colours, detail",
     "apg_along": "contrast and colours",

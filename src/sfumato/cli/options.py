@@ -221,6 +221,13 @@ OPTIONS = (
         reals,
         show=as_list,
     ),
+    Option(
+        "shift",
+        "X",
+        "SD 3, Flux, mini: levels nearer to noise above 1; none: the model's own.",
+        real,
+        off="none",
+    ),
     Option("size", "WxH|N", "In pixels.", _size, fields=("width", "height"), show=_as_size),
     Option("count", "N", "So many pictures: seed, seed + 1, ...", whole),
     Option("wander", "", "Keep the starting noise, take a fresh path from it."),

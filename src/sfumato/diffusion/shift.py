@@ -14,7 +14,7 @@ def shifted(sigma: float, shift: float) -> float:
     return shift * sigma / (1 + (shift - 1) * sigma)
 
 
-def shift_of_flux(tokens: int, low: float = 0.5, high: float = 1.15) -> float:
+def shift_of_flux(tokens: float, low: float = 0.5, high: float = 1.15) -> float:
     """Flux's shift exp(mu) for a latent of this many tokens of 16 x 16 pixels.
 
     mu is a line through `low` at 256 tokens and `high` at 4096 (black-forest-labs/flux,

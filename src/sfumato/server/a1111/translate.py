@@ -76,6 +76,7 @@ def request_of(sent: Text2Image, chosen: Chosen) -> Request:
         distilled=_distilled(sent, text),
         sampler=sampler,
         schedule=schedule,
+        shift=text.shift,
         width=sent.width if sent.width is not None else text.width,
         height=sent.height if sent.height is not None else text.height,
         count=_count(sent),

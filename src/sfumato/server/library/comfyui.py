@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, cast
 
-from sfumato.limits import MAX_SEED
+from sfumato.diffusion.shift import shift_of_flux
+from sfumato.limits import MAX_SEED, MAX_SHIFT, MAX_SIZE, MIN_SHIFT
 from sfumato.server.library.outline import (
     Outline,
     clean,
@@ -52,6 +53,7 @@ _OUTPUTS = re.compile(r"save|preview|output", re.IGNORECASE)
 # The values of a node in the page's own format have no names, only an order. Some nodes of
 # ComfyUI's own; `control_after_generate` is the page's and no input.
 _NEXT = "control_after_generate"
+_FLUX_SHIFT = ("max_shift", "base_shift", "width", "height")
 _WIDGETS: Mapping[str, tuple[str, ...]] = {
     "KSampler": ("seed", _NEXT, "steps", "cfg", "sampler_name", "scheduler", "denoise"),
     "KSamplerAdvanced": (
@@ -64,6 +66,9 @@ _WIDGETS: Mapping[str, tuple[str, ...]] = {
     "BasicScheduler": ("scheduler", "steps", "denoise"),
     "CFGGuider": ("cfg",),
     "FluxGuidance": ("guidance",),
+    "ModelSamplingSD3": ("shift",),
+    "ModelSamplingAuraFlow": ("shift",),
+    "ModelSamplingFlux": _FLUX_SHIFT,
     "CLIPTextEncode": ("text",),
     "CLIPTextEncodeFlux": ("clip_l", "t5xxl", "guidance"),
     "CLIPTextEncodeSD3": ("clip_l", "clip_g", "t5xxl"),
@@ -146,6 +151,9 @@ def _extra(graph: _Graph, node: _Node) -> dict[str, str]:
         distilled = graph.beyond(node, "guider", ("guidance",), float)
     if distilled is not None:
         found["Distilled CFG Scale"] = f"{distilled:g}"
+    shift = _shift(graph, node)
+    if shift is not None:
+        found["Shift"] = f"{shift:.9g}"
     denoise = graph.value(node, ("denoise",), float)
     if denoise is None:
         denoise = graph.beyond(node, "sigmas", ("denoise",), float)
@@ -156,6 +164,37 @@ def _extra(graph: _Graph, node: _Node) -> dict[str, str]:
     if loras:
         found["Lora"] = ", ".join(dict.fromkeys(loras))
     return {key: clean(value) for key, value in found.items()}
+
+
+def _shift(graph: _Graph, node: _Node) -> float | None:
+    """How far the noise levels were moved: as the nearest ModelSampling node before the model says.
+
+    That of Flux says it by the size, between two numbers (comfy_extras/nodes_model_advanced.py).
+    None where there is no such node, or where it says what no request may hold.
+    """
+    start = graph.behind(node.inputs.get("guider")) or node
+    for each in (*graph.upstream(start, "model"), *graph.upstream(node, "sigmas")):
+        if each.kind in ("ModelSamplingSD3", "ModelSamplingAuraFlow"):
+            shift = graph.value(each, ("shift",), float)
+        elif each.kind == "ModelSamplingFlux":
+            shift = _shift_of_flux(*(graph.value(each, (key,), float) for key in _FLUX_SHIFT))
+        else:
+            continue
+        return shift if shift is not None and MIN_SHIFT <= shift <= MAX_SHIFT else None
+    return None
+
+
+def _shift_of_flux(
+    high: float | None, low: float | None, width: float | None, height: float | None
+) -> float | None:
+    if high is None or low is None or width is None or height is None:
+        return None
+    # A stranger's numbers: beyond these no request takes what would come of them.
+    if not (
+        0 <= low <= 100 and 0 <= high <= 100 and 0 < width <= MAX_SIZE and 0 < height <= MAX_SIZE
+    ):
+        return None
+    return shift_of_flux(width * height / 256, low, high)
 
 
 def _loras(graph: _Graph, node: _Node) -> Iterator[str]:

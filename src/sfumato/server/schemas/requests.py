@@ -17,8 +17,10 @@ from sfumato.limits import (
     MAX_GUIDANCE,
     MAX_PADDING,
     MAX_SEED,
+    MAX_SHIFT,
     MAX_SIZE,
     MAX_STEPS,
+    MIN_SHIFT,
     MIN_SIZE,
     RULES,
     SIZE_STEP,
@@ -152,6 +154,15 @@ class RequestWanted(Given):
     )
     sigmas: list[float] | None = Field(
         None, description="Own noise levels, falling, in place of schedule and steps."
+    )
+    shift: (
+        Annotated[float, Field(json_schema_extra={"minimum": MIN_SHIFT, "maximum": MAX_SHIFT})]
+        | None
+    ) = Field(
+        None,
+        description="SD 3 and Flux: how far the noise levels are moved towards noise. Null is the "
+        "model's own: 3, and by the size for Flux dev.",
+        examples=[3.0],
     )
     width: _Side | None = Field(None, description="In pixels.", examples=[128])
     height: _Side | None = Field(None, description="In pixels.", examples=[128])
@@ -334,6 +345,7 @@ class RequestTold(Told):
     sampler: str | None
     schedule: str | None
     sigmas: list[float] | None = None
+    shift: float | None = None
     width: int | None
     height: int | None
     count: int

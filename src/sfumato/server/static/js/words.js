@@ -111,6 +111,7 @@ export const NAMES = Object.freeze({
   negative_template: "Template, left out",
   clip_skip: "Clip skip",
   distilled: "Distilled guidance",
+  shift: "Shift",
   apg_along: "Along",
   apg_longest: "Longest",
   zero_steps: "Resting steps",
