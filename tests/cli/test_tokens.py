@@ -1,10 +1,12 @@
 """`sfumato tokens` as a user has it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Sfumato
+from tests.shelves.files import SD3, T5, sparse
 
 
 def test_it_shows_chunks_tokens_and_weights(sfumato: Sfumato):
@@ -56,6 +58,14 @@ def test_programs_get_json(sfumato: Sfumato):
     assert prompt["chunks"][0]["tokens"][1] == {
         "text": "fox", "id": 3240, "weight": 1.2, "ends": True, "learnt": False
     }  # fmt: skip
+
+
+def test_a_reader_that_the_model_paints_without_is_told(sfumato: Sfumato, tmp_path: Path):
+    bare = str(sparse(tmp_path / "bare.safetensors", SD3))
+    whole = str(sparse(tmp_path / "whole.safetensors", {**SD3, **T5}))
+    said = "T5 (text encoder 3): bare.safetensors does not hold it"
+    assert said in sfumato("tokens", "a fox", "--model", bare).out
+    assert "does not hold" not in sfumato("tokens", "a fox", "--model", whole).out
 
 
 def test_what_the_model_was_never_shown_is_told(sfumato: Sfumato):

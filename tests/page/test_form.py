@@ -230,6 +230,23 @@ def test_the_tokens_of_a_prompt_are_counted_while_it_is_typed(page: Page) -> Non
     expect(trouble).to_have_text("")
 
 
+def test_what_the_model_does_not_know_or_lacks_is_said_below_the_prompt(page: Page) -> None:
+    aside = page.locator(".words:has(#f-prompt) .aside")
+    page.locator("#f-prompt").fill("a submarine, flat")
+    expect(aside.filter(has_text="mini was never shown: submarine.")).to_be_visible()
+
+    def without_t5(route: Route) -> None:
+        answer = route.fetch()
+        lacking = {"model": "sd3", "strange": [], "absent": ["T5 (text encoder 3)"]}
+        route.fulfill(response=answer, json={**answer.json(), **lacking})
+
+    page.route("**/api/tokens", without_t5)
+    page.locator("#f-prompt").fill("a red fox, flat")
+    said = "sd3 paints without its T5 (text encoder 3), which its file does not hold."
+    expect(aside.filter(has_text=said)).to_be_visible()
+    expect(aside.filter(has_text="never shown")).to_be_hidden()
+
+
 def test_a_learnt_word_that_a_recipe_does_not_hear_is_offered(page: Page) -> None:
     def with_soft(route: Route) -> None:
         asked = route.request.post_data_json["request"]

@@ -12,7 +12,7 @@ from sfumato.server.settings import Settings
 from sfumato.shelves import Shelves, a1111
 from tests.server.calm import calm_client
 from tests.server.fake import FakePainter
-from tests.shelves.files import EMBEDDING, SD15, sparse
+from tests.shelves.files import EMBEDDING, SD3, SD15, T5, sparse
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,23 @@ def test_what_cannot_be_read_is_refused(
     assert answer.status_code == 422, answer.text
     assert words in answer.json()["error"]["message"]
     assert answer.json()["error"]["field"] == field
+
+
+def test_a_reader_that_the_model_paints_without_is_told(tmp_path: Path) -> None:
+    shop = tmp_path / "web/models/Stable-diffusion"
+    sparse(shop / "bare.safetensors", SD3)
+    sparse(shop / "whole.safetensors", {**SD3, **T5})
+    settings = Settings(home=tmp_path / "home", port=0, shelves=Shelves(a1111(tmp_path / "web")))
+    client = TestClient(compose(build(settings, FakePainter)), base_url="http://127.0.0.1")
+
+    def absent(model: str) -> list[str]:
+        body = {"request": {"prompt": "a fox", "model": model}}
+        return client.post("/api/tokens", json=body).json()["absent"]
+
+    assert absent("bare") == ["T5 (text encoder 3)"]
+    assert absent("whole") == absent("mini") == []
+    sparse(shop / "bare.safetensors", {**SD3, **T5})
+    assert absent("bare") == []  # another file now, and looked into again
 
 
 def test_models_and_embeddings_are_those_of_the_shelves(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sfumato.spec import ModelSpec
 from sfumato.vocabulary import Taker, Vocabulary
 from sfumato.weights.detect import recognise
 from sfumato.weights.files import open_weights
+from sfumato.weights.parts import absent_from
 
 __all__ = ["tokens"]
 
@@ -32,7 +33,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
     Raises SfumatoError for a model that is not there, and for embeddings that are missing.
     """
     shelves = own_shelves()
-    name, spec, known = _told(shelves, model)
+    name, spec, known, lacks = _told(shelves, model)
     files = ((item.name, item.path) for item in shelves.items("embedding"))
     words = Vocabulary(files, shelves.hashes).heard(request, Taker(name, spec.embeds))
     learnt = {word.learnt.name: word.learnt.count for word in words}
@@ -45,6 +46,7 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
             "networks": networks(request),
             "unread": unread(spec),
             "strange": strange(request, known),
+            "absent": lacks,
         }
         typer.echo(json.dumps(said, indent=2))
         return
@@ -58,21 +60,27 @@ def tokens(request: Request, model: str, *, as_json: bool) -> None:
         typer.echo(f"{encoder}: of a longer prompt its first chunk alone is heard")
     for encoder in unread(spec):
         typer.echo(f"{encoder}: its tokenizer comes with the model, and is not read here")
+    for each in lacks:
+        typer.echo(f"{each}: {name} does not hold it, and hears less of the prompt")
     if words := ", ".join(strange(request, known)):
         typer.echo(f"never shown to the model: {typer.style(plain(words), fg='yellow')}")
 
 
-def _told(shelves: Shelves, asked: str) -> tuple[str, ModelSpec, frozenset[str] | None]:
-    """The name of a model, its description and the words it was trained with, by its header alone.
+def _told(
+    shelves: Shelves, asked: str
+) -> tuple[str, ModelSpec, frozenset[str] | None, tuple[str, ...]]:
+    """The name of a model, its description, the words it was trained with and the readers of
+    prompts that it paints without, by its header alone.
 
     A family without a file is described too.
     """
     if asked in CATALOG and CATALOG[asked].asset is None:
-        return asked, CATALOG[asked], None
+        return asked, CATALOG[asked], None, ()
     place = shelves.locate(asked)
     weights = open_weights(place.path)
-    name, _ = recognise(weights).require()
-    return place.name, model_spec(name), familiar(weights.metadata)
+    name, layout = recognise(weights).require()
+    spec = model_spec(name)
+    return place.name, spec, familiar(weights.metadata), absent_from(weights, spec, layout)
 
 
 def _tell(heard: Heard) -> None:

@@ -20,9 +20,32 @@ if TYPE_CHECKING:
     from sfumato.spec import ModelSpec
     from sfumato.vocabulary import Vocabulary
 
-__all__ = ["OnShelf", "Shelf"]
+__all__ = ["Knows", "OnShelf", "Shelf"]
 
 SMALL = 256 * 2**20  # bytes that are hashed while somebody waits; more only if remembered
+
+
+@dataclass(frozen=True)
+class Knows:
+    """What a model's header says of how it hears prompts.
+
+    ``words`` are those that it was trained with; None where it says none. ``absent`` are the
+    readers of prompts that it paints without, for its file does not hold them.
+    """
+
+    words: frozenset[str] | None
+    absent: tuple[str, ...]
+
+
+def _knows(item: Item) -> Knows:
+    from sfumato.weights.detect import recognise  # numpy again
+    from sfumato.weights.files import open_weights
+    from sfumato.weights.parts import absent_from
+
+    weights = open_weights(item.path)
+    layout, spec = recognise(weights).layout, item.spec_name
+    lacks = () if spec is None or layout is None else absent_from(weights, CATALOG[spec], layout)
+    return Knows(familiar(weights.metadata), lacks)
 
 
 class Shelf:
@@ -32,6 +55,7 @@ class Shelf:
         self._shelves, self._model = settings.shelves, settings.model
         self._lock = threading.Lock()
         self._rows: tuple[Item, ...] | None = None
+        self._known: dict[str, tuple[list[int], Knows]] = {}
 
     @property
     def default(self) -> Item:
@@ -83,14 +107,23 @@ class Shelf:
             raise RequestError(f"{item.name} cannot be opened: it is {item.kind}.")
         return model_spec(item.spec_name)
 
-    def words(self, name: str) -> frozenset[str] | None:
-        """The words that the model of this name was trained with; None where its file says none.
+    def knows(self, name: str) -> Knows:
+        """With which words the model of this name was trained, and which readers it lacks.
 
-        Raises RequestError for one that is not here, WeightsError for a file that is damaged.
+        Its header is read once, and again when the file is another. Raises RequestError for one
+        that is not here, WeightsError for a file that is damaged.
         """
-        from sfumato.weights.files import open_weights  # numpy again
+        from sfumato.weights.remembered import state
 
-        return familiar(open_weights(self._item(name).path).metadata)
+        item = self._item(name)
+        try:
+            stamp = state(item.path)
+        except OSError as error:
+            raise WeightsError(f"{item.name} cannot be read: {error.strerror}.") from error
+        before = self._known.get(item.name)
+        if before is None or before[0] != stamp:
+            before = self._known[item.name] = (stamp, _knows(item))
+        return before[1]
 
     def _item(self, name: str) -> Item:
         found = self.find(name)

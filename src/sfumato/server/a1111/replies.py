@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -27,16 +28,18 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def made(sent: Text2Image, job: Job, entries: list[Entry], version: str) -> dict[str, Any]:
+def made(
+    sent: Text2Image, job: Job, entries: list[Entry], version: str, remarks: Sequence[str] = ()
+) -> dict[str, Any]:
     """The reply to txt2img and img2img: the files of the library, bit for bit, in their order.
 
-    ``version`` is that of sfumato.
+    ``version`` is that of sfumato; ``remarks`` go to its comments.
     """
     files = [] if sent.send_images is False else [entry.file.read_bytes() for entry in entries]
     return {
         "images": [base64_of(data) for data in files],
         "parameters": parameters(sent),
-        "info": json.dumps(info(job, entries, version)),
+        "info": json.dumps({**info(job, entries, version), "comments": "\n".join(remarks)}),
     }
 
 

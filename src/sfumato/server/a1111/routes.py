@@ -22,6 +22,7 @@ from sfumato.server.a1111.options import Options
 from sfumato.server.a1111.payloads import BatchExtras, Extras, Image2Image, PngInfo, Text2Image
 from sfumato.server.a1111.replies import base64_of, made, progress
 from sfumato.server.a1111.translate import Chosen, request_of
+from sfumato.server.remarks import remarks
 from sfumato.server.uploads import opened, unwrapped
 from sfumato.server.waiting import GRACE, Counter, Wish, faulty
 
@@ -40,7 +41,7 @@ class Desk:
 
     def __init__(self, services: Services, grace: float) -> None:
         self.jobs, self.library, self.hub = services.jobs, services.library, services.hub
-        self.limits = services.settings.limits
+        self.shelf, self.limits = services.shelf, services.settings.limits
         self.checkpoints = Checkpoints(services.shelf, services.home.checkpoint)
         self.options = Options(self.checkpoints)
         self.counter = Counter(services, CLIENT, grace)
@@ -73,7 +74,8 @@ class Desk:
         return reply
 
     def _answer(self, sent: Text2Image, job: Job) -> dict[str, Any]:
-        return made(sent, job, self.counter.entries(job), self.version)
+        said = remarks(self.shelf, job.request)
+        return made(sent, job, self.counter.entries(job), self.version, said)
 
     def current(self) -> Job | None:
         """The job of this dialect that is painted now, else the one that is painted next."""

@@ -30,7 +30,7 @@ def routes(services: Services) -> APIRouter:
         request = requested(services, wanted.request)
         check_limits(request, limits)
         name = request.model or shelf.default.name
-        spec = shelf.spec(name)
+        spec, knows = shelf.spec(name), shelf.knows(name)
         words = shelf.vocabulary().heard(request, Taker(name, spec.embeds))
         learnt = {word.learnt.name: word.learnt.count for word in words}
         return schemas.TokensTold(
@@ -42,7 +42,8 @@ def routes(services: Services) -> APIRouter:
             ],
             networks=list(networks(request)),
             unread=list(unread(spec)),
-            strange=list(strange(request, shelf.words(name))),
+            strange=list(strange(request, knows.words)),
+            absent=list(knows.absent),
         )
 
     return router

@@ -18,6 +18,7 @@ from sfumato.server.errors import NoSuchInput
 from sfumato.server.jobs import Job
 from sfumato.server.library import Entry
 from sfumato.server.native.errors import FieldError
+from sfumato.server.remarks import remarks
 from sfumato.server.services import Services
 from sfumato.server.shelf import own_parts
 from sfumato.source import Source
@@ -145,6 +146,7 @@ def job_told(services: Services, job: Job) -> schemas.Job:
         steps=job.steps,
         seconds_left=None if last is None else last.seconds_left,
         error=job.error,
+        remarks=list(remarks(services.shelf, job.request)),
         tags=list(job.tags),
         pictures=[picture_told(services, entry) for entry in made],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -29,19 +29,23 @@ _USAGE: Mapping[str, Any] = {
 }
 
 
-def answer(wish: Picturing, entries: list[Entry], base_url: str) -> dict[str, Any]:
-    """The reply when all pictures are finished."""
+def answer(
+    wish: Picturing, entries: list[Entry], base_url: str, remarks: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The reply when all pictures are finished; ``remarks`` are a key of our own, if there are."""
     data: list[dict[str, Any]]
     if wish.response_format == "url":
         data = [{"url": f"{base_url}api/pictures/{entry.id}/file"} for entry in entries]
     else:
         data = [{"b64_json": _text(file_of(entry, wish))} for entry in entries]
-    reply = {"created": int(time.time()), "data": data, "background": "opaque"}
+    reply: dict[str, Any] = {"created": int(time.time()), "data": data, "background": "opaque"}
     reply["output_format"] = wish.kind
     if wish.quality in ("low", "medium", "high"):
         reply["quality"] = wish.quality
     if entries:
         reply["size"] = f"{entries[0].width}x{entries[0].height}"
+    if remarks:
+        reply["remarks"] = list(remarks)
     return reply
 
 
@@ -56,9 +60,10 @@ def file_of(entry: Entry, wish: Picturing) -> bytes:
     return encode(image, wish.kind.upper(), texts, quality=_quality(wish))
 
 
-def completed(kind: str, entry: Entry, wish: Picturing) -> bytes:
+def completed(kind: str, entry: Entry, wish: Picturing, remarks: Sequence[str] = ()) -> bytes:
     """The event of a finished picture."""
     told = _event(f"{kind}.completed", file_of(entry, wish), wish, (entry.width, entry.height))
+    told |= {"remarks": list(remarks)} if remarks else {}
     return message(f"{kind}.completed", json.dumps({**told, "usage": dict(_USAGE)}))
 
 

@@ -20,6 +20,7 @@ from sfumato.server.openai.answers import Partials, answer, completed, partial
 from sfumato.server.openai.edits import Files, edit_request, fields_and_files
 from sfumato.server.openai.errors import RESPONSES, RefusedError, Route, described
 from sfumato.server.openai.payloads import Edit, Generation, Picturing, found_model
+from sfumato.server.remarks import remarks
 from sfumato.server.sse import BEAT, EventStream, comment, message
 from sfumato.server.waiting import GRACE, Counter, Visit, Wish, faulty
 
@@ -91,7 +92,8 @@ class Desk:
         return JSONResponse(reply)
 
     def _answer(self, wish: Picturing, job: Job, url: str) -> dict[str, Any]:
-        return answer(wish, self.counter.entries(job), url)
+        said = remarks(self.services.shelf, job.request)
+        return answer(wish, self.counter.entries(job), url, said)
 
     async def _stream(
         self, call: Call, visit: Visit, stack: AsyncExitStack
@@ -108,7 +110,7 @@ class Desk:
 
     async def _pictures(self, call: Call, visit: Visit) -> AsyncGenerator[bytes]:
         partials, sent = Partials(call.wish.partial_images or 0), set[str]()
-        library = self.services.library
+        library, said = self.services.library, remarks(self.services.shelf, visit.job.request)
         async with aclosing(self.counter.events(visit.job.id)) as events:
             async for happened in events:
                 finished: tuple[str, ...] = ()
@@ -128,7 +130,7 @@ class Desk:
                     if id not in sent:
                         sent.add(id)
                         entry = await asyncio.to_thread(library.get, id)
-                        yield await asyncio.to_thread(completed, call.kind, entry, call.wish)
+                        yield await asyncio.to_thread(completed, call.kind, entry, call.wish, said)
 
 
 def router(services: Services, *, grace: float = GRACE) -> APIRouter:

@@ -63,6 +63,11 @@ class Job(Told):
     steps: int = Field(description="Steps of each picture; 0 until that is known.")
     seconds_left: float | None = Field(description="Until the job is done; null: not known yet.")
     error: str = Field(description="Why it failed; else empty.")
+    remarks: list[str] = Field(
+        description="What hinders nothing, and may surprise: words that the model was never shown, "
+        "a reader of prompts that its file lacks.",
+        examples=[['mini was never shown "submarine", and may paint something else.']],
+    )
     tags: list[str]
     pictures: list[Picture] = Field(description="The finished ones.")
 

@@ -67,3 +67,8 @@ class TokensTold(Told):
         "it was: it may paint something else.",
         examples=[["submarine"]],
     )
+    absent: list[str] = Field(
+        description="Encoders that the model paints without, for its file does not hold them: it "
+        "hears less of the prompt.",
+        examples=[["T5 (text encoder 3)"]],
+    )

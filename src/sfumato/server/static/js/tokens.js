@@ -61,6 +61,7 @@ function makePlace(what) {
   const trouble = h("p", { class: "trouble", role: "status" });
   const offered = h("p", { class: "aside", hidden: true });
   const strange = h("p", { class: "aside", role: "status", hidden: true });
+  const absent = h("p", { class: "aside", role: "status", hidden: true });
 
   /** @param {Tokens} told */
   function show(told) {
@@ -80,11 +81,17 @@ function makePlace(what) {
       h("strong", {}, told.strange.join(", ")),
       ". It may paint something else.",
     );
+    absent.hidden = what !== "prompt" || !told.absent.length;
+    absent.replaceChildren(
+      `${told.model} paints without its `,
+      h("strong", {}, told.absent.join(" and ")),
+      ", which its file does not hold. It hears less of the prompt.",
+    );
   }
 
   return {
     count,
-    body: [list, trouble, strange, offered],
+    body: [list, trouble, strange, absent, offered],
     show,
     /** @param {string[]} names @param {() => void} take */
     offer(names, take) {
@@ -96,7 +103,7 @@ function makePlace(what) {
     },
     /** @param {ApiError} error */
     fail(error) {
-      count.hidden = list.hidden = strange.hidden = true;
+      count.hidden = list.hidden = strange.hidden = absent.hidden = true;
       const mine = error.status === 422 && (what === "prompt" ? error.field !== "negative" : error.field === "negative");
       trouble.replaceChildren(mine ? error.message : "");
     },

@@ -200,6 +200,7 @@ export interface Tokens {
   networks: string[];
   unread: string[];
   strange: string[];
+  absent: string[];
 }
 
 export interface Calls {
