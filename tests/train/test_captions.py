@@ -1,26 +1,27 @@
 """Captions: right grammar, and nothing in them that is not true of the picture."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 
 from sfumato.familiar import words_of
 from sfumato.train.captions import (
-    COLOURS,
+    FRAMES,
+    ORDERS,
     STYLES,
     Facts,
     Named,
     Subject,
     caption,
     focus_subjects,
-    has_colour,
-    noun_phrase,
     plain,
-    plural,
-    with_article,
 )
+from sfumato.train.grammar import COLOURS, bare, noun_phrase, plural, with_article
 
 SUBJECTS = {
-    code: Subject(code, entry.words, entry.weight, "any", entry.colour)
+    code: Subject(code, entry.words, entry.weight, "any", entry.colour, entry.wider)
     for code, entry in focus_subjects().items()
 }
 APPLE, ROSE, GRAPES, MOON, MOUNTAIN = "1f34e", "1f339", "1f347", "1f319", "26f0"
@@ -118,6 +119,8 @@ def test_plain_wording(facts: Facts, said: str | None) -> None:
 def test_only_the_true_colour_and_background_are_named() -> None:
     facts = Facts(APPLE, "flat", background="teal", colour="red")
     for text in captions(facts):
+        for name in SUBJECTS[APPLE].wider:  # of which one holds Snow White
+            text = text.replace(bare(name), "")
         assert COLOURS.intersection(text.replace(",", "").split()) <= {"red"}
         assert "background" not in text or "teal background" in text
         assert "white" not in text
@@ -130,9 +133,9 @@ def test_a_recoloured_drawing_always_names_its_colour_and_never_the_old_one() ->
 
 
 def test_black_lines_are_never_given_a_colour() -> None:
-    assert not any(
-        has_colour(text) for text in captions(Facts(ROSE, "line art", background="teal"))
-    )
+    for text in captions(Facts(ROSE, "line art", background="teal")):
+        lines = COLOURS.intersection(re.findall(r"\w+", text))
+        assert lines <= {"black", "white"}  # "in high-contrast black on white"
 
 
 def test_words_without_article_are_never_counted() -> None:
@@ -148,9 +151,24 @@ def test_counts_are_said_as_words_with_the_plural() -> None:
 
 
 def test_both_subjects_of_a_relation_are_named_in_order() -> None:
-    for text in captions(Facts(MOON, "flat", relation=("above", MOUNTAIN))):
-        assert " above a mountain" in text
-        assert text.index("moon") < text.index("above")
+    for text in captions(Facts(APPLE, "flat", relation=("above", MOUNTAIN))):
+        where = next(w for w in (" above ", " over ", " on top of ", " higher than ") if w in text)
+        apple, mountain = text.index("apple"), text.index("mountain")
+        assert apple < text.index(where) < mountain
+
+
+@pytest.mark.parametrize("facts", [{"count": 2}, {"size": "big"}, {"relation": ("above", MOON)}])
+def test_a_description_stands_alone(facts: dict[str, Any]) -> None:
+    elephant = "1f418"
+    wide = {bare(name) for name in SUBJECTS[elephant].wider}
+    alone, said = ("\n".join(captions(Facts(elephant, "3d", **told))) for told in ({}, facts))
+    assert all(name in alone for name in wide)
+    assert not any(name in said for name in wide)
+
+
+def test_every_order_and_sentence_says_the_subject_and_the_look() -> None:
+    assert all(f.count("{phrase}") == f.count("{style}") == 1 for f in FRAMES)
+    assert sum(weight for _, weight in ORDERS) < 1  # the rest are sentences
 
 
 def test_every_style_has_wordings_that_name_no_vendor() -> None:
@@ -196,7 +214,7 @@ def test_the_same_random_state_says_the_same() -> None:
 
 
 def test_no_wording_stands_for_two_focus_subjects() -> None:
-    words = [word for subject in SUBJECTS.values() for word in subject.words]
+    words = [word for s in SUBJECTS.values() for word in (*s.words, *s.wider)]
     assert len(words) == len(set(words))
 
 

@@ -1,7 +1,7 @@
 """Words for pictures: what is in a picture, said in the many ways that people type it.
 
-A caption is `[count] [size] [colour] SUBJECT [, STYLE] [on BACKGROUND]` in one of several
-orders. Every word in it is true of the picture: it is made from `Facts` alone.
+A caption is `[count] [size] [colour] SUBJECT [, STYLE] [on BACKGROUND]` in one of many orders and
+sentences. Every word in it is true of the picture: it is made from `Facts` alone.
 """
 
 from __future__ import annotations
@@ -10,61 +10,46 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
 from sfumato.familiar import words_of
+from sfumato.train.grammar import COLOURS, COUNTS, bare, has_colour, noun_phrase, with_article
 
-COLOURS = frozenset(
-    {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"}
-    | {"grey", "golden", "gold"}
-)
+__all__ = [
+    "COLOURLESS",
+    "FRAMES",
+    "ORDERS",
+    "STYLES",
+    "Facts",
+    "FocusEntry",
+    "Named",
+    "StyleWords",
+    "Subject",
+    "caption",
+    "focus_subjects",
+    "plain",
+]
+
 # Looks that have no colour of their own: nothing in them is "a yellow heart".
 COLOURLESS = frozenset({"line art", "blueprint", "pencil sketch", "silhouette"})
-_COUNTS: Mapping[int, str] = {1: "one", 2: "two", 3: "three", 4: "four"}
-_IRREGULAR: Mapping[str, str] = {
-    "mouse": "mice",
-    "wolf": "wolves",
-    "leaf": "leaves",
-    "loaf": "loaves",
-    "knife": "knives",
-    "scarf": "scarves",
-    "fish": "fish",
-    "pufferfish": "pufferfish",
-    "blowfish": "blowfish",
-    "jellyfish": "jellyfish",
-    "sheep": "sheep",
-    "deer": "deer",
-    "shrimp": "shrimp",
-    "squid": "squid",
-    "goose": "geese",
-    "tooth": "teeth",
-    "cactus": "cacti",
-    "dice": "dice",
-    "die": "dice",
-    "tomato": "tomatoes",
-    "potato": "potatoes",
-    "mango": "mangoes",
-    "volcano": "volcanoes",
-    "tornado": "tornadoes",
-    "snowman": "snowmen",
-    "aircraft": "aircraft",
-}
-# "an hourglass", "a unicorn": what counts is the sound, not the letter.
-_VOWEL_SOUND = ("hour", "suv", "8", "11", "18", "x-ray")
-_CONSONANT_SOUND = ("uni", "ufo", "use", "eu", "one")
-_HEAD_ENDS = frozenset({"of", "with", "in", "behind", "blowing", "sticking", "and", "on"})
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing that can be drawn. `words` are noun phrases with their article, the label first."""
+    """One thing that can be drawn. `words` are noun phrases with their article, the label first.
+
+    `wider` are the names by which it goes too, but less closely: its kinds, and what it looks like
+    or is for ("an animal with a long trunk").
+    """
 
     code: str
     words: tuple[str, ...]
     weight: float
     kind: str  # the subgroup of the Unicode list: "animal-mammal", "food-fruit" ...
     colour: str | None = None  # checked by eye: in every coloured style
+    wider: tuple[str, ...] = ()
 
     @property
     def countable(self) -> bool:
@@ -95,109 +80,6 @@ class StyleWords:
     of: tuple[str, ...]
 
 
-STYLES: Mapping[str, StyleWords] = {
-    "3d": StyleWords(
-        (
-            "3d",
-            "3d",
-            "3d render",
-            "in 3d",
-            "3d model",
-            "as a 3d model",
-            "glossy 3d",
-            "rendered in 3d",
-        ),
-        ("3d", "glossy 3d"),
-        ("a 3d render of", "a 3d picture of", "a 3d model of"),
-    ),
-    "gradient": StyleWords(
-        ("gradient", "soft gradient", "in gradient style"),
-        ("gradient",),
-        ("a gradient drawing of",),
-    ),
-    "flat": StyleWords(
-        (
-            "flat",
-            "flat",
-            "flat design",
-            "in flat style",
-            "flat colours",
-            "flat icon",
-            "as a flat icon",
-        ),
-        ("flat",),
-        ("a flat drawing of", "flat design of", "a flat icon of", "a flat picture of"),
-    ),
-    "line art": StyleWords(
-        (
-            *("line art", "line art", "line drawing", "in line art style", "as a line drawing"),
-            *("outline", "drawn in lines"),
-        ),
-        ("line art", "line drawn"),
-        ("line art of", "a line drawing of", "an outline of"),
-    ),
-    "cartoon": StyleWords(
-        ("cartoon", "cartoon", "cartoon style", "in cartoon style", "as a cartoon", "comic style"),
-        ("cartoon", "cartoonish"),
-        ("a cartoon of", "a cartoon picture of", "a comic drawing of"),
-    ),
-    "blob": StyleWords(("blob", "blob style", "in blob style"), ("blob",), ("a blob drawing of",)),
-    "sticker": StyleWords(
-        ("sticker", "sticker", "sticker style", "in sticker style", "as a sticker"),
-        ("sticker",),
-        ("a sticker of", "a sticker with", "a sticker showing"),
-    ),
-    "soft": StyleWords(("soft cartoon", "in soft style"), ("soft",), ("a soft drawing of",)),
-    "pixel art": StyleWords(
-        (
-            *("pixel art", "pixel art", "8-bit pixel art", "in pixel art style", "pixelated"),
-            *("as pixel art", "8-bit", "in pixels"),
-        ),
-        ("pixel art", "8-bit", "pixelated"),
-        ("pixel art of", "a pixel art picture of", "an 8-bit picture of"),
-    ),
-    "blueprint": StyleWords(
-        ("blueprint", "blueprint", "as a blueprint", "in blueprint style", "blueprint drawing"),
-        ("blueprint",),
-        ("a blueprint of", "a blueprint drawing of", "a construction plan of"),
-    ),
-    "neon": StyleWords(
-        (
-            "neon",
-            "neon",
-            "neon sign",
-            "in neon style",
-            "as a neon sign",
-            "neon light",
-            "neon lights",
-        ),
-        ("neon",),
-        ("a neon sign of", "a neon drawing of", "a neon light of"),
-    ),
-    "pencil sketch": StyleWords(
-        (
-            *("pencil sketch", "pencil sketch", "pencil drawing", "sketch", "sketched"),
-            *("as a pencil sketch", "pencil style", "drawn with a pencil"),
-        ),
-        ("pencil sketch", "sketched"),
-        ("a pencil sketch of", "a sketch of", "a pencil drawing of"),
-    ),
-    "silhouette": StyleWords(
-        ("silhouette", "silhouette", "in silhouette", "as a silhouette"),
-        ("silhouette",),
-        ("a silhouette of", "the silhouette of"),
-    ),
-}
-# What a picture is called when nothing is said of its look, and how one asks for it.
-_PICTURES = ("an image of", "an illustration of", "an icon of", "a drawing of")
-_ASKED = ("paint", "paint me", "make", "make me", "show me", "i want")
-
-# The style goes unsaid in 12 % of captions, and 60 % of those are 3D, so that a prompt without a
-# style is drawn in 3D: with 24 % of pictures in 3D that makes .12 x .6 / .24 and .12 x .4 / .76.
-_UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
-_SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR, _SAY_LABEL = 0.15, 0.95, 0.45, 0.55
-
-
 @dataclass(frozen=True)
 class FocusEntry:
     """What the focus list says of one subject."""
@@ -205,63 +87,72 @@ class FocusEntry:
     words: tuple[str, ...]
     weight: float
     colour: str | None
+    wider: tuple[str, ...]
+
+
+def _data(name: str) -> Any:
+    return json.loads(resources.files("sfumato.train").joinpath(f"data/{name}").read_text("utf-8"))
 
 
 def focus_subjects() -> dict[str, FocusEntry]:
     """The focus list by code point, from the package's own file."""
-    text = resources.files("sfumato.train").joinpath("data/subjects.json").read_text("utf-8")
     return {
-        code: FocusEntry(tuple(entry["words"]), float(entry["weight"]), entry.get("colour"))
-        for code, entry in json.loads(text).items()
+        code: FocusEntry(
+            tuple(entry["words"]),
+            float(entry["weight"]),
+            entry.get("colour"),
+            tuple(entry.get("wider", ())),
+        )
+        for code, entry in _data("subjects.json").items()
     }
 
 
-def with_article(phrase: str) -> str:
-    """The phrase with "a" or "an" by the sound of its first word: "an apple", "a unicorn"."""
-    first = phrase.lower()
-    vowel = first[0] in "aeiou" and not first.startswith(_CONSONANT_SOUND)
-    return f"an {phrase}" if vowel or first.startswith(_VOWEL_SOUND) else f"a {phrase}"
+_WORDINGS = _data("wordings.json")
+STYLES: Mapping[str, StyleWords] = {
+    style: StyleWords(tuple(words["after"]), tuple(words["before"]), tuple(words["of"]))
+    for style, words in _WORDINGS["styles"].items()
+}
+# Whole sentences, in which {phrase} is the noun phrase with its background, {style} one of `after`.
+FRAMES: tuple[str, ...] = tuple(_WORDINGS["frames"])
+# What a picture is called when nothing is said of its look, and how one asks for it.
+_PICTURES = ("an image of", "an illustration of", "an icon of", "a drawing of")
+_ASKED = ("paint", "paint me", "make", "make me", "show me", "i want")
+_RELATIONS: Mapping[str, tuple[str, ...]] = {
+    "above": ("over", "on top of", "higher than"),
+    "below": ("under", "beneath", "underneath"),
+    "to the left of": ("left of", "on the left of", "on the left side of"),
+    "to the right of": ("right of", "on the right of", "on the right side of"),
+    "next to": ("beside", "and", "with", "side by side with"),
+}
 
+# Joined in one of these orders, each by its weight; the rest of them are sentences.
+ORDERS = (
+    ("{phrase}, {style}{ground}", 0.28),
+    ("{bare}, {style}{ground}", 0.08),
+    ("{bare} {style}{ground}", 0.06),
+    ("{phrase}{ground}, {style}", 0.07),
+    ("{style}, {phrase}{ground}", 0.05),
+    ("{picture} {phrase}{ground}, {style}", 0.05),
+    ("{asked} {of} {phrase}{ground}", 0.04),
+    ("{asked} {phrase}{ground}, {style}", 0.04),
+    ("{of} {phrase}{ground}", 0.08),
+)
+_GROUNDS = (
+    " on {article} background",
+    " on {article} background",
+    ", {ground} background",
+    " on {ground}",
+    " against {article} background",
+    " with {article} background",
+)
 
-def bare(words: str) -> str:
-    """The noun phrase without its article."""
-    first, _, rest = words.partition(" ")
-    return rest if first in ("a", "an", "the") else words
-
-
-def plural(phrase: str) -> str:
-    """The plural of a bare noun phrase: "slice of cake" gives "slices of cake"."""
-    words = phrase.split()
-    head = next((i for i, word in enumerate(words) if i and word in _HEAD_ENDS), len(words)) - 1
-    noun = words[head]
-    if noun in _IRREGULAR:
-        many = _IRREGULAR[noun]
-    elif noun.endswith("y") and noun[-2] not in "aeiou":
-        many = noun[:-1] + "ies"
-    elif noun.endswith(("s", "x", "z", "ch", "sh")):
-        many = noun + "es"
-    else:
-        many = noun + "s"
-    return " ".join([*words[:head], many, *words[head + 1 :]])
-
-
-def has_colour(words: str) -> bool:
-    """Whether a phrase names a colour: "a red rose"."""
-    return not COLOURS.isdisjoint(words.split())
-
-
-def noun_phrase(words: str, adjectives: Sequence[str] = (), count: int = 1) -> str:
-    """`words` with adjectives before the noun and the right article or number."""
-    if not adjectives and count == 1:
-        return words
-    core = bare(words)
-    if count > 1:
-        return " ".join([_COUNTS[count], *adjectives, plural(core)])
-    phrase = " ".join([*adjectives, core])
-    article = words.partition(" ")[0]
-    if article in ("a", "an"):
-        return with_article(phrase)
-    return f"the {phrase}" if article == "the" else phrase
+# The style goes unsaid in 12 % of captions, and 60 % of those are 3D, so that a prompt without a
+# style is drawn in 3D: with 24 % of pictures in 3D that makes .12 x .6 / .24 and .12 x .4 / .76.
+_UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
+_SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR = 0.15, 0.95, 0.45
+_SAY_LABEL, _SAY_WIDER = 0.45, 0.30  # of names: the first, and one of the less close ones
+_SAY_STYLE = 0.35  # the look by its own name
+_SAY_PLAIN_RELATION = 0.5
 
 
 def _background(facts: Facts) -> str | None:
@@ -307,63 +198,83 @@ class Named:
 
     def _wordings(self) -> Iterator[str]:
         for subject in self.subjects.values():
-            yield from subject.words
+            yield from (*subject.words, *subject.wider)
             if subject.countable:
                 yield from (noun_phrase(words, count=2) for words in subject.words)
         for style in STYLES.values():
             yield from (*style.after, *style.before, *style.of)
-        yield from (*_PICTURES, *_ASKED, *COLOURS, *_COUNTS.values(), "background")
+        for others in _RELATIONS.values():
+            yield from others
+        yield from (frame.format(phrase="", style="") for frame in FRAMES)
+        yield from (form.format(article="a", ground="") for form in _GROUNDS)
+        yield from (*_PICTURES, *_ASKED, *COLOURS, *COUNTS.values())
 
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
     return options[int(rng.random() * len(options))]
 
 
-def _wording(subject: Subject, facts: Facts, rng: np.random.Generator) -> str:
-    """The label, or a synonym that holds for this picture."""
+def _wording(
+    subject: Subject,
+    rng: np.random.Generator,
+    *,
+    colourless: bool = False,
+    counted: bool = False,
+    wider: bool = False,
+) -> str:
+    """The label, or another name that holds for this picture.
+
+    ``colourless``: no name that holds a colour ("a red rose" is not blue, nor drawn in ink);
+    ``counted``: only what has a plural; ``wider``: the less close names too.
+    """
     label, *others = subject.words
-    if facts.recoloured or facts.style in COLOURLESS:  # "a red rose" is not blue, nor drawn in ink
-        others = [words for words in others if not has_colour(words)]
-    if facts.count > 1 or facts.size is not None:
+    far = list(subject.wider) if wider else []
+    if colourless:
+        others, far = ([name for name in names if not has_colour(name)] for names in (others, far))
+    if counted:
         others = [words for words in others if words.split()[0] in ("a", "an")]
-    if not others or rng.random() < _SAY_LABEL:
-        return label
-    return _pick(others, rng)
+    u = rng.random()
+    if far and u < _SAY_WIDER:
+        return _pick(far, rng)
+    if others and u < 1 - _SAY_LABEL:
+        return _pick(others, rng)
+    return label
 
 
 def _ground_words(facts: Facts, rng: np.random.Generator) -> str:
     ground, chance = facts.background, rng.random()
     if ground is None or chance >= (_SAY_WHITE if ground == "white" else _SAY_BACKGROUND):
         return ""
-    forms = (
-        f" on {with_article(ground)} background",
-        f" on {with_article(ground)} background",
-        f", {ground} background",
-        f" on {ground}",
-    )
-    return _pick(forms, rng)
+    return _pick(_GROUNDS, rng).format(article=with_article(ground), ground=ground)
 
 
-def _style_words(phrase: str, style: str, ground: str, rng: np.random.Generator) -> str:
-    """Join noun phrase, style and background in one of the usual orders."""
+def _relation_words(facts: Facts, subjects: Mapping[str, Subject], rng: np.random.Generator) -> str:
+    """Where the other subject stands, and its name; "" where there is no other."""
+    if facts.relation is None:
+        return ""
+    where, other = facts.relation
+    said = where if rng.random() < _SAY_PLAIN_RELATION else _pick(_RELATIONS[where], rng)
+    name = _wording(subjects[other], rng, colourless=facts.style in COLOURLESS)
+    return f" {said} {name}"
+
+
+def _ordered(phrase: str, style: str, ground: str, rng: np.random.Generator) -> str:
+    """Noun phrase, style and background joined in one of the usual orders, or in a sentence."""
     words, form = STYLES[style], rng.random()
-    if form < 0.40:
-        return f"{phrase}, {_pick(words.after, rng)}{ground}"
-    if form < 0.50:
-        return f"{bare(phrase)}, {_pick(words.after, rng)}{ground}"
-    if form < 0.58:
-        return f"{bare(phrase)} {_pick(words.after, rng)}{ground}"
-    if form < 0.67:
-        return f"{phrase}{ground}, {_pick(words.after, rng)}"
-    if form < 0.73:
-        return f"{_pick(words.after, rng)}, {phrase}{ground}"
-    if form < 0.80:
-        return f"{_pick(_PICTURES, rng)} {phrase}{ground}, {_pick(words.after, rng)}"
-    if form < 0.86:
-        return f"{_pick(_ASKED, rng)} {_pick(words.of, rng)} {phrase}{ground}"
-    if form < 0.91:
-        return f"{_pick(_ASKED, rng)} {phrase}{ground}, {_pick(words.after, rng)}"
-    return f"{_pick(words.of, rng)} {phrase}{ground}"
+    after = style if rng.random() < _SAY_STYLE else _pick(words.after, rng)
+    for order, weight in ORDERS:
+        form -= weight
+        if form < 0:
+            return order.format(
+                phrase=phrase,
+                bare=bare(phrase),
+                ground=ground,
+                style=after,
+                of=_pick(words.of, rng),
+                picture=_pick(_PICTURES, rng),
+                asked=_pick(_ASKED, rng),
+            )
+    return _pick(FRAMES, rng).format(phrase=phrase + ground, style=after)
 
 
 def caption(
@@ -375,7 +286,13 @@ def caption(
     """One way of saying the facts, chosen by `rng`; "" with probability `drop`."""
     if rng.random() < drop:
         return ""
-    words = _wording(subjects[facts.subject], facts, rng)
+    words = _wording(
+        subjects[facts.subject],
+        rng,
+        colourless=facts.recoloured or facts.style in COLOURLESS,
+        counted=facts.count > 1 or facts.size is not None,
+        wider=facts.count == 1 and facts.size is None and facts.relation is None,
+    )
     adjectives = [facts.size] if facts.size is not None else []
     say = facts.recoloured or rng.random() < _SAY_COLOUR
     if facts.colour is not None and say and not has_colour(words):
@@ -387,11 +304,9 @@ def caption(
         phrase = noun_phrase(words, [*adjectives, _pick(style.before, rng)])
         return (phrase if rng.random() < 0.5 else bare(phrase)) + ground
     phrase = noun_phrase(words, adjectives, facts.count)
-    if facts.relation is not None:
-        where, other = facts.relation
-        phrase = f"{phrase} {where} {subjects[other].words[0]}"
+    phrase += _relation_words(facts, subjects, rng)
     if unsaid:
         form = rng.random()
         lead = "" if form < 0.8 else _pick(_PICTURES if form < 0.9 else _ASKED, rng) + " "
         return (f"{lead}{phrase}" if form > 0.24 else bare(phrase)) + ground
-    return _style_words(phrase, facts.style, ground, rng)
+    return _ordered(phrase, facts.style, ground, rng)

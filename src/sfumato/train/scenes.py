@@ -21,14 +21,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sfumato.train.captions import (
-    COLOURLESS,
-    Facts,
-    Subject,
-    focus_subjects,
-    has_colour,
-    with_article,
-)
+from sfumato.train.captions import COLOURLESS, Facts, Subject, focus_subjects
+from sfumato.train.grammar import has_colour, with_article
 from sfumato.train.sources import SourcesError
 from sfumato.train.stylize import (
     DERIVED,
@@ -94,14 +88,15 @@ _STYLE_WEIGHTS = (
 Cell = tuple[str, str]  # code point, style
 
 
-# Where two, three or four copies stand.
+# Where two, three or four stand: each fills its half or quarter, whose middle is a latent's corner,
+# so that a half-size drawing is the same latents in every such place.
+_LEFT, _RIGHT = (0.25, 0.5, 0.47, 0.8), (0.75, 0.5, 0.47, 0.8)
+_TOP, _BOTTOM = (0.5, 0.25, 0.8, 0.47), (0.5, 0.75, 0.8, 0.47)
 _PLACES: Mapping[int, tuple[Box, ...]] = {
-    2: ((0.27, 0.5, 0.44, 0.8), (0.73, 0.5, 0.44, 0.8)),
-    3: ((0.5, 0.27, 0.44, 0.44), (0.27, 0.73, 0.44, 0.44), (0.73, 0.73, 0.44, 0.44)),
-    4: tuple((x, y, 0.44, 0.44) for y in (0.27, 0.73) for x in (0.27, 0.73)),
+    2: (_LEFT, _RIGHT),
+    3: ((0.5, 0.25, 0.47, 0.47), (0.25, 0.75, 0.47, 0.47), (0.75, 0.75, 0.47, 0.47)),
+    4: tuple((x, y, 0.47, 0.47) for y in (0.25, 0.75) for x in (0.25, 0.75)),
 }
-_LEFT, _RIGHT = (0.27, 0.5, 0.44, 0.8), (0.73, 0.5, 0.44, 0.8)
-_TOP, _BOTTOM = (0.5, 0.27, 0.8, 0.44), (0.5, 0.73, 0.8, 0.44)
 _RELATIONS: Mapping[str, tuple[Box, Box]] = {
     "above": (_TOP, _BOTTOM),
     "below": (_BOTTOM, _TOP),
@@ -170,14 +165,15 @@ def _subjects(index: Mapping[str, Any], config: SceneConfig) -> dict[str, Subjec
             continue
         entry, told = index[code], focus.get(code)
         if told is not None:
-            words, weight, colour = told.words, told.weight, told.colour
+            words, weight, colour, wider = told.words, told.weight, told.colour, told.wider
         else:
             # A keyword may be a verb or a sign ("diving", "4"): not a name of the thing.
             names = [n for n in entry["synonyms"] if n.isalpha() and not n.endswith("ing")]
             words = tuple(with_article(n) for n in (entry["label"].lower(), *names))
             # A quarter of all subjects are people, many of them near-twins.
             weight, colour = 0.35 if entry["group"] == "people-body" else 1.0, None
-        subjects[code] = Subject(code, words, weight, entry["subgroup"], colour)
+            wider = ()
+        subjects[code] = Subject(code, words, weight, entry["subgroup"], colour, wider)
     return subjects
 
 

@@ -131,13 +131,15 @@ def test_every_ask_says_what_is_to_be_seen_and_paraphrases_say_it_otherwise(benc
 
 
 def test_no_paraphrase_is_a_wording_of_the_training() -> None:
+    from sfumato.train.captions import FRAMES, focus_subjects
     from sfumato.train.captions import STYLES as WORDS
-    from sfumato.train.captions import focus_subjects
     from sfumato.train.measure.asks import table
 
     told, subjects = table(), focus_subjects()
     for code, name in told["subjects"].items():
-        assert name not in subjects[code].words
+        assert name not in (*subjects[code].words, *subjects[code].wider)
+    frames = {frame.format(phrase="SUBJECT", style="STYLE") for frame in FRAMES}
+    assert not frames & set(told["sentences"])
     for style, wordings in told["styles"].items():
         assert not set(wordings) & {*WORDS[style].after, *WORDS[style].before, *WORDS[style].of}
 
