@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from sfumato import catalog
 from sfumato.catalog import CATALOG
 from sfumato.cli.kept import Today
+from sfumato.cli.verify import CANNOT, DIFFERS, EQUAL, Check, verify
 from sfumato.engine import Engine
 from sfumato.errors import RequestError, WeightsError
 from sfumato.recipe import Recipe, from_parameters
@@ -167,6 +168,31 @@ def test_sd3_without_t5_paints_and_its_recipe_shows_none(engine: Engine, tmp_pat
     picture = run.result().pictures[0]
     assert "text_encoder_3" not in picture.recipe.parts
     assert "tokenizer" not in picture.recipe.parts
+
+
+def test_a_picture_is_verified_with_parts_that_lie_elsewhere_by_now(
+    engine: Engine, tmp_path: Path
+) -> None:
+    files = parts_of(FLUX, tmp_path / "parts")
+    picture = tmp_path / "fox.png"
+    engine.submit(request_of(files)).result().pictures[0].save(picture)
+    moved = {name: tmp_path / "moved" / name / path.name for name, path in files.items()}
+    for name, path in files.items():
+        moved[name].parent.mkdir(parents=True)
+        path.rename(moved[name])
+    parts = Check(
+        [picture],
+        model=str(moved["denoiser"]),
+        vae=str(moved["vae"]),
+        text_encoders=tuple(str(moved[name]) for name in ("text_encoder", "text_encoder_2")),
+    )
+    words = str(tmp_path / "parts" / "spiece.model")
+    parts = replace(parts, text_encoders=(*parts.text_encoders, words))
+    assert verify(replace(parts, vae=None), lambda *_: engine) == CANNOT
+    assert verify(parts, lambda *_: engine) == EQUAL
+    other = tmp_path / "other.safetensors"
+    save_file(state(VAE, alone(VAE)[1], 99), other)
+    assert verify(replace(parts, vae=str(other)), lambda *_: engine) == DIFFERS
 
 
 @pytest.mark.parametrize(

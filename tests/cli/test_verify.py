@@ -48,6 +48,50 @@ def test_another_model_is_named(sfumato: Sfumato, fox: str, tmp_path: Path, engi
     assert f"another model: {SHA256[:10]}… then, cdcdcdcdcd… here" in answer.out
 
 
+@pytest.mark.parametrize(
+    ("made", "moved", "field", "now"),
+    [
+        (["--vae", "old/v.st"], ["--vae", "new/v.st"], "vae", "new/v.st"),
+        (
+            ["--text-encoder", "old/clip.st", "--text-encoder", "old/t5.st"],
+            ["--text-encoder", "new/clip.st", "--text-encoder", "new/t5.st"],
+            "text_encoders",
+            ("new/clip.st", "new/t5.st"),
+        ),
+        (["--refiner", "old.st"], ["--refiner", "new/old.st"], "refiner", "new/old.st"),
+    ],
+    ids=["vae", "text encoders", "refiner"],
+)
+def test_a_part_that_lies_elsewhere_by_now_is_taken_from_there(
+    sfumato: Sfumato,
+    engine: FakeEngine,
+    made: list[str],
+    moved: list[str],
+    field: str,
+    now: str | tuple[str, ...],
+):
+    assert sfumato("generate", "fox", "--out", "a.png", "-q", *made).status == 0
+    answer = sfumato("verify", "a.png", *moved)
+    assert (answer.status, answer.out) == (0, "a.png  equal to the bit\n")
+    assert getattr(engine.submitted[-1], field) == now
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--vae", "v.st"], "made with the VAE of its own model; verify it without --vae."),
+        (["--text-encoder", "t.st"], "of its own model; verify it without --text-encoder."),
+        (["--refiner", "r.st"], "made without a refiner; verify it without --refiner."),
+    ],
+)
+def test_a_part_that_a_picture_was_made_without_is_refused_by_name(
+    sfumato: Sfumato, fox: str, words: list[str], said: str
+):
+    answer = sfumato("verify", fox, *words)
+    assert answer.status == 2
+    assert said in " ".join(answer.err.split())
+
+
 def test_what_cannot_be_verified_has_the_status_2_and_the_others_are_still_told(
     sfumato: Sfumato, fox: str, tmp_path: Path
 ):

@@ -113,6 +113,27 @@ def verify(
             rich_help_panel=MODEL,
         ),
     ] = None,
+    vae: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Where the VAE of its own lies now.", rich_help_panel=MODEL
+        ),
+    ] = None,
+    text_encoders: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text-encoder",
+            metavar="FILE",
+            help="Where those of their own lie now: all of them, once for each.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    refiner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The model that took over; else found.", rich_help_panel=MODEL
+        ),
+    ] = None,
     device: Device = None,
     precision: Precision = None,
     as_json: Json = False,
@@ -123,7 +144,17 @@ def verify(
     from sfumato.cli.verify import verify as run
 
     check = Check(
-        pictures, image or (), mask or (), model, device, precision, as_json, quiet or as_json
+        pictures,
+        images=image or (),
+        masks=mask or (),
+        model=model,
+        vae=vae,
+        text_encoders=tuple(text_encoders or ()),
+        refiner=refiner,
+        device=device,
+        precision=precision,
+        as_json=as_json,
+        quiet=quiet or as_json,
     )
     status = run(check, engine_maker(context))
     if status:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,22 +16,35 @@ from sfumato.cli.machine import EngineLike, MakeEngine
 from sfumato.cli.same_model import nearest_model, nearest_refiner
 from sfumato.cli.screen import Progress, error, note
 from sfumato.cli.stop import TERMINATED, Terminated, terminable
-from sfumato.errors import SfumatoError
+from sfumato.errors import PictureError, SfumatoError
+from sfumato.request import Request
 from sfumato.source import Source
 
 __all__ = ["Check", "verify"]
 
 EQUAL, DIFFERS, CANNOT = 0, 1, 2
+_WITHOUT: Mapping[str, str] = {
+    "vae": "with the VAE of its own model",
+    "text_encoders": "with the text encoders of its own model",
+    "refiner": "without a refiner",
+}
 
 
 @dataclass(frozen=True)
 class Check:
-    """What to verify, and with what: the pictures to start from, a model, a machine."""
+    """What to verify, and with what: the pictures to start from, a model, a machine.
+
+    `vae`, `text_encoders` and `refiner` stand for those that the pictures were made with, wherever
+    they lie now.
+    """
 
     pictures: Sequence[Path]
     images: Sequence[Path] = ()
     masks: Sequence[Path] = ()
     model: str | None = None
+    vae: str | None = None
+    text_encoders: tuple[str, ...] = ()
+    refiner: str | None = None
     device: str | None = None
     precision: str | None = None
     as_json: bool = False
@@ -99,14 +112,33 @@ def _judged(
     progress: Progress,
     i: int,
 ) -> Verdict:
-    request = claim.request(sources)
-    model = nearest_model(claim.recipe, shelves()) if check.model is None else check.model
-    refiner = nearest_refiner(claim.recipe, shelves())
-    run = engine.submit(replace(request, model=model, refiner=refiner))
+    run = engine.submit(_with_models(check, claim, claim.request(sources)))
     progress.begin(i, run.request.run_steps)
     for step in run:
         progress.follow(i, step)
     return judge(claim, run.result().pictures[0])
+
+
+def _with_models(check: Check, claim: Claim, request: Request) -> Request:
+    """The request with the models that were typed, else those of the recipe, where they lie now.
+
+    Raises PictureError for a part that was typed and that the picture was made without.
+    """
+    for name in _WITHOUT:
+        if getattr(check, name) and not getattr(request, name):
+            raise PictureError(
+                f"{claim.name} was made {_WITHOUT[name]}; verify it without "
+                f"--{name.removesuffix('s').replace('_', '-')}."
+            )
+    known = shelves()
+    model, refiner = check.model, check.refiner
+    return replace(
+        request,
+        model=nearest_model(claim.recipe, known) if model is None else model,
+        refiner=nearest_refiner(claim.recipe, known) if refiner is None else refiner,
+        vae=check.vae or request.vae,
+        text_encoders=check.text_encoders or request.text_encoders,
+    )
 
 
 def _tell(path: Path, verdict: Verdict, progress: Progress) -> None:
