@@ -17,6 +17,7 @@ LARGE = 1000  # bytes; what is longer is kept by its sha256, as large files are 
 class Hub:
     """Files by repository and name. The sets hold names of what goes wrong.
 
+    `most` is how many bytes of a file are given at once; who asks for more gets none.
     `breaks` says after how many bytes each answer with a file's bytes breaks off, how often.
     `asked` are the requests that came: method, path and the first byte of a range.
     """
@@ -25,6 +26,7 @@ class Hub:
     gated: set[str] = field(default_factory=set)
     lies: set[str] = field(default_factory=set)
     ignores_ranges: bool = False
+    most: int | None = None
     breaks: dict[str, int] = field(default_factory=dict)
     times: int = 0
     fails: int | None = None
@@ -59,7 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         hub, path = self.hub, unquote(urlsplit(self.path).path)
         given = self.headers.get("Range", "")
-        start = int(given.removeprefix("bytes=").split("-")[0]) if given else 0
+        first, _, last = given.removeprefix("bytes=").partition("-")
+        start, end = int(first or 0), int(last) + 1 if last else None
         hub.asked.append((self.command, path, start))
         if hub.fails is not None:
             self.refuse(hub.fails, "")
@@ -68,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.tell_repository(f"{owner}/{name}", rest[-1] if rest else "main")
         else:
             owner, name, _, revision, *file = path.strip("/").split("/")
-            self.send_file(f"{owner}/{name}", revision, "/".join(file), start)
+            self.send_file(f"{owner}/{name}", revision, "/".join(file), start, end)
 
     def refuse(self, status: int, code: str) -> None:
         self.send_response(status)
@@ -103,7 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def send_file(self, repository: str, revision: str, name: str, start: int) -> None:
+    def send_file(
+        self, repository: str, revision: str, name: str, start: int, end: int | None
+    ) -> None:
         hub = self.hub
         if not self.found(repository, revision):
             return
@@ -117,10 +122,16 @@ class _Handler(BaseHTTPRequestHandler):
         etag = mark(data)
         if name in hub.lies:
             data = bytes(len(data))
-        start = 0 if hub.ignores_ranges else start
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if hub.ignores_ranges:
+            start, end = 0, None
+        ranged, size = start > 0 or end is not None, len(data)
+        data = data[:end]
+        if self.command == "GET" and hub.most is not None and len(data) - start > hub.most:
+            self.refuse(400, "")
+            return
+        self.send_response(206 if ranged else 200)
+        if ranged:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{size}")
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{etag}"')
         self.send_header("Content-Length", str(len(data) - start))

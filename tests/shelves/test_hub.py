@@ -102,6 +102,52 @@ def test_what_was_interrupted_goes_on_the_next_time(server: Hub, cache: Path, qu
     assert left(cache) == []
 
 
+@pytest.fixture
+def small_answers(server: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A hub, and a huggingface_hub, that find our file too large for one answer."""
+    monkeypatch.setattr("huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE", 200_000)
+    monkeypatch.setattr(hub, "WHOLE", 200_000)
+    monkeypatch.setattr(hub, "PIECE", 120_000)
+    server.most = 200_000
+    return server
+
+
+def test_a_file_too_large_for_one_answer_comes_in_pieces(small_answers: Hub, cache: Path) -> None:
+    data = small_answers.repositories[ART][FILE]
+    assert len(data) > small_answers.most
+    told: list[tuple[int, int]] = []
+    (path,) = fetch(small_answers, cache, tell=lambda *so_far: told.append(so_far)).files
+    assert path.read_bytes() == data
+    assert small_answers.fetched(FILE) == list(range(0, len(data), 120_000))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (len(data), len(data))
+
+
+def test_a_file_in_pieces_goes_on_in_the_middle_of_one(
+    small_answers: Hub, cache: Path, quick: None
+) -> None:
+    data = small_answers.repositories[ART][FILE]
+    blobs = cache / "models--fox--art" / "blobs"
+    blobs.mkdir(parents=True)
+    digest = hashlib.sha256(data).hexdigest()
+    (blobs / f"{digest}{hub.INCOMPLETE}").write_bytes(data[:130_000])
+    small_answers.breaks, small_answers.times = {FILE: 50_000}, 1
+    (path,) = fetch(small_answers, cache).files
+    assert path.read_bytes() == data
+    assert small_answers.fetched(FILE)[:2] == [130_000, 180_000]
+
+
+def test_a_hub_without_pieces_cannot_send_what_is_too_large(
+    small_answers: Hub, cache: Path
+) -> None:
+    small_answers.ignores_ranges, small_answers.most = True, None
+    with pytest.raises(OutputError, match="more bytes than it was asked for"):
+        fetch(small_answers, cache)
+    small_answers.ignores_ranges = False
+    data = small_answers.repositories[ART][FILE]
+    assert fetch(small_answers, cache).files[0].read_bytes() == data
+
+
 def test_a_hub_that_sends_no_parts_sends_the_whole_again(server: Hub, cache: Path) -> None:
     data = server.repositories[ART][FILE]
     blobs = cache / "models--fox--art" / "blobs"

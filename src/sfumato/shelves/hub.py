@@ -7,7 +7,7 @@ own layout of the cache, so that all other programs find the model there too.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,10 @@ __all__ = ["Got", "Offer", "Remote", "get", "look_up"]
 
 INCOMPLETE = ".sfumato-incomplete"
 CHUNK = 8 * 2**20
+# Bytes of a file beyond which it is asked for in pieces: larger answers are given by no hub (its
+# caches hold none), and huggingface_hub refuses to ask for one.
+WHOLE = 50 * 10**9
+PIECE = 10 * 10**9
 
 
 @dataclass(frozen=True)
@@ -147,15 +151,15 @@ def _fetch(
     url = file_download.hf_hub_url(
         wish.repository, file.name, revision=offer.commit, endpoint=endpoint
     )
+    headers = utils.build_hf_headers(library_name="sfumato")
     with part.open("ab" if have else "wb") as opened:
-        counted = cast(BinaryIO, _Counted(opened, tell))
-        file_download.http_get(
-            url,
-            counted,
-            resume_size=have,
-            headers=utils.build_hf_headers(library_name="sfumato"),
-            expected_size=file.bytes,
-        )
+        for end in _ends(have, file.bytes):
+            to_end = {"Range": f"bytes=0-{end - 1}"} if file.bytes > WHOLE else {}
+            counted = cast(BinaryIO, _Counted(opened, end, tell))
+            file_download.http_get(
+                url, counted, resume_size=have, headers={**headers, **to_end}, expected_size=end
+            )
+            have = end
     if _hash_of(part, file) != file.hash:
         part.unlink()
         raise WeightsError(
@@ -166,13 +170,28 @@ def _fetch(
     part.replace(blob)
 
 
-class _Counted:
-    """A file that tells how long it is whenever it grows."""
+def _ends(have: int, size: int) -> Iterator[int]:
+    """Where each request for a file's bytes ends, if so many are there: one, or one a piece."""
+    if size <= WHOLE:
+        yield size
+        return
+    while have < size:
+        have = min(have + PIECE, size)
+        yield have
 
-    def __init__(self, file: BinaryIO, tell: Callable[[int], None]) -> None:
-        self._file, self._tell = file, tell
+
+class _Counted:
+    """A file that tells how long it is whenever it grows, and takes no byte beyond its `end`."""
+
+    def __init__(self, file: BinaryIO, end: int, tell: Callable[[int], None]) -> None:
+        self._file, self._end, self._tell = file, end, tell
 
     def write(self, data: bytes) -> int:
+        if self._file.tell() + len(data) > self._end:
+            raise OutputError(
+                "the hub sent more bytes than it was asked for. If it gives no pieces of a file, "
+                "which one of this size needs, fetch it in another way, and see: models add."
+            )
         written = self._file.write(data)
         self._tell(self._file.tell())
         return written
