@@ -137,3 +137,12 @@ def test_numerics_are_listed_without_torch():
         "sys.exit(any(name.split('.')[0] in ('torch', 'numpy') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_what_is_heard_of_nothing_and_how_t5_is_padded_are_the_tools_own():
+    def ways(field):
+        return [getattr(like(name), field) for name in ("sfumato", "a1111", "comfy", "diffusers")]
+
+    assert ways("empty_negative") == ["zeros", "all_zeros", "words", "zeros"]
+    assert ways("t5_padding") == ["long", "clip", "short", "long"]
+    assert ways("fixed_shift") == [False, True, True, False]

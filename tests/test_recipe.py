@@ -517,3 +517,13 @@ def test_a_shift_is_told_in_forge_neos_word_and_read_back():
     before = RECIPE.to_json().replace('"shift": null, ', "")
     assert before != RECIPE.to_json()
     assert Recipe.from_json(before) == RECIPE
+
+
+def test_a_recipe_from_before_a_difference_had_a_name_means_what_was_done_then():
+    like_a1111 = replace(REQUEST, **LIKE["a1111"].under("dpmpp_2m"), like="a1111")
+    data = json.loads(replace(RECIPE, request=like_a1111).to_json())
+    for name in ("empty_negative", "t5_padding", "fixed_shift"):
+        del data["request"][name]
+    read_back = Recipe.from_json(json.dumps(data)).request
+    told = (read_back.empty_negative, read_back.t5_padding, read_back.fixed_shift)
+    assert told == ("zeros", "long", False)

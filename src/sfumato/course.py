@@ -22,6 +22,7 @@ __all__ = ["draws_of", "first_latent", "handover", "levels", "process_of"]
 
 
 TIMES = 1000  # from pure noise to the picture, as networks count
+USUAL_SIDE = 1024  # whose levels are those of every size where they are fixed
 
 
 def process_of(model: Family, request: Request) -> Process:
@@ -29,7 +30,8 @@ def process_of(model: Family, request: Request) -> Process:
 
     Raises RequestError for a shift where there is none, or where it would move no level.
     """
-    process = model.process(request.width or 0, request.height or 0)
+    size = (USUAL_SIDE, USUAL_SIDE) if request.fixed_shift else (request.width, request.height)
+    process = model.process(*(side or 0 for side in size))
     if request.shift is not None:
         process = _shifted(process, request.shift, model.spec.title, request)
     return process.with_whole_times() if request.whole_times else process

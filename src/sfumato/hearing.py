@@ -56,7 +56,16 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
     _require_deep_enough(model, request.clip_skip)
     steps, weighting = request.schedule_steps, request.brackets
     size = (request.width or 0, request.height or 0)
-    reading = Reading(weighting, learnt, request.clip_skip, _framings(request, size))
+    assert request.empty_negative is not None, "a request is resolved before it is run"
+    assert request.t5_padding is not None
+    reading = Reading(
+        weighting,
+        learnt,
+        request.clip_skip,
+        request.empty_negative,
+        request.t5_padding,
+        _framings(request, size),
+    )
     if weighting == "plain":
         heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
     else:

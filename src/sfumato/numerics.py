@@ -42,6 +42,9 @@ class Numerics:
     discard_penultimate: frozenset[str]
     strength_steps: Literal["share", "extra", "all"]
     weighting: Literal["a1111", "comfy", "plain"]
+    empty_negative: Literal["zeros", "all_zeros", "words"]
+    t5_padding: Literal["long", "clip", "short"]
+    fixed_shift: bool
     rounding: Literal["round", "truncate"]
 
     def under(self, sampler: str) -> dict[str, str | bool]:
@@ -60,10 +63,12 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "first_noise": ("sigma", "variance", "variance_alone"),
         "strength_steps": ("share", "extra", "all"),
         "weighting": ("a1111", "comfy", "plain"),
+        "empty_negative": ("zeros", "all_zeros", "words"),
+        "t5_padding": ("long", "clip", "short"),
         "rounding": ("round", "truncate"),
     }
 )
-"""The ways of each difference; `whole_times` and `discard_penultimate` are yes or no."""
+"""The ways of each difference; those that are not here are yes or no."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,31 @@ DIFFERENCES = (
         "diffusers reads no brackets",
     ),
     Difference(
+        "empty_negative",
+        "What SDXL hears where there is no negative prompt: zeros, zeros in its refiner too, or "
+        "an empty prompt's words, read like any other's.",
+        "A1111 modules/sd_models_xl.py, force_zero_negative_prompt; ComfyUI nodes.py, "
+        "CLIPTextEncode; diffusers pipeline_stable_diffusion_xl.py, force_zeros_for_empty_prompt "
+        "(false in the refiner's model_index.json)",
+    ),
+    Difference(
+        "t5_padding",
+        "To how many tokens T5's are padded at least: as in training (256 for SD 3 and Flux "
+        "schnell, 512 for Flux dev); to as many as CLIP's for SD 3, and 256 for Flux; or to 77 and "
+        "256, and to none where SD 3 is without its T5. A1111 also cuts what is longer than "
+        "CLIP's; here it is heard.",
+        "diffusers pipeline_stable_diffusion_3.py and pipeline_flux.py, max_sequence_length; A1111 "
+        "modules/models/sd3/sd3_cond.py, Sd3T5; Forge backend/text_processing/t5_engine.py; "
+        "ComfyUI comfy/text_encoders/sd3_clip.py and flux.py, min_length",
+    ),
+    Difference(
+        "fixed_shift",
+        "Whether Flux dev's levels are those of 1024x1024 pixels at any size.",
+        "ComfyUI comfy/model_sampling.py, ModelSamplingFlux; Forge "
+        "backend/modules/k_prediction.py, PredictionFlux; diffusers pipeline_flux.py, "
+        "calculate_shift",
+    ),
+    Difference(
         "rounding",
         "How pixels become 8 bits: to the nearest level, or down.",
         "A1111 modules/processing.py and ComfyUI nodes.py, astype(np.uint8); diffusers "
@@ -149,6 +179,9 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             discard_penultimate=frozenset(),
             strength_steps="share",
             weighting="a1111",
+            empty_negative="zeros",
+            t5_padding="long",
+            fixed_shift=False,
             rounding="round",
         ),
         "a1111": Numerics(
@@ -160,6 +193,9 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             discard_penultimate=frozenset({"dpm2", "dpm2_ancestral"}),
             strength_steps="extra",
             weighting="a1111",
+            empty_negative="all_zeros",
+            t5_padding="clip",
+            fixed_shift=True,
             rounding="truncate",
         ),
         "comfy": Numerics(
@@ -171,6 +207,9 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             discard_penultimate=frozenset({"dpm2", "dpm2_ancestral", "unipc", "unipc_bh1"}),
             strength_steps="all",
             weighting="comfy",
+            empty_negative="words",
+            t5_padding="short",
+            fixed_shift=True,
             rounding="truncate",
         ),
         "diffusers": Numerics(
@@ -182,6 +221,9 @@ LIKE: Mapping[str, Numerics] = MappingProxyType(
             discard_penultimate=frozenset(),
             strength_steps="share",
             weighting="plain",
+            empty_negative="zeros",
+            t5_padding="long",
+            fixed_shift=False,
             rounding="round",
         ),
     }

@@ -35,6 +35,9 @@ BEFORE: Mapping[str, object] = {
     "discard_penultimate": False,
     "strength_steps": "share",
     "weighting": "plain",
+    "empty_negative": "zeros",
+    "t5_padding": "long",
+    "fixed_shift": False,
     "rounding": "round",
     "embeddings": [],
 }

@@ -73,6 +73,8 @@ class Request:
     - `strength_steps`: of the steps, `strength` makes a "share", one "extra", or "all".
     - `weighting`: by whose rule the brackets of a prompt weigh its words: AUTOMATIC1111's, or
       ComfyUI's; "plain" takes them for letters. `rounding`: how pixels become 8 bits.
+    - `empty_negative`: what SDXL hears in place of no negative prompt. `t5_padding`: to how many
+      tokens T5's are padded. `fixed_shift`: Flux dev's `shift` is the same for every size.
     - `clip_skip`: 1 … 12, which layer of CLIP is heard, as A1111 counts: 1 is the one that the
       model was published with, 2 the one before it. Models that hear but one refuse more than 1.
     - `embeddings`: the learnt words that are heard where a prompt names them; () for none. None
@@ -145,6 +147,9 @@ class Request:
     discard_penultimate: bool | None = None
     strength_steps: str | None = None
     weighting: str | None = None
+    empty_negative: str | None = None
+    t5_padding: str | None = None
+    fixed_shift: bool | None = None
     rounding: str | None = None
     clip_skip: int = 1
     embeddings: tuple[Embedding, ...] | None = None

@@ -265,6 +265,14 @@ OPTIONS = (
     ),
     Option("strength_steps", "NAME", "Steps that --strength makes: share, extra, all.", panel=LIKE),
     Option("weighting", "NAME", "(Brackets:1.2) in prompts: a1111, comfy, plain.", panel=LIKE),
+    Option(
+        "empty_negative",
+        "NAME",
+        "SDXL without a negative prompt hears: zeros, all_zeros (the refiner too), words.",
+        panel=LIKE,
+    ),
+    Option("t5_padding", "NAME", "T5's tokens are padded: long, clip, short.", panel=LIKE),
+    Option("fixed_shift", "", "Flux dev: levels as at 1024x1024, at any size.", panel=LIKE),
     Option("rounding", "NAME", "Pixels to 8 bits: round, truncate.", panel=LIKE),
     Option("clip_skip", "N", "1 to 12; CLIP's layer: 1 the usual, 2 the one before it.", whole),
     Option(

@@ -172,8 +172,10 @@ def _numerics() -> list[str]:
     return lines
 
 
-def _way(value: str | frozenset[str] | None) -> str:
+def _way(value: str | bool | frozenset[str] | None) -> str:
     """What a tool does, in a cell: a word, or the samplers with which it says yes."""
+    if isinstance(value, bool):
+        return "always" if value else "never"
     if isinstance(value, str):
         return f"`{value}`"
     if not value:

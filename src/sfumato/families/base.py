@@ -111,13 +111,16 @@ class Reading:
 
     ``weighting`` is one of `numerics.CHOICES`. ``learnt`` are the embeddings that are heard where
     their names stand; each fits `ModelSpec.embeds`. ``skip`` is `Request.clip_skip`, at most
-    `Family.deepest`. ``framings`` are what is told beside the prompts and beside the negative one;
+    `Family.deepest`. ``empty_negative`` and ``t5_padding`` are of `numerics.CHOICES` too.
+    ``framings`` are what is told beside the prompts and beside the negative one;
     None is the size of what is painted, uncut.
     """
 
     weighting: str = "a1111"
     learnt: tuple[Learnt, ...] = ()
     skip: int = 1
+    empty_negative: str = "zeros"
+    t5_padding: str = "long"
     framings: tuple[Framing, Framing] | None = None
 
 

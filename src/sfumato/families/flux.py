@@ -22,7 +22,7 @@ from sfumato.weights.load import Parts
 
 __all__ = ["FluxModel"]
 
-LEAST_GUIDED, LEAST = 512, 256  # tokens of T5: of dev, which knows guidance, and of schnell
+LEAST_GUIDED, LEAST = 512, 256  # tokens of T5 in training: dev, which knows guidance, and schnell
 
 
 class FluxModel(Family):
@@ -37,7 +37,7 @@ class FluxModel(Family):
         assert parts.t5 is not None
         self.flux = parts.denoiser
         self.clip = ClipReader(clip)
-        self.t5 = T5Reader(t5, parts.t5, LEAST_GUIDED if self.flux.config.guidance else LEAST)
+        self.t5 = T5Reader(t5, parts.t5)
 
     def process(self, width: int, height: int) -> Process:
         """The flow, of dev shifted by the number of tokens, each of 16 x 16 pixels."""
@@ -55,7 +55,8 @@ class FluxModel(Family):
     ) -> tuple[list[Conditioning], Conditioning]:
         """All prompts, the shorter ones padded; CLIP hears the first 75 tokens of each."""
         texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
-        tokens = max(map(self.t5.count, texts))
+        long = self.flux.config.guidance and reading.t5_padding == "long"
+        tokens = max(self.t5.count(text, LEAST_GUIDED if long else LEAST) for text in texts)
         *heard, other = (
             Conditioning(
                 self.t5.read(text, tokens, reading.weighting),

@@ -22,7 +22,8 @@ from sfumato.weights.load import Parts
 
 __all__ = ["StableDiffusion3"]
 
-LEAST = 256  # tokens of T5, as in diffusers; zeros in their place where T5 is not there
+# Tokens of T5: as in training (Esser et al., section 5.3), and as many as one chunk of CLIP.
+LEAST, SHORT = 256, 77
 
 
 class StableDiffusion3(Family):
@@ -41,7 +42,7 @@ class StableDiffusion3(Family):
         if third is not None:
             assert isinstance(third, T5Encoder)
             assert parts.t5 is not None
-            self.t5 = T5Reader(third, parts.t5, LEAST)
+            self.t5 = T5Reader(third, parts.t5)
 
     def encode(
         self,
@@ -50,10 +51,17 @@ class StableDiffusion3(Family):
         size: tuple[int, int],
         reading: Reading = USUAL,
     ) -> tuple[list[Conditioning], Conditioning]:
-        """All prompts, the shorter ones followed by empty chunks for CLIP and padding for T5."""
+        """All prompts, the shorter ones followed by empty chunks for CLIP and padding for T5.
+
+        Where T5 is not there zeros stand in its place, or nothing where the padding is short.
+        """
         texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
         chunks = max(map(self.clips[0].count, texts))
-        tokens = LEAST if self.t5 is None else max(map(self.t5.count, texts))
+        least = {"long": LEAST, "clip": SHORT * chunks, "short": SHORT}[reading.t5_padding]
+        if self.t5 is not None:
+            tokens = max(self.t5.count(text, least) for text in texts)
+        else:
+            tokens = 0 if reading.t5_padding == "short" else least
         *heard, other = (self._read(text, chunks, tokens, reading) for text in texts)
         return heard, other
 

@@ -48,12 +48,13 @@ class StableDiffusionXL(UNetFamily):
         """All prompts, the shorter ones followed by empty chunks, for pictures of ``size``.
 
         The base was trained with nothing at all in place of no text, so an empty negative prompt is
-        heard as zeros (as in AUTOMATIC1111 and diffusers).
+        heard as zeros, unless the reading says otherwise.
         """
         texts = [read_weights(text, reading.weighting) for text in (*prompts, negative)]
         count = max(self.readers[0].count(text, reading.learnt) for text in texts)
         *read, (other, unpooled) = (self._read(text, count, reading) for text in texts)
-        if not negative.strip() and not self.refines:
+        zeros = {"zeros": not self.refines, "all_zeros": True, "words": False}
+        if not negative.strip() and zeros[reading.empty_negative]:
             other, unpooled = torch.zeros_like(other), torch.zeros_like(unpooled)
         usual = (Framing(size, (0, 0), size, LIKED), Framing(size, (0, 0), size, DISLIKED))
         told, against = map(self._told, reading.framings or usual)

@@ -15,14 +15,14 @@ __all__ = ["T5Reader"]
 
 
 class T5Reader:
-    """An encoder and its tokenizer; a context has ``least`` tokens, or more for a longer prompt."""
+    """An encoder and its tokenizer."""
 
-    def __init__(self, encoder: T5Encoder, tokenizer: T5Tokenizer, least: int) -> None:
-        self.encoder, self.tokenizer, self.least = encoder, tokenizer, least
+    def __init__(self, encoder: T5Encoder, tokenizer: T5Tokenizer) -> None:
+        self.encoder, self.tokenizer = encoder, tokenizer
 
-    def count(self, text: Text) -> int:
-        """How many tokens a prompt's context has, padding included."""
-        return max(self.least, len(self.tokenizer.weighted(text)[0]))
+    def count(self, text: Text, least: int) -> int:
+        """How many tokens a prompt's context has: ``least``, by padding, or as many as it needs."""
+        return max(least, len(self.tokenizer.weighted(text)[0]))
 
     @torch.no_grad()
     def read(self, text: Text, count: int, weighting: str) -> Tensor:

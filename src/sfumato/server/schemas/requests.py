@@ -195,7 +195,7 @@ class RequestWanted(Given):
     seed_height: _Side | None = Field(None, description="With seed_width.")
     like: str = Field(
         "sfumato",
-        description="The tool whose numerics fill the next nine fields, where they are null.",
+        description="The tool whose numerics fill the next twelve fields, where they are null.",
         json_schema_extra={"enum": [*LIKE]},
     )
     stream: Annotated[str, _way("stream")] | None = Field(
@@ -219,6 +219,15 @@ class RequestWanted(Given):
     )
     weighting: Annotated[str, _way("weighting")] | None = Field(
         None, description="By whose rule brackets weigh a prompt's words; plain: by none."
+    )
+    empty_negative: Annotated[str, _way("empty_negative")] | None = Field(
+        None, description="What SDXL hears where there is no negative prompt."
+    )
+    t5_padding: Annotated[str, _way("t5_padding")] | None = Field(
+        None, description="To how many tokens T5's are padded, for SD 3 and Flux."
+    )
+    fixed_shift: bool | None = Field(
+        None, description="Whether Flux dev's levels are those of 1024x1024 at any size."
     )
     rounding: Annotated[str, _way("rounding")] | None = Field(
         None, description="Whether pixels are rounded to 8 bits, or cut."
@@ -364,6 +373,9 @@ class RequestTold(Told):
     discard_penultimate: bool | None = None
     strength_steps: str | None = None
     weighting: str | None = None
+    empty_negative: str | None = None
+    t5_padding: str | None = None
+    fixed_shift: bool | None = None
     rounding: str | None = None
     clip_skip: int = 1
     embeddings: list[EmbeddingTold] | None = None
