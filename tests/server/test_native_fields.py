@@ -71,6 +71,7 @@ def test_what_needs_another_field_says_which() -> None:
     assert {name for name, field in FIELDS.items() if field.follows == "like"} == set(CHOICES) | {
         "whole_times",
         "discard_penultimate",
+        "fixed_shift",
     }
     longest = FIELDS["apg_longest"].needs
     assert longest is not None
