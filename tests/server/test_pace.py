@@ -1,11 +1,14 @@
 """The time that is left and what previews may cost, by a clock that the test moves."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from sfumato.request import Request
 from sfumato.server.pace import PREVIEW_SHARE, REMEMBERED, Pace, Speeds
 
-FOX = Request(model="mini", sampler="euler", width=64, height=64)
+FOX = Request(model="mini", sampler="euler", steps=20, width=64, height=64)
 
 
 class Clock:
@@ -70,17 +73,48 @@ def test_the_next_job_of_its_kind_knows_its_speed_at_once(clock: Clock) -> None:
     pace.begin(FOX)
     assert pace.seconds_left(4, 0, 4) == 4 * 2 + 5
     other = Pace(speeds, clock)
-    other.begin(Request(model="mini", sampler="euler", width=128, height=64))
+    other.begin(replace(FOX, width=128))
     assert other.seconds_left(4, 0, 4) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "times"),
+    [
+        ({}, 1),
+        ({"sampler": "heun"}, 2),
+        ({"guidance": 1}, 1 / 2),
+        ({"pag": 3.0, "pag_layers": (0,)}, 3 / 2),
+        ({"pag": 3.0, "pag_layers": (0,), "slg": 2.0, "slg_layers": (1,)}, 4 / 2),
+        ({"pag": 3.0, "pag_layers": (0,), "sampler": "heun"}, 3),
+        ({"prompt": "a fox AND a hill"}, 3 / 2),
+    ],
+    ids=str,
+)
+def test_a_job_that_calls_the_network_more_often_is_known_to_take_longer(
+    clock: Clock, change: dict[str, Any], times: float
+) -> None:
+    speeds = Speeds()
+    paint(Pace(speeds, clock), clock, 4)
+    pace = Pace(speeds, clock)
+    pace.begin(replace(FOX, **change))
+    assert pace.seconds_left(4, 0, 4) == pytest.approx(4 * 2 * times + 5)
+
+
+def test_of_a_job_with_another_refiner_nothing_is_known(clock: Clock) -> None:
+    speeds = Speeds()
+    paint(Pace(speeds, clock), clock, 4)
+    pace = Pace(speeds, clock)
+    pace.begin(replace(FOX, refiner="finer"))
+    assert pace.seconds_left(4, 0, 4) is None
 
 
 def test_speeds_forget_the_oldest_kind() -> None:
     speeds = Speeds()
     first = speeds.of(FOX)
-    first.step = 1.0
+    first.call = 1.0
     for seed in range(REMEMBERED):
         speeds.of(Request(model=f"m{seed}"))
-    assert speeds.of(FOX).step is None
+    assert speeds.of(FOX).call is None
 
 
 def test_previews_keep_their_share_of_the_time(clock: Clock) -> None:

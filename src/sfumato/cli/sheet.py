@@ -185,11 +185,10 @@ def _complete(request: Request, like: Request) -> Request:
 
 def _load(request: Request) -> float:
     """How much work a picture is: calls of the network, by its pixels."""
-    from sfumato.diffusion.table import sampler_row
+    from sfumato.effort import calls_a_step
 
-    calls = sampler_row(request.sampler or "").calls * request.run_steps
     pixels = (request.width or 1) * (request.height or 1)
-    return calls * pixels * (1 if request.guidance == 1 else 2)
+    return calls_a_step(request) * request.run_steps * pixels
 
 
 def _paint(work: Work, engine: EngineLike, cell: Cell, remarks: Remarks, i: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from sfumato.effort import calls_a_step
 from sfumato.request import Request
 
 __all__ = ["Pace", "Seldom", "Speeds"]
@@ -23,13 +24,17 @@ _Kind = tuple[object, ...]
 class Speed:
     """Seconds that one kind of request takes; None for what was never measured."""
 
-    step: float | None = None
+    call: float | None = None  # of the network, on one picture: a step is so many of them
     finish: float | None = None  # what the last step takes beyond a step: the decoding
     preview: float | None = None
 
 
 class Speeds:
-    """What was measured so far, by model, sampler and size; the oldest kinds are forgotten."""
+    """What was measured so far, by models and size; the oldest kinds are forgotten.
+
+    Of two requests that differ by their sampler or their guidance, one tells of the other: both are
+    measured by the calls of the network, which `calls_a_step` counts.
+    """
 
     def __init__(self) -> None:
         self._speeds: dict[_Kind, Speed] = {}
@@ -37,7 +42,7 @@ class Speeds:
     def of(self, request: Request) -> Speed:
         """The speed of a resolved request, to read and to set."""
         r = request
-        kind = (r.model, r.sampler, r.width, r.height, r.guidance == 1, r.mask is None, r.upscale)
+        kind = (r.model, r.refiner, r.width, r.height, r.mask is None, r.upscale)
         speed = self._speeds.pop(kind, None) or Speed()
         self._speeds[kind] = speed
         if len(self._speeds) > REMEMBERED:
@@ -66,15 +71,15 @@ class Pace:
 
     def __init__(self, speeds: Speeds, clock: Callable[[], float] = perf_counter) -> None:
         self._speeds, self._clock = speeds, clock
-        self._speed = Speed()
-        self._steps: deque[float] = deque(maxlen=RECENT)
+        self._speed, self._calls = Speed(), 1
+        self._each: deque[float] = deque(maxlen=RECENT)  # seconds of a call, step by step
         self._begun = clock()
         self.painting = 0.0  # seconds that the painter took, of this job since it was claimed
         self.previewing = 0.0
 
     def begin(self, request: Request) -> None:
         """A picture of this resolved request begins, or goes on, now."""
-        self._speed = self._speeds.of(request)
+        self._speed, self._calls = self._speeds.of(request), calls_a_step(request)
         self._begun = self._clock()
 
     def stepped(self, *, last: bool) -> None:
@@ -82,11 +87,11 @@ class Pace:
         seconds = self._clock() - self._begun
         self.painting += seconds
         if last:
-            usual = self._speed.step
+            usual = self._step
             self._speed.finish = None if usual is None else max(seconds - usual, 0.0)
             return
-        self._steps.append(seconds)
-        self._speed.step = statistics.median(self._steps)
+        self._each.append(seconds / self._calls)
+        self._speed.call = statistics.median(self._each)
 
     def resume(self) -> None:
         """All that is done beside a step is done; the next one begins."""
@@ -109,7 +114,13 @@ class Pace:
 
     def seconds_left(self, steps: int, pictures: int, each: int) -> float | None:
         """What ``steps`` of this picture, and ``pictures`` more of ``each`` steps, will take."""
-        if self._speed.step is None:
+        usual = self._step
+        if usual is None:
             return None
         finishes = pictures + (steps > 0)
-        return (steps + pictures * each) * self._speed.step + finishes * (self._speed.finish or 0.0)
+        return (steps + pictures * each) * usual + finishes * (self._speed.finish or 0.0)
+
+    @property
+    def _step(self) -> float | None:
+        """What a step of this request takes, as far as it is known."""
+        return None if self._speed.call is None else self._speed.call * self._calls
