@@ -183,10 +183,11 @@ def test_what_cannot_be_done_is_refused_before_any_step(
         engine.submit(wish)
 
 
+@pytest.mark.parametrize("known", ["_memory", "_free"])
 def test_a_size_beyond_memory_is_refused_with_one_that_fits(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, known: str
 ) -> None:
-    monkeypatch.setattr("sfumato.engine._memory", lambda device: 2**30)
+    monkeypatch.setattr(f"sfumato.engine.{known}", lambda device: 2**30)
     with pytest.raises(RequestError, match=r"8192x8192 needs about 8 GiB on cpu.*2816x2816 fits"):
         engine.submit(replace(FOX, width=8192, height=8192))
 

@@ -18,9 +18,11 @@ from sfumato.cli.kept import Today
 from sfumato.cli.verify import CANNOT, DIFFERS, EQUAL, Check, verify
 from sfumato.engine import Engine
 from sfumato.errors import RequestError, WeightsError
+from sfumato.opening import Asked, find
 from sfumato.recipe import Recipe, from_parameters
 from sfumato.request import Request
 from sfumato.server.shelf import own_parts
+from sfumato.shelves import Shelves
 from sfumato.spec import (
     ClipConfig,
     FluxConfig,
@@ -31,7 +33,7 @@ from sfumato.spec import (
     VaeConfig,
 )
 from sfumato.weights.layouts import alone, tables
-from sfumato.weights.load import NETWORKS
+from sfumato.weights.load import NETWORKS, load_parts
 from tests.parity.transformed import pieces
 from tests.text.test_t5 import spiece
 
@@ -291,6 +293,30 @@ def test_a_model_beyond_the_memory_is_refused_before_it_is_read(
     monkeypatch.setattr("sfumato.engine._memory", lambda device: 2**10)
     with pytest.raises(RequestError, match=r"needs .* GiB of memory on cpu"):
         engine.submit(request_of(parts_of(FLUX, tmp_path / "parts")))
+
+
+def test_a_model_beyond_the_free_memory_is_refused_before_it_is_read(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = request_of(parts_of(FLUX, tmp_path / "parts"))
+    found = find(Asked(str(wish.model), wish.vae, wish.text_encoders), engine.shelves)
+    monkeypatch.setattr("sfumato.engine._free", lambda device: found.needs(torch.bfloat16) // 2)
+    half = Engine("cpu", "bf16")
+    with pytest.raises(RequestError, match=r"needs .* on cpu, and .* are free now. End other"):
+        half.submit(wish)
+    # What needs no copy stays in its files, and the system lets go of it as it likes.
+    assert found.copies(torch.float32) == 0 < found.copies(torch.bfloat16)
+    engine.submit(wish)
+
+
+def test_what_parts_need_in_memory_is_told_before_they_are_read(tmp_path: Path) -> None:
+    wish = request_of(parts_of(SD3, tmp_path / "parts"))
+    found = find(Asked(str(wish.model), wish.vae, wish.text_encoders), Shelves())
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        parts = load_parts(found.spec, found.origins, dtype, found.types(dtype))
+        held = (parts.denoiser, parts.vae, *filter(None, parts.texts))
+        numbers = [tensor for part in held for tensor in part.state_dict().values()]
+        assert sum(t.numel() * t.element_size() for t in numbers) == found.needs(dtype)
 
 
 def test_a_quantised_denoiser_paints_nearly_the_same_picture(

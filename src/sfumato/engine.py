@@ -3,6 +3,7 @@
 The only file that names a device.
 """
 
+import gc
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError
 from sfumato.familiar import familiar
 from sfumato.limits import UPSCALER
+from sfumato.memory import available
 from sfumato.opening import Asked, Found, find, load, require_refines
 from sfumato.request import Request
 from sfumato.resolve import resolve
@@ -151,7 +153,9 @@ class Engine:
     def _load(self, asked: Asked) -> Loaded:
         if self._resident is not None and self._resident[0] == asked:
             return self._resident[1]
-        self._resident = self._refiner = None  # make room before the next one comes
+        if self._resident is not None:
+            self._resident = self._refiner = None
+            gc.collect()  # make room before the next one comes
         found = find(asked, self.shelves)
         precision = self._precision_of(found.spec)
         dtype = PRECISIONS[precision]
@@ -188,8 +192,9 @@ class Engine:
 
     def _require_memory(self, found: Found, dtype: torch.dtype, held: int = 0) -> None:
         """Refuses a model that this device cannot hold beside what it holds, before it is read."""
-        need, have = found.needs(dtype), _memory(self.device)
+        need, have, free = found.needs(dtype), _memory(self.device), _free(self.device)
         have = None if have is None else have - held
+        copies = found.copies(dtype) if self.device.type == "cpu" else need
         if have is not None and need > have:
             packed = found.bytes_packed
             unpacked = f", {packed / 2**30:.1f} GiB in its files" if packed < need else ""
@@ -198,18 +203,26 @@ class Engine:
                 f"there are {have / 2**30:.1f}. Take another --device, a lower --precision, or a "
                 "smaller model."
             )
+        if free is not None and copies > free:
+            raise RequestError(
+                f"{found.name} needs {copies / 2**30:.1f} GiB of memory on {self.device}, and "
+                f"{free / 2**30:.1f} are free now. End other programs that use it, or take another "
+                "--device, a lower --precision, or a smaller model."
+            )
 
     def _require_room(self, request: Request, spec: ModelSpec, precision: str) -> None:
         """Refuses a size that this device cannot hold, before it is tried."""
         assert request.width is not None
         assert request.height is not None
         width, height = request.width, request.height
-        need, have = room(spec, width, height, precision), _memory(self.device)
-        if have is not None and need > have:
+        need = room(spec, width, height, precision)
+        told = (_memory(self.device), _free(self.device))
+        have = min((amount for amount in told if amount is not None), default=need)
+        if need > have:
             side = int((have / need * width * height) ** 0.5) // 64 * 64
             raise RequestError(
-                f"{width}x{height} needs about {need / 2**30:.0f} GiB on {self.device}, which has "
-                f"{have / 2**30:.0f}. Up to about {side}x{side} fits."
+                f"{width}x{height} needs about {need / 2**30:.0f} GiB on {self.device}, which can "
+                f"give {have / 2**30:.0f}. Up to about {side}x{side} fits."
             )
 
 
@@ -289,3 +302,11 @@ def _memory(device: torch.device) -> int | None:
     if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def _free(device: torch.device) -> int | None:
+    """Bytes of memory that the device can give now; None where the system does not tell."""
+    if device.type == "cuda":
+        ours = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + ours
+    return available()

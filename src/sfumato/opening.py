@@ -1,6 +1,6 @@
 """A model from its files: recognised, its parts found wherever they lie, loaded and put to use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec, ProcessConfig
 from sfumato.text.t5 import FILES, T5Tokenizer
 from sfumato.weights.detect import recognise
-from sfumato.weights.entries import Weights
+from sfumato.weights.entries import Entry, Weights
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, sha256
 from sfumato.weights.load import Parts, load_parts
@@ -74,11 +74,41 @@ class Found:
     @property
     def bytes_packed(self) -> int:
         """How much the parts' tensors take as they lie in the files."""
-        return sum(entry.bytes for entry in self.origins.entries())
+        parts = self.origins.parts.values()
+        return sum(entry.bytes for part in parts for entry in part.entries())
+
+    def types(self, dtype: torch.dtype) -> Mapping[str, torch.dtype]:
+        """The precision of each part in memory, of a model that is wanted in one.
+
+        bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more. And the
+        values of some parts go beyond what fp16 can hold: a decoder is then kept in fp32, a reader
+        of prompts in bf16, in which T5 was trained.
+        """
+        half = dtype == torch.float16
+        exact = dtype == torch.bfloat16 or (half and not self.spec.vae.half)
+        own = {"vae": torch.float32 if exact else dtype}
+        own |= {p.name: torch.bfloat16 for p in self.spec.texts if half and not p.config.half}
+        return {name: own.get(name, dtype) for name in self.origins.parts}
 
     def needs(self, dtype: torch.dtype) -> int:
         """Bytes that all parts take in memory in a precision; what is packed is unpacked."""
-        return sum(entry.elements for entry in self.origins.entries()) * dtype.itemsize
+        return sum(entry.elements * own.itemsize for entry, own in self._loaded(dtype))
+
+    def copies(self, dtype: torch.dtype) -> int:
+        """The bytes among them that are copies: the others stay pages of the files (`Reader`),
+        which the system lets go of where memory is short.
+        """
+        return sum(
+            entry.elements * own.itemsize
+            for entry, own in self._loaded(dtype)
+            if entry.packing is not None or entry.dtype != str(own).removeprefix("torch.")
+        )
+
+    def _loaded(self, dtype: torch.dtype) -> Iterator[tuple[Entry, torch.dtype]]:
+        """Every tensor, and what it is loaded as."""
+        types = self.types(dtype)
+        for name, part in self.origins.parts.items():
+            yield from ((entry, types[name]) for entry in part.entries())
 
     def without_vae(self) -> "Found":
         """The same, whose autoencoder is not read, for another is there (`load`)."""
@@ -138,13 +168,7 @@ def load(found: Found, dtype: torch.dtype, device: torch.device, vae: Vae | None
 
     Raises WeightsError, before any tensor is read, where files and description do not fit.
     """
-    # bf16 has 8 bits of precision, as many as a finished pixel: the decoder needs more. And the
-    # values of some parts go beyond what fp16 can hold: a decoder is then kept in fp32, a reader of
-    # prompts in bf16, in which T5 was trained.
-    spec, half = found.spec, dtype == torch.float16
-    exact = dtype == torch.bfloat16 or (half and not spec.vae.half)
-    own = {"vae": torch.float32 if exact else dtype}
-    own |= {p.name: torch.bfloat16 for p in spec.texts if half and not p.config.half}
+    spec, own = found.spec, found.types(dtype)
     t5 = None if found.words is None else T5Tokenizer(found.words)
     parts = load_parts(spec, found.origins, dtype, own, t5, vae).to(device)
     if not found.sure:

@@ -24,6 +24,12 @@ class Located:
     weights: Weights
     table: Table
 
+    def entries(self) -> Iterator[Entry]:
+        """The part's tensors, and nothing else that its file may hold."""
+        leads = tuple(lead for lead in self.table.prefixes if lead)
+        own = [e for key, e in self.weights.entries.items() if leads and key.startswith(leads)]
+        yield from own or self.weights.entries.values()
+
 
 @dataclass(frozen=True)
 class Origins:
@@ -35,13 +41,6 @@ class Origins:
 
     parts: Mapping[str, Located]
     aside: tuple[Table, ...] = ()
-
-    def entries(self) -> Iterator[Entry]:
-        """All tensors of all parts, and nothing else that their files may hold."""
-        for one in self.parts.values():
-            leads = tuple(lead for lead in one.table.prefixes if lead)
-            own = [e for key, e in one.weights.entries.items() if leads and key.startswith(leads)]
-            yield from own or one.weights.entries.values()
 
 
 def located(
