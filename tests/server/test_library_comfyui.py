@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.recipe import from_parameters
+from sfumato.server.library import comfyui
 from sfumato.server.library.comfyui import outline
 from sfumato.server.library.outline import Outline
 
@@ -288,6 +289,58 @@ def test_a_hostile_graph_is_read_in_bounds():
     sampler = node("KSampler", seed=1, steps=2, positive=["0", 0], **wide)
     # Without bounds it takes hours, and the suite's limit ends it.
     assert read({"x": sampler, **many}).prompt == ""
+
+
+def looked(monkeypatch: pytest.MonkeyPatch, nodes: Nodes) -> int:
+    """How many inputs are looked behind while a graph is read: what it costs."""
+    count = 0
+    behind = comfyui._Graph.behind
+
+    def counted(graph: comfyui._Graph, value: object) -> object:
+        nonlocal count
+        count += 1
+        return behind(graph, value)
+
+    monkeypatch.setattr(comfyui._Graph, "behind", counted)
+    read(nodes)
+    return count
+
+
+def test_a_chain_of_loose_ends_is_followed_once(monkeypatch: pytest.MonkeyPatch):
+    keys = ("seed", "steps", "cfg", "noise", "sigmas", "model", "positive", "value", "guider")
+    chain: Nodes = {
+        str(i): node("X", **{key: [str(i + 1), 0] for key in keys}) for i in range(1000)
+    }
+    assert looked(monkeypatch, chain) < 400 * len(chain)
+
+
+def test_many_samplers_with_many_links_are_ranked_in_bounds(monkeypatch: pytest.MonkeyPatch):
+    links = {str(j): [str(7 * j % 500), 0] for j in range(100)}
+    many: Nodes = {str(i): node("KSampler", seed=1, steps=2, **links) for i in range(500)}
+    assert looked(monkeypatch, many) < 10 * 500 * 100
+
+
+def test_what_stands_between_two_texts_cannot_fill_the_memory():
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    texts: dict[str, object] = {f"text{a}{b}": f"{a}{b}" for a in letters for b in letters}
+    joined = node("Concat", delimiter="x" * 10_000, **texts)
+    nodes = plain(**{"6": joined})
+    assert len(read(nodes).prompt) < 100 * 1000
+
+
+def test_a_text_that_is_no_graph_anybody_drew_is_not_read():
+    nodes = plain(**{"6": node("CLIPTextEncode", text="x" * 5_000_000)})
+    assert outline(json.dumps(nodes), "") is None
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), math.inf, -math.inf, math.nan])
+def test_a_number_that_is_none_is_not_told(number: float):
+    nodes = plain(**{"6": node("FluxGuidance", guidance=number, text="a red fox")})
+    nodes = with_inputs(nodes, "3", cfg=number, denoise=number, model=["9", 0])
+    nodes["9"] = node("LoraLoader", lora_name="soft", strength_model=number, model=["4", 0])
+    found = read(nodes)
+    assert (found.guidance, found.prompt) == (None, "a red fox")
+    assert found.extra == {"RNG": "CPU", "Like": "comfy", "Lora": "soft: 1"}
 
 
 JSON = st.recursive(

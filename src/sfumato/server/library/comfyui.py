@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, cast
@@ -32,9 +32,10 @@ __all__ = ["outline"]
 
 T = TypeVar("T", int, float, str)
 
-# What a stranger's file may cost: nodes that are looked at, nodes that may be the one that sampled,
-# links from one node to the next.
-_MOST_NODES, _MOST_SAMPLERS, _DEEPEST = 5000, 50, 200
+# What a stranger's file may cost: letters of a graph, nodes that are looked at, nodes that may be
+# the one that sampled, links from one node to the next, texts of a prompt, letters between two.
+_LONGEST, _MOST_NODES, _MOST_SAMPLERS, _DEEPEST = 4_000_000, 2000, 20, 200
+_MOST_TEXTS, _MOST_GLUE = 200, 100
 _SEEDS = ("seed", "noise_seed")
 _MODELS = ("ckpt_name", "unet_name", "base_ckpt_name", "model_name", "gguf_name", "model_path")
 # Where a node that only holds a value keeps it.
@@ -215,6 +216,7 @@ class _Graph:
 
     def __init__(self, nodes: Mapping[str, _Node]) -> None:
         self.nodes = nodes
+        self._next: dict[str, tuple[_Node, ...]] = {}  # all nodes behind a node, each once
 
     def behind(self, value: object) -> _Node | None:
         """The node that an input is linked to; None for a plain value or a loose end."""
@@ -227,16 +229,30 @@ class _Graph:
 
     def upstream(self, node: _Node, key: str | None) -> Iterator[_Node]:
         """All nodes from which the input ``key`` (or any) is made, the nearest first."""
-        first = node.inputs.values() if key is None else [node.inputs.get(key)]
-        waiting = deque(each for value in first if (each := self.behind(value)) is not None)
-        seen: set[str] = set()
+        if key is None:
+            return self._walk(self._behind_all(node))
+        each = self.behind(node.inputs.get(key))
+        return self._walk(() if each is None else (each,))
+
+    def _walk(self, first: Iterable[_Node]) -> Iterator[_Node]:
+        """These nodes and all that they are made from, each once, the nearest first."""
+        seen = {node.name: node for node in first}
+        waiting = deque(seen.values())
         while waiting:
             each = waiting.popleft()
-            if each.name not in seen:
-                seen.add(each.name)
-                yield each
-                behind = map(self.behind, each.inputs.values())
-                waiting.extend(other for other in behind if other is not None)
+            yield each
+            for other in self._behind_all(each):
+                if other.name not in seen:
+                    seen[other.name] = other
+                    waiting.append(other)
+
+    def _behind_all(self, node: _Node) -> tuple[_Node, ...]:
+        found = self._next.get(node.name)
+        if found is None:
+            linked = (self.behind(value) for value in node.inputs.values())
+            unlike = {each.name: each for each in linked if each is not None}
+            found = self._next[node.name] = tuple(unlike.values())
+        return found
 
     def sampler(self) -> _Node | None:
         """The node that made the picture: the first of several passes over it."""
@@ -245,7 +261,8 @@ class _Graph:
             return found[0] if found else None
         names = {node.name for node in found}
         ends = [node for node in self.nodes.values() if _OUTPUTS.search(node.kind)]
-        shown = {each.name for end in ends[:_MOST_SAMPLERS] for each in self.upstream(end, None)}
+        before = (each for end in ends for each in self._behind_all(end))
+        shown = {each.name for each in self._walk(before)}
 
         def rank(node: _Node) -> tuple[int, bool, int, str]:
             passes = sum(each.name in names for each in self.upstream(node, None))
@@ -255,20 +272,32 @@ class _Graph:
         return min(found, key=rank)
 
     def value(self, node: _Node, keys: tuple[str, ...], kind: type[T]) -> T | None:
-        """The first of the inputs ``keys`` that is there, followed to the node that holds it."""
-        return self._held(node, keys, kind, set())
+        """The first of the inputs ``keys`` that is there, followed to the node that holds it.
 
-    def _held(self, node: _Node, keys: tuple[str, ...], kind: type[T], seen: set[str]) -> T | None:
+        A number with a point is finite.
+        """
+        return self._held(node, keys, kind, set(), 0)
+
+    def _held(
+        self,
+        node: _Node,
+        keys: tuple[str, ...],
+        kind: type[T],
+        seen: set[tuple[str, str]],
+        depth: int,
+    ) -> T | None:
+        """``seen`` are the nodes that hold no such value, each with the input that led to it."""
         for key in keys:
             value = node.inputs.get(key)
-            fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
-            if fits and not isinstance(value, bool):
-                return cast("T", value)
+            if kind is float and isinstance(value, int | float):
+                value = real(value)
+            if isinstance(value, kind) and not isinstance(value, bool):
+                return value
             holder = self.behind(value)
-            if holder is not None and holder.name not in seen and len(seen) < _DEEPEST:
-                seen.add(holder.name)
+            if holder is not None and (holder.name, key) not in seen and depth < _DEEPEST:
+                seen.add((holder.name, key))
                 others = _SEEDS if key in _SEEDS else (key,)
-                found = self._held(holder, (*others, *_VALUES), kind, seen)
+                found = self._held(holder, (*others, *_VALUES), kind, seen, depth + 1)
                 if found is not None:
                     return found
         return None
@@ -277,8 +306,9 @@ class _Graph:
         self, node: _Node, link: str | None, keys: tuple[str, ...], kind: type[T]
     ) -> T | None:
         """The same, of the nearest node behind an input (or any) that has it."""
+        seen: set[tuple[str, str]] = set()
         for each in self.upstream(node, link):
-            found = self.value(each, keys, kind)
+            found = self._held(each, keys, kind, seen, 0)
             if found is not None:
                 return found
         return None
@@ -319,7 +349,7 @@ class _Graph:
         )
         found = self._of(node, keys, role, seen)
         glue = inputs.get("delimiter")
-        return [glue.join(found)] if isinstance(glue, str) and found else found
+        return [glue[:_MOST_GLUE].join(found)] if isinstance(glue, str) and found else found
 
     def _of(self, node: _Node, keys: list[str], role: str, seen: set[str]) -> list[str]:
         found: list[str] = []
@@ -330,7 +360,9 @@ class _Graph:
                 found.append(value)
             else:
                 found += self._texts(value, role, seen)
-        return found
+            if len(found) >= _MOST_TEXTS:
+                break
+        return found[:_MOST_TEXTS]
 
 
 def _samples(node: _Node) -> bool:
@@ -341,7 +373,7 @@ def _samples(node: _Node) -> bool:
 
 def _json(text: str) -> object:
     try:
-        return cast("object", json.loads(text)) if text else None
+        return cast("object", json.loads(text)) if 0 < len(text) <= _LONGEST else None
     except (ValueError, RecursionError):
         return None
 

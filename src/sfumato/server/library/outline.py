@@ -120,20 +120,22 @@ def model_name(text: str) -> str:
 
 def sampler_name(text: str) -> str:
     """The canonical name of a sampler, or the text itself where there is none."""
+    text = clean(text).strip()[:_LONGEST_NAME]  # a name is compared with all that are near it
     try:
         return sampler_row(text).name if text else ""
     except RequestError:
-        return clean(text).strip()[:_LONGEST_NAME]
+        return text
 
 
 def schedule_name(text: str) -> str:
     """The canonical name of a schedule; the text itself where there is none; none for automatic."""
-    if text.strip().lower() in ("", "automatic"):
+    text = clean(text).strip()[:_LONGEST_NAME]
+    if text.lower() in ("", "automatic"):
         return ""
     try:
         return schedule_row(text).name
     except RequestError:
-        return clean(text).strip()[:_LONGEST_NAME]
+        return text
 
 
 def whole(value: object, most: int = _MOST_STEPS) -> int | None:
