@@ -164,7 +164,7 @@ class Engine:
             family = load(found, dtype, self.device)
         own, parts = found.hashes(self.shelves.hashes)
         words = familiar(found.main.metadata)
-        model = Loaded(found.name, own, precision, family, parts, words, found.absent)
+        model = Loaded(found.name, own, precision, family, parts, words, found.absent, found.few)
         self._resident, self._held = (asked, model), found.needs(dtype)
         return model
 

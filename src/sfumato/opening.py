@@ -19,10 +19,11 @@ from sfumato.families.sdxl import StableDiffusionXL
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.shelves import Shelves
-from sfumato.spec import ModelSpec, ProcessConfig
+from sfumato.spec import ModelSpec, ProcessConfig, UNetConfig
 from sfumato.text.t5 import FILES, T5Tokenizer
-from sfumato.weights.detect import recognise
+from sfumato.weights.detect import Inspection, recognise
 from sfumato.weights.entries import Entry, Weights
+from sfumato.weights.few import Few, guided, hurried
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, sha256
 from sfumato.weights.load import Parts, load_parts
@@ -56,7 +57,8 @@ class Asked:
 class Found:
     """The files of a model, opened and recognised, nothing of them read yet.
 
-    ``sure``: whether it is known what the model predicts. ``words`` is T5's vocabulary.
+    ``sure``: whether it is known what the model predicts. ``words`` is T5's vocabulary. ``few`` is
+    how it is used if it was distilled for few steps.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Found:
     sure: bool
     origins: Origins
     words: Path | None
+    few: Few | None = None
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -136,14 +139,15 @@ def find(asked: Asked, shelves: Shelves) -> Found:
     main = open_weights(place.path)
     vae = None if asked.vae is None else open_weights(shelves.locate(asked.vae, "vae").path)
     words, texts = _texts(asked.texts, shelves)
-    spec, layout, sure = _recognised(main, alone=vae is not None or bool(texts))
+    spec, layout, said = _recognised(main, alone=vae is not None or bool(texts))
     origins = located(spec, layout, main, vae=vae, texts=texts)
     found = vocabulary(spec, origins, words)
     if words is not None and found is None:
         raise WeightsError(
             f"{words.name} is a vocabulary of T5, and no T5 reads for {place.name}. Leave it out."
         )
-    return Found(place.name, main, spec, sure, origins, found)
+    sure = said.prediction is not None or spec.sibling is None
+    return Found(place.name, main, spec, sure, origins, found, said.few)
 
 
 def _texts(asked: tuple[str, ...], shelves: Shelves) -> tuple[Path | None, list[Weights]]:
@@ -173,7 +177,7 @@ def load(found: Found, dtype: torch.dtype, device: torch.device, vae: Vae | None
     parts = load_parts(spec, found.origins, dtype, own, t5, vae).to(device)
     if not found.sure:
         assert isinstance(parts.denoiser, UNet)
-        spec = _predicting(spec, predicts(parts.denoiser))
+        spec = hurried(_predicting(spec, predicts(parts.denoiser)), found.few)
     return FAMILIES[spec.family](spec, parts)
 
 
@@ -193,8 +197,8 @@ def _levels(spec: ModelSpec) -> ProcessConfig:
     return spec.process if spec.process.kind == "flow" else replace(spec.process, kind="eps")
 
 
-def _recognised(weights: Weights, *, alone: bool) -> tuple[ModelSpec, str, bool]:
-    """The catalog's row for an opened file, its layout, and whether what it predicts is sure."""
+def _recognised(weights: Weights, *, alone: bool) -> tuple[ModelSpec, str, Inspection]:
+    """The catalog's row for an opened file, with what it says of itself beyond that; its layout."""
     found = recognise(weights)
     name, layout = found.require(alone=alone)
     spec = model_spec(name)
@@ -202,13 +206,18 @@ def _recognised(weights: Weights, *, alone: bool) -> tuple[ModelSpec, str, bool]
         spec = _predicting(spec, found.prediction)
     if found.zero_snr:
         spec = replace(spec, process=replace(spec.process, zero_snr=True))
-    return spec, layout, found.prediction is not None or spec.sibling is None
+    own = guided(weights)
+    if own is not None and isinstance(spec.denoiser, UNetConfig):
+        spec = replace(spec, denoiser=replace(spec.denoiser, guided=own[1]))
+    return hurried(spec, found.few), layout, found
 
 
 def _predicting(spec: ModelSpec, kind: Literal["eps", "v"]) -> ModelSpec:
     """The row of a model of this shape that predicts so."""
     if spec.process.kind == kind:
         return spec
-    if spec.sibling is not None:
-        return model_spec(spec.sibling)
-    return replace(spec, process=replace(spec.process, kind=kind))
+    other = replace(spec, process=replace(spec.process, kind=kind))
+    if spec.sibling is None:
+        return other
+    # Its sibling is used otherwise, and has another name; what the file itself said stays.
+    return replace(model_spec(spec.sibling), denoiser=spec.denoiser, process=other.process)

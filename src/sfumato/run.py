@@ -29,6 +29,7 @@ from sfumato.recipe import NUMERICS, Picture, Recipe, Result
 from sfumato.request import Request
 from sfumato.request_json import to_dict
 from sfumato.upscale import Enlargement, Enlarger
+from sfumato.weights.few import Few
 from sfumato.weights.learnt import Learnt
 
 __all__ = ["Loaded", "Progress", "Run", "developed"]
@@ -40,7 +41,8 @@ class Loaded:
 
     ``parts`` are the sha256 of those of its parts that lie in files of their own, by their names;
     ``words`` those that it was trained with, where its file says so. ``absent`` are the parts that
-    it can paint without, and does, for no file holds them.
+    it can paint without, and does, for no file holds them. ``few`` is how it is used if it was
+    distilled for few steps.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Loaded:
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
     words: frozenset[str] | None = None
     absent: tuple[str, ...] = ()
+    few: Few | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,11 @@ class Run:
     def absent(self) -> tuple[str, ...]:
         """The readers of prompts that the model paints without, for no file holds them."""
         return self._model.absent
+
+    @property
+    def few(self) -> str | None:
+        """That the model was distilled for few steps, and how it is used then, in words."""
+        return None if self._model.few is None else self._model.few.told
 
     def __iter__(self) -> Iterator[Progress]:
         return self._steps

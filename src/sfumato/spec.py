@@ -156,6 +156,7 @@ class UNetConfig:
     ``heads``       number of attention heads (SD 1), or
     ``head_width``  channels a head (SD 2, XL); exactly one of the two is given
     ``added``       width of the added conditioning (SDXL: pooled text, size and crop), or None
+    ``guided``      width of the embedding of the guidance that it was distilled with (LCM), or None
     ``scale_shift`` the time scales and shifts (Dhariwal and Nichol 2021) instead of adding
     """
 
@@ -170,6 +171,7 @@ class UNetConfig:
     context: int = 768
     linear_projection: bool = False
     added: int | None = None
+    guided: int | None = None
     scale_shift: bool = False
     groups: int = 32
     patch: int = 1

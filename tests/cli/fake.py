@@ -63,6 +63,10 @@ class FakeRun:
         return self.engine.absent
 
     @property
+    def few(self) -> str | None:
+        return self.engine.few
+
+    @property
     def recipe(self) -> Recipe:
         request = self.request.single(0)
         return Recipe(
@@ -122,6 +126,7 @@ class FakeEngine:
     parts: Mapping[str, str] = field(default_factory=dict)
     words: frozenset[str] | None = None
     absent: tuple[str, ...] = ()
+    few: str | None = None
     made: list[tuple[str, str]] = field(default_factory=list)
     submitted: list[Request] = field(default_factory=list)
     finished: int = 0

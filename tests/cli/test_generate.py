@@ -129,6 +129,14 @@ def test_a_reader_that_the_model_paints_without_is_told_once(sfumato: Sfumato, e
     assert answer.err.count("mini paints without its text encoder 3, which its files do not") == 1
 
 
+def test_a_model_of_few_steps_is_told_as_such_once(sfumato: Sfumato, engine: FakeEngine):
+    assert "few steps" not in sfumato("generate", "fox", "--seed", "3").err
+    engine.few = "Turbo, for few steps (its name): 4 steps, guidance 1"
+    answer = sfumato("generate", "fox", "--seed", "4", "--count", "2")
+    assert answer.status == 0
+    assert answer.err.count("mini is Turbo, for few steps (its name): 4 steps, guidance 1") == 1
+
+
 def test_device_and_precision_reach_the_engine(sfumato: Sfumato, engine: FakeEngine):
     answer = sfumato("generate", "fox", "--device", "cpu", "--precision", "bf16")
     assert engine.made == [("cpu", "bf16")]

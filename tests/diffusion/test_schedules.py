@@ -229,3 +229,14 @@ def test_own_levels_that_are_no_schedule_are_refused(given, answer):
 def test_pure_noise_itself_may_be_given_as_float32_or_as_it_is_printed():
     assert own([Eps().sigma_max], Eps())[0] == Eps().sigma_max
     assert len(own([14.61465], Eps())) == 2  # 14.614647, rounded up
+
+
+@pytest.mark.parametrize("steps", [*range(1, 51)])
+def test_lcm_takes_the_levels_that_diffusers_lcm_scheduler_takes(steps: int) -> None:
+    from diffusers import LCMScheduler
+
+    scheduler = LCMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    scheduler.set_timesteps(steps)
+    process = Eps()
+    mine = [process.time(float(sigma)) for sigma in sigmas("lcm", process, steps)[:-1]]
+    assert mine == pytest.approx(scheduler.timesteps.tolist(), abs=1e-6)

@@ -21,7 +21,10 @@ class Answers:
         self.conv_in = nn.Conv2d(4, 4, 1)
         self.rule = rule
 
-    def __call__(self, x: Tensor, time: Tensor, context: Tensor, added: Any) -> Tensor:
+    def __call__(
+        self, x: Tensor, time: Tensor, context: Tensor, added: Any, guidance: Any
+    ) -> Tensor:
+        assert guidance is None
         assert (added is None) == (self.config.added is None)
         assert context.shape == (1, 77, 8)
         assert time.tolist() == [999.0]
@@ -62,4 +65,10 @@ def test_an_answer_that_is_no_answer_is_not_taken_for_velocity() -> None:
 def test_a_real_network_without_training_says_velocity() -> None:
     torch.manual_seed(0)
     config = UNetConfig(channels=(32, 32), depth=(1, 0), heads=2, context=8, groups=8)
+    assert predicts(UNet(config).eval()) == "v"
+
+
+def test_a_network_that_takes_its_guidance_as_an_input_is_asked_with_it() -> None:
+    torch.manual_seed(0)
+    config = UNetConfig(channels=(32, 32), depth=(1, 0), heads=2, context=8, groups=8, guided=16)
     assert predicts(UNet(config).eval()) == "v"

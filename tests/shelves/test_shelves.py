@@ -440,3 +440,16 @@ def test_threads_look_into_the_folders_once(root: Path) -> None:
         thread.join()
     assert all(each == seen[0] for each in seen)
     assert len(seen) == 4
+
+
+def test_a_model_of_few_steps_has_its_own_defaults_also_when_it_is_remembered(
+    root: Path, tmp_path: Path
+) -> None:
+    sparse(root / "fox_lcm.safetensors", SD15)
+    sparse(root / "fox.safetensors", SD15)
+    for _ in range(2):  # the second time from the index
+        shelves = Shelves([Folder(root)], index=tmp_path / "index.json")
+        quick, usual = (shelves.find(name).defaults for name in ("fox_lcm", "fox"))
+        assert quick is not None
+        assert (quick.steps, quick.guidance, quick.sampler) == (4, 1, "lcm")
+        assert usual == CATALOG["sd15"].defaults

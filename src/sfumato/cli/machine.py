@@ -37,7 +37,7 @@ class RunLike(Protocol):
 
     `recipe` is that of the first picture, as far as it is known before the first step, and
     `strange` are the words of the prompt that the model was never shown. `absent` are the readers
-    of prompts that it paints without.
+    of prompts that it paints without, `few` how it is used if it was distilled for few steps.
     """
 
     @property
@@ -48,6 +48,8 @@ class RunLike(Protocol):
     def strange(self) -> tuple[str, ...]: ...
     @property
     def absent(self) -> tuple[str, ...]: ...
+    @property
+    def few(self) -> str | None: ...
     def __iter__(self) -> Iterator[StepLike]: ...
     def result(self) -> Result: ...
 

@@ -211,7 +211,9 @@ OPTIONS = (
     Option("mimic_quantile", "X", "mimic: 0.5 to 1; clip what lies above.", real),
     Option("imagen_quantile", "X", "imagen: 0.5 to 1; clip what lies above.", real),
     Option("imagen_limit", "X", "imagen: how large values may be.", real),
-    Option("distilled", "X", "Guidance as an input of Flux dev; 3.5 if not said.", real),
+    Option(
+        "distilled", "X", "Guidance as an input: of Flux dev (3.5 if not said), of LCM (8).", real
+    ),
     Option("sampler", "NAME", "See: sfumato samplers.", complete=samplers),
     Option("schedule", "NAME", "See: sfumato samplers.", complete=schedules),
     Option(

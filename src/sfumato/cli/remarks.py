@@ -19,8 +19,10 @@ class Remarks:
         self._said = set[tuple[str | None, str]]()
 
     def on(self, run: RunLike) -> None:
-        """Say which words the model was never shown, and without what it reads prompts."""
+        """Say how the model likes to be used where its file says it, and what it does not know."""
         model = run.request.model
+        for few in self._new(model, () if run.few is None else (run.few,)):
+            self.progress.note(f"{model} is {few}")
         if strange := self._new(model, run.strange):
             words = ", ".join(f'"{word}"' for word in strange)
             self.progress.note(

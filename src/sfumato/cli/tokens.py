@@ -19,6 +19,7 @@ from sfumato.shelves import Shelves
 from sfumato.spec import ModelSpec
 from sfumato.vocabulary import Taker, Vocabulary
 from sfumato.weights.detect import recognise
+from sfumato.weights.few import hurried
 from sfumato.weights.files import open_weights
 from sfumato.weights.parts import absent_from
 
@@ -78,8 +79,9 @@ def _told(
         return asked, CATALOG[asked], None, ()
     place = shelves.locate(asked)
     weights = open_weights(place.path)
-    name, layout = recognise(weights).require()
-    spec = model_spec(name)
+    found = recognise(weights)
+    name, layout = found.require()
+    spec = hurried(model_spec(name), found.few)
     return place.name, spec, familiar(weights.metadata), absent_from(weights, spec, layout)
 
 

@@ -351,6 +351,13 @@ SCHEDULE_ROWS = (
         "As normal, without its lowest level; for Lightning, LCM and Turbo models.",
     ),
     ScheduleRow(
+        "lcm",
+        "LCM",
+        (),
+        _LCM,
+        "Of the fifty levels that LCM models were distilled at, each so many-th.",
+    ),
+    ScheduleRow(
         "beta",
         "Beta",
         ("use_beta_sigmas",),

@@ -19,6 +19,8 @@ from sfumato.errors import RequestError
 
 Schedule: TypeAlias = Callable[[Process, int], list[float]]
 
+LCM_LEVELS = 50  # at which Latent Consistency Models were distilled
+
 
 def sigmas(name: str, process: Process, steps: int) -> Tensor:
     """The levels of a run: (steps + 1,) float64 on the CPU, strictly descending, the last one 0.
@@ -164,6 +166,17 @@ def simple(process: Process, steps: int) -> list[float]:
     return [float(process.table[-1 - int(i * stride)]) for i in range(steps)]
 
 
+def lcm(process: Process, steps: int) -> list[float]:
+    """Of the fifty levels at which LCM models were distilled, each so many-th, from the top.
+
+    Luo et al. 2023 (arXiv:2310.04378), section 4.3, as diffusers' LCMScheduler takes them: every
+    20th entry of the table. More than 50 steps, which it refuses, are taken from all of them.
+    """
+    size = len(process.table)
+    grain = size // LCM_LEVELS if steps <= LCM_LEVELS else 1
+    return [float(process.table[-1 - grain * (size // grain * i // steps)]) for i in range(steps)]
+
+
 def ddim_uniform(process: Process, steps: int) -> list[float]:
     """Every (N // steps)-th level of the table, from entry 1 up: CompVis's DDIM.
 
@@ -190,6 +203,7 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
         "polyexponential": polyexponential,
         "kl_optimal": kl_optimal,
         "beta": beta,
+        "lcm": lcm,
         "linear_quadratic": linear_quadratic,
         "align_your_steps": align_your_steps,
         "align_your_steps_sdxl": align_your_steps_sdxl,

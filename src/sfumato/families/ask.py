@@ -35,6 +35,7 @@ def predicts(unet: UNet) -> Literal["eps", "v"]:
         torch.tensor([LAST], device=weight.device),
         context.to(weight),
         added=None if added is None else added.to(weight),
+        guidance=None if config.guided is None else torch.ones(1, device=weight.device),
     )
     heard = noise[:, : config.out_channels].flatten()
     said = answer.float().cpu().flatten()

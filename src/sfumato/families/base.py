@@ -274,6 +274,7 @@ class UNetFamily(Family):
             c.context,
             mask=c.mask,
             added=c.added,
+            guidance=None if self.unet.config.guided is None else c.guidance,
             residuals=c.residuals,
             extra=c.extra,
             blind=spoiling.blind,

@@ -4,6 +4,7 @@ It is the network of Stable Diffusion 1, 2 and XL by configuration.
 B batch, C channels, H W latent height and width, L text tokens, D width of a token.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
@@ -149,6 +150,19 @@ class Level(nn.Module):
         return self.attention[i](x, *text, extra, blind) if self.attention else x
 
 
+def guidance_embedding(guidance: Tensor, width: int) -> Tensor:
+    """Sines and cosines of the guidance less 1, which is how much the negative prompt counts.
+
+    ``guidance`` (B,); returns (B, width) float32, the sines first. Luo et al. 2023
+    (arXiv:2310.04378), appendix F, with the numbers of the published weights (diffusers'
+    pipeline_latent_consistency_text2img.py).
+    """
+    half = width // 2
+    steps = torch.arange(half, dtype=torch.float32, device=guidance.device) / (half - 1)
+    angles = 1000 * (guidance.float() - 1)[:, None] * torch.exp(-math.log(10000) * steps)
+    return F.pad(torch.cat([angles.sin(), angles.cos()], dim=-1), (0, width % 2))
+
+
 class UNet(nn.Module):
     """The denoiser of Stable Diffusion 1, 2 and XL."""
 
@@ -161,6 +175,8 @@ class UNet(nn.Module):
         if config.added is not None:
             self.added_in = nn.Linear(config.added, time)
             self.added_out = nn.Linear(time, time)
+        if config.guided is not None:
+            self.guidance_in = nn.Linear(config.guided, channels[0], bias=False)
         self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
 
         skips, width = [channels[0]], channels[0]
@@ -199,6 +215,7 @@ class UNet(nn.Module):
         *,
         mask: Tensor | None = None,
         added: Tensor | None = None,
+        guidance: Tensor | None = None,
         residuals: Sequence[Tensor] | None = None,
         extra: Sequence[Extra] | None = None,
         blind: frozenset[int] = frozenset(),
@@ -207,12 +224,14 @@ class UNet(nn.Module):
 
         ``x`` (B, in_channels, H, W); ``time`` (B,) in 0 ... 1000; ``context`` (B, L, D);
         ``mask`` (B, 1, 1, L) true where a token counts; ``added`` (B, config.added);
+        ``guidance`` (B,) the strength that a distilled model imitates, given if and only if it
+        takes one;
         ``residuals`` a ControlNet's outputs, one for each skip and the last for the middle
         (Zhang et al. 2023); ``extra`` a second (key, value) pair for each transformer block, in
         the order in which they run; ``blind`` the spatial transformers, counted from 0 in that
         order, in which no position sees another (`Attention`). Returns (B, out_channels, H, W).
         """
-        t = self.time(time, added, x.dtype)
+        t = self.time(time, added, guidance, x.dtype)
         text = (context, mask)
         pairs = None if extra is None else iter(extra)
         blinds = iter([place in blind for place in range(self.transformers)])
@@ -248,9 +267,14 @@ class UNet(nn.Module):
         )
         return self.conv_out(F.silu(self.norm_out(x)))
 
-    def time(self, time: Tensor, added: Tensor | None, dtype: torch.dtype) -> Tensor:  # (B, T)
-        """The embedding of the time, and of the added conditioning where the model takes one."""
+    def time(
+        self, time: Tensor, added: Tensor | None, guidance: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:  # (B, T)
+        """The embedding of the time, and of what else the model takes beside the text."""
         t = time_embedding(time, self.config.channels[0]).to(dtype)
+        assert (guidance is None) == (self.config.guided is None), "guidance, where it is taken"
+        if guidance is not None and self.config.guided is not None:
+            t = t + self.guidance_in(guidance_embedding(guidance, self.config.guided).to(dtype))
         t = self.time_out(F.silu(self.time_in(t)))
         assert self.config.added is not None or added is None, "this U-Net takes nothing added"
         if self.config.added is not None:

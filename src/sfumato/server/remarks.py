@@ -15,7 +15,8 @@ __all__ = ["remarks"]
 
 
 def remarks(shelf: Shelf, request: Request) -> tuple[str, ...]:
-    """A sentence on the words that the model was never shown, and one on what it reads without.
+    """A sentence on how the model is used that was distilled for few steps, one on the words that
+    it was never shown, and one on what it reads without.
 
     Nothing for a model that is not here any more, or whose file is damaged: painting tells that.
     """
@@ -27,6 +28,8 @@ def remarks(shelf: Shelf, request: Request) -> tuple[str, ...]:
     except SfumatoError:
         return ()
     said = list[str]()
+    if few := next(row.few for row in shelf.rows() if row.name == name):
+        said.append(f"{name} is {few.told}.")
     if words := ", ".join(f'"{word}"' for word in strange(request, knows.words)):
         said.append(f"{name} was never shown {words}, and may paint something else.")
     if knows.absent:

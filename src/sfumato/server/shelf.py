@@ -10,6 +10,7 @@ from sfumato.catalog import CATALOG, model_spec
 from sfumato.errors import RequestError, WeightsError
 from sfumato.familiar import familiar
 from sfumato.shelves import Item, Role
+from sfumato.weights.few import hurried
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,7 +106,7 @@ class Shelf:
         item = self._item(name)
         if item.spec_name is None:
             raise RequestError(f"{item.name} cannot be opened: it is {item.kind}.")
-        return model_spec(item.spec_name)
+        return hurried(model_spec(item.spec_name), item.few)
 
     def knows(self, name: str) -> Knows:
         """With which words the model of this name was trained, and which readers it lacks.

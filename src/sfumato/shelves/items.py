@@ -1,9 +1,9 @@
 """One thing on the shelves, and what is told about it from its header alone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from sfumato.catalog import CATALOG
 from sfumato.errors import WeightsError
@@ -12,6 +12,7 @@ from sfumato.shelves.folders import Owner
 from sfumato.shelves.walk import Found
 from sfumato.weights import detect
 from sfumato.weights.detect import Role, inspect
+from sfumato.weights.few import Few
 from sfumato.weights.remembered import keep, known, state
 
 __all__ = ["Item", "told"]
@@ -25,6 +26,7 @@ class Item:
     opens it, and no client of a server sees it. `kind` says in words what it is, and `spec_name` is
     its row in the catalog if this version opens it by itself. `bytes` are those on the disk.
     `sha256` is None for what is big and was never read. `trouble` says why it cannot be opened.
+    `few` is how a model is used that was distilled for few steps.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Item:
     owner: Owner
     sha256: str | None = None
     trouble: str | None = None
+    few: Few | None = None
 
     @property
     def last(self) -> str:
@@ -56,7 +59,10 @@ class Item:
     @property
     def defaults(self) -> Defaults | None:
         """How it likes to be used."""
-        return None if self.spec_name is None else CATALOG[self.spec_name].defaults
+        if self.spec_name is None:
+            return None
+        usual = CATALOG[self.spec_name].defaults
+        return usual if self.few is None else self.few.defaults(usual)
 
 
 def told(found: Iterable[Found], index: Path | None) -> tuple[Item, ...]:
@@ -100,7 +106,7 @@ def _kept(row: object, stamp: list[int]) -> Mapping[str, object] | None:
     return cast(dict[str, object], found)
 
 
-_FIELDS = frozenset({"role", "kind", "spec", "precision"})
+_FIELDS = frozenset({"role", "kind", "spec", "precision", "few"})
 
 
 def _row(path: Path) -> dict[str, object]:
@@ -114,6 +120,7 @@ def _row(path: Path) -> dict[str, object]:
         "kind": found.kind,
         "spec": found.spec_name if found.spec_name in CATALOG else None,
         "precision": found.precision,
+        "few": None if found.few is None else asdict(found.few),
     }
 
 
@@ -132,7 +139,18 @@ def _item(one: Found, row: Mapping[str, object], size: int) -> Item:
         precision=str(row["precision"]),
         bytes=size,
         owner=one.folder.owner,
+        few=_few(row["few"]),
     )
+
+
+def _few(row: object) -> Few | None:
+    """What `_row` keeps of a model of few steps; a damaged row is none."""
+    if not isinstance(row, dict):
+        return None
+    try:
+        return Few(**cast("dict[str, Any]", row))
+    except TypeError:
+        return None
 
 
 UNKNOWN = "of a kind unknown here"

@@ -12,6 +12,7 @@ from typing import Literal
 from sfumato.catalog import CATALOG
 from sfumato.errors import WeightsError
 from sfumato.weights.entries import Entry, Weights
+from sfumato.weights.few import Few, few_steps
 from sfumato.weights.files import open_weights
 from sfumato.weights.measured import transformer
 from sfumato.weights.said import prediction, require_usual, zero_snr
@@ -32,7 +33,8 @@ class Inspection:
     catalog of the model that it is, or whose denoiser it is; None where this version does not open
     it. `layout` is one of `layouts.LAYOUTS`.
     `precision` names the type of most bytes. `prediction` is known where the file says it, and so
-    is `zero_snr`: that its last level of noise is noise alone. `evidence` are whole lines.
+    is `zero_snr`: that its last level of noise is noise alone. `few` is how it is used if it was
+    distilled for few steps. `evidence` are whole lines.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Inspection:
     bytes: int
     prediction: Literal["eps", "v"] | None
     zero_snr: bool
+    few: Few | None
     evidence: tuple[str, ...]
 
     def require(self, *, alone: bool = False) -> tuple[str, str]:
@@ -97,8 +100,10 @@ def recognise(weights: Weights) -> Inspection:
     for entry in entries.values():
         sizes[entry.dtype] += entry.bytes
     predicted, words = prediction(weights)
+    few = None
     if found.spec_name is not None and found.spec_name in CATALOG:
         require_usual(weights, CATALOG[found.spec_name])
+        few = few_steps(weights, CATALOG[found.spec_name])
     return Inspection(
         path=weights.path,
         role=found.role,
@@ -111,7 +116,8 @@ def recognise(weights: Weights) -> Inspection:
         bytes=sizes.total(),
         prediction=predicted,
         zero_snr=zero_snr(weights),
-        evidence=found.evidence + words,
+        few=few,
+        evidence=found.evidence + words + (() if few is None else (few.told,)),
     )
 
 

@@ -29,6 +29,7 @@ RES_BLOCK: tuple[Row, ...] = (
 UNET_ENDS: tuple[Row, ...] = (
     ("time_in", "time_embedding.linear_1"),
     ("time_out", "time_embedding.linear_2"),
+    ("guidance_in", "time_embedding.cond_proj"),
     ("added_in", "add_embedding.linear_1"),
     ("added_out", "add_embedding.linear_2"),
     ("conv_in", "conv_in"),

@@ -104,6 +104,7 @@ TRANSFORMER: tuple[Row, ...] = (
 UNET_ENDS: tuple[Row, ...] = (
     ("time_in", "time_embed.0"),
     ("time_out", "time_embed.2"),
+    ("guidance_in", "time_embedding.cond_proj"),  # as diffusers' own converter leaves it
     ("added_in", "label_emb.0.0"),
     ("added_out", "label_emb.0.2"),
     ("conv_in", "input_blocks.0.0"),
