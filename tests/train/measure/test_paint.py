@@ -1,5 +1,7 @@
 """Painted together, pictures are what the pipeline paints of each alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -34,11 +36,8 @@ def model() -> Mini:
 WANTED = [("a dog", 3), ("a red car, 3d", 4), ("a dog", 5)]
 
 
-def silent(done: int, total: int) -> None: ...
-
-
 def test_a_batch_holds_what_each_request_alone_gives(model: Mini) -> None:
-    made = paint(model, WANTED, Settings(2, 3.0), silent)
+    made = paint(model, WANTED, Settings(2, 3.0))
     for picture, (prompt, seed) in zip(made, WANTED, strict=True):
         request = Request(prompt, seed=seed, steps=2, guidance=3.0, width=32, height=32)
         request = resolve(
@@ -56,17 +55,27 @@ def test_a_batch_holds_what_each_request_alone_gives(model: Mini) -> None:
 
 
 def test_guidance_and_steps_have_an_effect(model: Mini) -> None:
-    usual = paint(model, WANTED[:1], Settings(2, 3.0), silent)
+    usual = paint(model, WANTED[:1], Settings(2, 3.0))
     for other in (Settings(3, 3.0), Settings(2, 1.0)):
-        assert not np.array_equal(paint(model, WANTED[:1], other, silent), usual)
+        assert not np.array_equal(paint(model, WANTED[:1], other), usual)
 
 
 def test_a_prompt_that_cannot_be_read_is_named(model: Mini) -> None:
     with pytest.raises(PromptError, match="zebra"):
-        paint(model, [("a zebra", 1)], Settings(2, 3.0), silent)
+        paint(model, [("a zebra", 1)], Settings(2, 3.0))
 
 
-def test_progress_is_told(model: Mini) -> None:
-    told: list[tuple[int, int]] = []
-    paint(model, WANTED, Settings(2, 1.0), lambda done, total: told.append((done, total)))
-    assert told == [(3, 3)]
+def test_a_prompt_that_comes_again_is_read_once(
+    model: Mini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    read = model.encode
+
+    def encode(prompts: Sequence[str], *rest: object) -> object:
+        asked.extend(prompts)
+        return read(prompts, *rest)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(model, "encode", encode)
+    made = paint(model, WANTED, Settings(2, 1.0))
+    assert asked == ["a dog", "a red car, 3d"]
+    assert len(made) == 3

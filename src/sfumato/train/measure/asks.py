@@ -14,21 +14,31 @@ import numpy as np
 
 from sfumato.train.captions import Facts, plain
 from sfumato.train.measure.reals import RELATIONS
-from sfumato.train.scenes import Cell, Scenes, held_cells
+from sfumato.train.scenes import GROUNDS, Cell, Scenes, held_cells
 from sfumato.train.stylize import DERIVED
 
-__all__ = ["GROUPS", "Ask", "asks", "table"]
+__all__ = ["GROUPS", "Ask", "Size", "asks", "table"]
 
-# How many of each group make the shares sure to three to five points.
-GROUPS: Mapping[str, int] = {
-    "seen": 891,
-    "held cells": 600,
-    "held subjects": 192,
-    "label": 452,
-    "paraphrase": 452,
-    "count": 800,
-    "relation": 800,
-    "colour": 300,
+
+@dataclass(frozen=True)
+class Size:
+    """How many of a group are asked at once, and how many at the very most."""
+
+    round: int
+    most: int
+
+
+# At most so many that shares not far from one half are sure to three points or four.
+GROUPS: Mapping[str, Size] = {
+    "seen": Size(224, 1120),
+    "ground": Size(112, 672),
+    "held cells": Size(144, 576),
+    "held subjects": Size(96, 96),
+    "label": Size(266, 798),
+    "paraphrase": Size(266, 798),
+    "count": Size(150, 900),
+    "relation": Size(200, 1000),
+    "colour": Size(150, 600),
 }
 
 
@@ -46,14 +56,15 @@ class Ask:
 Made = Iterator[tuple[str, Facts, str]]  # stratum, facts, prompt
 
 
-def asks(scenes: Scenes, everything: Scenes, portion: float = 1.0) -> list[Ask]:
-    """All asks of a model trained on ``scenes``, group by group.
+def asks(scenes: Scenes, everything: Scenes, portion: float = 1.0) -> dict[str, list[Ask]]:
+    """All that may be asked of a model trained on ``scenes``, by group.
 
-    ``everything`` are the same drawings with those held out; ``portion`` of `GROUPS` is asked, at
-    least one of each.
+    ``everything`` are the same drawings with those held out; at most ``portion`` of what `GROUPS`
+    says is asked, at least one of each that there is.
     """
     makers: Mapping[str, Callable[[], Made]] = {
         "seen": lambda: _seen(scenes),
+        "ground": lambda: _grounds(scenes),
         "held cells": lambda: _cells(scenes, scenes.held_back()),
         "held subjects": lambda: _cells(everything, _held_subjects(scenes, everything)),
         "label": lambda: _paraphrased(scenes, in_other_words=False),
@@ -62,14 +73,15 @@ def asks(scenes: Scenes, everything: Scenes, portion: float = 1.0) -> list[Ask]:
         "relation": lambda: _relations(scenes),
         "colour": lambda: _colours(scenes),
     }
-    made: list[Ask] = []
-    for group, count in GROUPS.items():
-        rows = makers[group]()
-        for seed, (stratum, facts, prompt) in zip(
-            range(1, 1 + max(1, round(count * portion))), rows, strict=False
-        ):
-            made.append(Ask(group, facts, prompt, seed, stratum))
-    return made
+    return {
+        group: [
+            Ask(group, facts, prompt, seed, stratum)
+            for seed, (stratum, facts, prompt) in zip(
+                range(1, 1 + max(1, round(size.most * portion))), makers[group](), strict=False
+            )
+        ]
+        for group, size in GROUPS.items()
+    }
 
 
 def _turns(scenes: Scenes, cells: Sequence[Cell], number: int) -> Iterator[list[Cell]]:
@@ -98,6 +110,18 @@ def _seen(scenes: Scenes) -> Made:
             if grounds and rng.random() < 0.5:
                 facts = replace(facts, background=grounds[int(rng.random() * len(grounds))])
             yield code, facts, plain(facts, scenes.subjects)
+
+
+def _grounds(scenes: Scenes) -> Made:
+    """Subjects on each of the coloured grounds in turn, where they stand out from it."""
+    free = {cell: scenes.grounds(scenes.told(*cell)) for cell in scenes.cells()}
+    turns = _turns(scenes, [cell for cell, names in free.items() if names], 5)
+    for cells in turns:
+        for i, (code, style) in enumerate(cells):
+            ground = list(GROUNDS)[i % len(GROUNDS)]
+            if ground in free[(code, style)]:
+                facts = replace(scenes.told(code, style), background=ground)
+                yield ground, facts, plain(facts, scenes.subjects)
 
 
 def _cells(scenes: Scenes, cells: Sequence[Cell]) -> Made:

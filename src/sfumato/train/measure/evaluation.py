@@ -1,59 +1,57 @@
 """The whole measure of a model: what it is asked, what the judges say, and how sure they are.
 
-Every figure is a share in percent with half its 95 % interval in points, beside the judge's ceiling
-on real drawings that it never saw, and chance.
+Every figure is a share in percent with half its 95 % interval in points, beside the same of real
+drawings that the judge never saw, of such drawings after the model's own autoencoder, and chance.
 """
 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sfumato.train.measure.asks import Ask, asks
-from sfumato.train.measure.features import Eye, Looked
-from sfumato.train.measure.figures import (
-    Share,
-    difference,
-    frechet,
-    kernel_distance,
-    nearest,
-    pairwise,
-    share,
-)
-from sfumato.train.measure.judges import Judges, placed
+from sfumato.train.measure.asks import GROUPS, Ask, asks
+from sfumato.train.measure.ceilings import Through, unseen
+from sfumato.train.measure.features import Eye
+from sfumato.train.measure.figures import frechet, kernel_distance, nearest, pairwise, share
+from sfumato.train.measure.judges import Judges
 from sfumato.train.measure.paint import Settings
+from sfumato.train.measure.reals import Reals
+from sfumato.train.measure.rows import Row, Told, beside, rows, unsure
+from sfumato.train.measure.verdicts import Verdict, verdicts
 from sfumato.train.scenes import Scenes
-from sfumato.train.stylize import Picture
+from sfumato.train.stylize import Floats, Picture
 
-__all__ = ["Evaluation", "Painter", "Row", "evaluate"]
+__all__ = ["WITHIN", "Bench", "Evaluation", "Measured", "Painter", "evaluate"]
 
-STEPS = 10  # of the pictures judged; the curve says what more steps bring
-GUIDANCES = (1.0, 2.0, 3.0, 4.0, 6.0)
-STEP_COUNTS = (4, 6, 10, 20)
-_CURVE = 96  # prompts of each point of the curve
+WITHIN = 3.0  # points, at portion 1: so sure is every figure that is sought
+STEPS = 8  # of the pictures judged; the curve says what more steps bring
+GUIDANCES = (1.0, 2.0, 4.0, 6.0)
+STEP_COUNTS = (4, 12, 20)
+_AT_ONCE = 320  # pictures in memory
+_CURVE = 64  # prompts of each point of the curve
+_SHOWN = 12  # of each group, in the report
 Painter = Callable[[Sequence[Ask], Settings], Picture]  # a picture for every ask
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure: the model's, the judge's on real drawings that it did not see, and chance's."""
+class Measured:
+    """A model as it is measured: how it paints, its usual guidance and its autoencoder."""
 
-    name: str
-    value: Share
-    ceiling: Share | None
-    chance: float | None  # in percent
+    paint: Painter
+    guidance: float
+    through: Through
 
-    def as_dict(self) -> Mapping[str, object]:
-        return {
-            "name": self.name,
-            **self.value.as_dict(),
-            "ceiling": None if self.ceiling is None else round(self.ceiling.percent, 2),
-            "chance": None if self.chance is None else round(self.chance, 2),
-        }
+
+@dataclass(frozen=True)
+class Bench:
+    """By what it is measured: real drawings, those who judge, and how they see."""
+
+    reals: Reals
+    judges: Judges
+    eye: Eye
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,8 @@ class Evaluation:
     diversity: Mapping[str, float]
     curve: Sequence[Mapping[str, float]]
     seconds: Mapping[str, float]
-    samples: Sequence[tuple[Ask, Picture, bool]] = field(default=(), compare=False)
+    told: Told = field(default=(), compare=False)
+    samples: Sequence[tuple[Ask, Picture, Verdict]] = field(default=(), compare=False)
 
     def as_json(self) -> str:
         """The report, without its pictures."""
@@ -85,162 +84,126 @@ class Evaluation:
         return json.dumps(table, indent=1) + "\n"
 
 
-@dataclass(frozen=True)
-class _Painted:
-    """The asks of all groups, what was painted for them, and what the eye saw."""
+@dataclass
+class _Found:
+    """The asks painted so far, what the judges said, and what the eye saw as a whole."""
 
-    asks: Sequence[Ask]
-    pictures: Picture
-    looked: Looked
+    asks: list[Ask] = field(default_factory=list[Ask])
+    verdicts: list[Verdict] = field(default_factory=list[Verdict])
+    parts: list[Floats] = field(default_factory=list[Floats])
+    samples: list[tuple[Ask, Picture, Verdict]] = field(
+        default_factory=list[tuple[Ask, Picture, Verdict]]
+    )
+
+    @property
+    def told(self) -> Told:
+        return list(zip(self.asks, self.verdicts, strict=True))
+
+    @property
+    def whole(self) -> Floats:
+        return np.concatenate(self.parts)
 
     def of(self, group: str) -> list[int]:
         """The places of a group's asks."""
         return [i for i, ask in enumerate(self.asks) if ask.group == group]
 
 
-def evaluate(
-    painted: Painter,
-    guidance: float,
-    scenes: Scenes,
-    everything: Scenes,
-    judges: Judges,
-    eye: Eye,
-    *,
-    portion: float = 1.0,
-) -> Evaluation:
-    """Asks, has it ``painted``, looks and judges; ``scenes`` are those of the model's training.
-
-    ``everything`` are the same drawings with those held out; ``guidance`` is the model's usual one.
+def evaluate(model: Measured, scenes: Scenes, bench: Bench, *, portion: float = 1.0) -> Evaluation:
+    """Asks, has it painted, looks and judges; ``scenes`` are those of the model's training.
 
     ``portion`` scales how much is asked: intervals widen as its root. The same model, portion and
     machine give the same figures.
     """
-    begun = time.monotonic()
-    settings = Settings(STEPS, guidance)
-    wanted = asks(scenes, everything, portion)
-    pictures = painted(wanted, settings)
-    seconds = {"painting": time.monotonic() - begun}
-    found = _Painted(wanted, pictures, eye.look(pictures))
-    right = judges.subject.place(found.looked.shown, _subjects(wanted, judges))
-    rows = _rows(found, judges, right, eye)
-    begun = time.monotonic()
-    plain = [ask for ask in wanted if ask.group == "label"]
-    plain = plain[: max(2, round(_CURVE * portion))]
-    curve = _curve(plain, painted, judges, eye, settings)
-    seconds["curve"] = time.monotonic() - begun
+    judges, settings = bench.judges, Settings(STEPS, model.guidance)
+    wanted = asks(scenes, bench.reals.scenes, portion)
+    _require_known(wanted, judges)
+    clock = _Clock()
+    found = _asked(model, wanted, bench, settings, portion)
+    clock.lap("painting and judging")
+    real, after = unseen(wanted, bench.reals, judges, bench.eye, model.through, portion)
+    clock.lap("real drawings")
+    some = found.of("label")[: max(2, round(_CURVE * portion))]
+    curve = _curve(found, some, model, bench, settings)
+    clock.lap("curve")
+    panel = judges.panel
     return Evaluation(
         settings,
         portion,
-        rows,
+        beside(rows(found.told, panel), rows(real, panel), rows(after, panel)),
         _fidelity(found, judges),
         _memory(found, judges, scenes),
         _diversity(found, judges),
         curve,
-        seconds,
-        _samples(found, right),
+        clock.seconds,
+        found.told,
+        found.samples,
     )
 
 
-def _subjects(some: Sequence[Ask], judges: Judges) -> list[str]:
-    missing = {ask.facts.subject for ask in some} - set(judges.subject.names)
+class _Clock:
+    """Seconds from lap to lap, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name], self._last = now - self._last, now
+
+
+def _require_known(wanted: Mapping[str, Sequence[Ask]], judges: Judges) -> None:
+    asked = {ask.facts.subject for some in wanted.values() for ask in some}
+    missing = asked - set(judges.panel.subject.names)
     assert not missing, f"no judge knows {sorted(missing)}"
-    return [ask.facts.subject for ask in some]
 
 
-def _rows(found: _Painted, judges: Judges, right: NDArray[np.int64], eye: Eye) -> list[Row]:
-    """Every figure of what was asked for."""
-    rows: list[Row] = []
-    ceilings, classes = judges.ceilings, len(judges.subject.names)
+def _asked(
+    model: Measured,
+    wanted: Mapping[str, Sequence[Ask]],
+    bench: Bench,
+    settings: Settings,
+    portion: float,
+) -> _Found:
+    """Round after round of every group, until its figures are as sure as is sought or it is out.
 
-    def shown(name: str, group: str) -> None:
-        at = found.of(group)
-        strata = [found.asks[i].stratum for i in at]
-        if not at:
-            return
-        for top, kind in ((1, "subject"), (5, "subject top 5")):
-            told = f"{name}: subject, top {top}"
-            rows.append(
-                Row(told, share(right[at] <= top, strata), ceilings[kind], 100 * top / classes)
-            )
-
-    shown("seen cells", "seen")
-    shown("held-out cells", "held cells")
-    shown("held-out subjects", "held subjects")
-    rows += _looks(found, judges)
-    rows += _count(found, judges)
-    rows += _relation(found, judges, eye)
-    if not found.of("label"):
-        return rows
-    label, paraphrase = (right[found.of(group)] == 1 for group in ("label", "paraphrase"))
-    for name, values in (("by its label", label), ("in other words", paraphrase)):
-        rows.append(Row(f"subject {name}", share(values), ceilings["subject"], 100 / classes))
-    rows.append(Row("other words less label", difference(paraphrase, label), None, 0.0))
-    return rows
+    To stop by the width of the interval is the sequential plan of Chow and Robbins 1965, "On the
+    asymptotic theory of fixed-width sequential confidence intervals for the mean".
+    """
+    found = _Found()
+    begun = dict.fromkeys(wanted, 0)
+    going = set(wanted)
+    while going:
+        new: list[Ask] = []
+        for group in wanted:
+            if group in going:
+                more = max(1, round(GROUPS[group].round * portion))
+                new += wanted[group][begun[group] : begun[group] + more]
+                begun[group] += more
+        for first in range(0, len(new), _AT_ONCE):
+            _judge(found, new[first : first + _AT_ONCE], model, bench, settings)
+        going = unsure(rows(found.told, bench.judges.panel), WITHIN / portion**0.5)
+        going = {group for group in going if begun[group] < len(wanted[group])}
+    return found
 
 
-def _looks(found: _Painted, judges: Judges) -> list[Row]:
-    """Style, background and colour."""
-    drawn = found.looked.drawn
-    rows: list[Row] = []
-    for name, group in (("seen cells", "seen"), ("held-out cells", "held cells")):
-        at = found.of(group)
-        styles = [found.asks[i].facts.style for i in at]
-        if not at:
-            continue
-        value = share(judges.style.place(drawn[at], styles) == 1, styles)
-        chance = 100 / len(judges.style.names)
-        rows.append(Row(f"{name}: style", value, judges.ceilings["style"], chance))
-    ceiling, chance = judges.ceilings["background"], 100 / len(judges.background.names)
-    for name, named in (("named", True), ("white where none is named", False)):
-        at = [
-            i
-            for i in found.of("seen")
-            if found.asks[i].facts.background is not None
-            and (found.asks[i].facts.background != "white") == named
-        ]
-        grounds = [cast(str, found.asks[i].facts.background) for i in at]
-        if not at:
-            continue
-        value = share(judges.background.place(drawn[at], grounds) == 1)
-        rows.append(Row(f"background, {name}", value, ceiling, chance))
-    at = found.of("colour")
-    if not at:
-        return rows
-    colours = [cast(str, found.asks[i].facts.colour) for i in at]
-    value = share(judges.colour.place(drawn[at], colours) == 1)
-    rows.append(Row("colour", value, judges.ceilings["colour"], 100 / len(judges.colour.names)))
-    return rows
+def _judge(
+    found: _Found, some: Sequence[Ask], model: Measured, bench: Bench, settings: Settings
+) -> None:
+    """Adds these asks, painted and judged."""
+    pictures = model.paint(some, settings)
+    looked = bench.eye.look(pictures)
+    facts = [ask.facts for ask in some]
+    told = verdicts(facts, pictures, looked, bench.eye, bench.judges.panel)
+    for ask, picture, verdict in zip(some, pictures, told, strict=True):
+        if sum(known.group == ask.group for known, _, _ in found.samples) < _SHOWN:
+            found.samples.append((ask, picture, verdict))
+    found.asks += some
+    found.verdicts += told
+    found.parts.append(looked.whole)
 
 
-def _count(found: _Painted, judges: Judges) -> list[Row]:
-    at = found.of("count")
-    if not at:
-        return []
-    counts = [str(found.asks[i].facts.count) for i in at]
-    value = share(judges.count.place(found.looked.places[at], counts) == 1, counts)
-    return [Row("count", value, judges.ceilings["count"], 100 / len(judges.count.names))]
-
-
-def _relation(found: _Painted, judges: Judges, eye: Eye) -> list[Row]:
-    """Which of the four places fits best, and whether both subjects are plainly there."""
-    at = found.of("relation")
-    if not at:
-        return []
-    right, both = placed(found.pictures[at], [found.asks[i].facts for i in at], judges.subject, eye)
-    strata = [found.asks[i].stratum for i in at]
-    top = 5 / len(judges.subject.names)
-    return [
-        Row("relation", share(right, strata), judges.ceilings.get("relation"), 25.0),
-        Row(
-            "relation: both subjects, each in the top 5 in its place",
-            share(both, strata),
-            judges.ceilings.get("relation: both"),
-            100 * top * top,
-        ),
-    ]
-
-
-def _fidelity(found: _Painted, judges: Judges) -> dict[str, float]:
+def _fidelity(found: _Found, judges: Judges) -> dict[str, float]:
     """Distances of the painted crowd from the real one, beside those of as many real drawings.
 
     The real crowd are the plain cells that were not asked for; the floor are the real pictures of
@@ -253,7 +216,7 @@ def _fidelity(found: _Painted, judges: Judges) -> dict[str, float]:
     crowd = judges.crowd
     asked = [crowd.place[cell] for cell in sorted(cells) if cell in crowd.place]
     rest = crowd.rows(lambda code, style: (code, style) not in cells and style in crowd.styles)
-    whole, features = crowd.whole, found.looked.whole[at]
+    whole, features = crowd.whole, found.whole[at]
     return {
         "pictures": len(at),
         "real pictures": len(rest),
@@ -264,7 +227,7 @@ def _fidelity(found: _Painted, judges: Judges) -> dict[str, float]:
     }
 
 
-def _memory(found: _Painted, judges: Judges, scenes: Scenes) -> list[Row]:
+def _memory(found: _Found, judges: Judges, scenes: Scenes) -> list[Row]:
     """How many pictures are nearly a training picture.
 
     Near is what lies below the 1st percentile of the distances between drawings of one subject by
@@ -274,32 +237,30 @@ def _memory(found: _Painted, judges: Judges, scenes: Scenes) -> list[Row]:
     crowd, known = judges.crowd, set(scenes.cells())
     trained = crowd.whole[crowd.rows(lambda code, style: (code, style) in known)]
     near = crowd.near
-    rows: list[Row] = []
+    made: list[Row] = []
     for name, group in (("held-out cells", "held cells"), ("seen cells", "label")):
         at = found.of(group)
         if not at:
             continue
-        far = nearest(found.looked.whole[at], trained)
+        far = nearest(found.whole[at], trained)
         strata = [found.asks[i].stratum for i in at]
-        rows.append(Row(f"{name}: near-copies", share(far < near, strata), None, 1.0))
+        made.append(Row(f"{name}: near-copies", share(far < near, strata), 1.0))
         if group == "held cells":
             cells = [(found.asks[i].facts.subject, found.asks[i].facts.style) for i in at]
             real = nearest(crowd.whole[[crowd.place[cell] for cell in cells]], trained)
             closer = share(far < np.minimum(real, near), strata)
             told = f"{name}: near-copies, nearer than the real drawing"
-            rows.append(Row(told, closer, None, None))
-    return rows
+            made.append(Row(told, closer, None))
+    return made
 
 
-def _diversity(found: _Painted, judges: Judges) -> dict[str, float]:
+def _diversity(found: _Found, judges: Judges) -> dict[str, float]:
     """How far apart the pictures of one prompt lie, and drawings of one subject by many hands."""
     groups: dict[str, list[int]] = {}
     for i in found.of("held cells"):
         groups.setdefault(found.asks[i].stratum, []).append(i)
     gaps = [
-        pairwise(found.looked.whole[places], found.looked.whole[places])[
-            np.triu_indices(len(places), 1)
-        ]
+        pairwise(found.whole[places], found.whole[places])[np.triu_indices(len(places), 1)]
         for places in groups.values()
         if len(places) > 1
     ]
@@ -314,41 +275,34 @@ def _diversity(found: _Painted, judges: Judges) -> dict[str, float]:
 
 
 def _curve(
-    some: Sequence[Ask],
-    painted: Painter,
-    judges: Judges,
-    eye: Eye,
-    usual: Settings,
+    found: _Found, some: Sequence[int], model: Measured, bench: Bench, usual: Settings
 ) -> list[dict[str, float]]:
-    """The same prompts and seeds at other guidances and numbers of steps."""
-    points = [(STEPS, guidance) for guidance in GUIDANCES]
-    points += [(steps, usual.guidance) for steps in STEP_COUNTS if steps != usual.steps]
-    made: list[dict[str, float]] = []
-    for steps, guidance in points:
-        looked = eye.look(painted(some, Settings(steps, guidance)))
-        right = judges.subject.place(looked.shown, _subjects(some, judges)) == 1
-        style = judges.style.place(looked.drawn, [ask.facts.style for ask in some]) == 1
-        told, looks = share(right), share(style)
-        made.append(
-            {
-                "steps": steps,
-                "guidance": guidance,
-                "subject": told.percent,
-                "subject within": told.within,
-                "style": looks.percent,
-                "style within": looks.within,
-            }
-        )
+    """The same prompts and seeds at other guidances and numbers of steps, and at the usual ones."""
+    wanted = [found.asks[i] for i in some]
+    made = [_point(wanted, [found.verdicts[i] for i in some], usual)]
+    points = [Settings(usual.steps, guidance) for guidance in GUIDANCES]
+    points += [Settings(steps, usual.guidance) for steps in STEP_COUNTS]
+    for settings in points:
+        if settings != usual:
+            pictures = model.paint(wanted, settings)
+            facts, looked = [ask.facts for ask in wanted], bench.eye.look(pictures)
+            told = verdicts(facts, pictures, looked, bench.eye, bench.judges.panel)
+            made.append(_point(wanted, told, settings))
     return made
 
 
-def _samples(found: _Painted, right: NDArray[np.int64]) -> list[tuple[Ask, Picture, bool]]:
-    """The first dozen of every group, with whether the judge of subjects knew it."""
-    return [
-        (found.asks[i], found.pictures[i], bool(right[i] == 1))
-        for group in dict.fromkeys(ask.group for ask in found.asks)
-        for i in found.of(group)[:12]
-    ]
+def _point(some: Sequence[Ask], told: Sequence[Verdict], settings: Settings) -> dict[str, float]:
+    subject = share([verdict.subject == 1 for verdict in told])
+    right = [v.style == ask.facts.style for ask, v in zip(some, told, strict=True)]
+    style = share(right)
+    return {
+        "steps": settings.steps,
+        "guidance": settings.guidance,
+        "subject": subject.percent,
+        "subject within": subject.within,
+        "style": style.percent,
+        "style within": style.within,
+    }
 
 
 def _rounded(numbers: Mapping[str, float]) -> dict[str, float]:

@@ -1,13 +1,15 @@
 """What the judges see of a picture: features of EfficientNet-Lite0, as a published package has it.
 
 Tan and Le 2019, "EfficientNet"; the Lite kind has no squeeze-and-excitation, and ReLU6 throughout.
-It was trained on photographs (ImageNet) and stays as it is. B pictures, S side, C channels.
+It was trained on photographs (ImageNet) and stays as it is. Beside it stand the pictures' colours,
+which survive what fine texture does not. B pictures, S side, C channels.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -36,6 +38,7 @@ _STAGES = (
 )
 _LOOKS = (2, 4, 10)  # blocks whose means and spreads say how it is drawn: 24, 40, 112 channels
 _FINE, _COARSE = 2, 10  # blocks that say, on a grid of 4 by 4, what is where
+_SHADES, _POINTS = 6, 64  # of red, green and blue each; points a side at which they are counted
 _EPSILON = 1e-3  # of the published normalisation
 
 
@@ -47,6 +50,7 @@ class Looked:
     looks: Floats  # (B, 352)
     fine: Floats  # (B, 384): early features on a grid of 4 by 4
     coarse: Floats  # (B, 1792): late ones
+    colours: Floats  # (B, 216): how much there is of each
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -58,8 +62,8 @@ class Looked:
 
     @property
     def drawn(self) -> Floats:
-        """What tells looks, grounds and colours apart: (B, 736)."""
-        return np.hstack([self.looks, self.fine])
+        """What tells looks, grounds and colours apart: (B, 952)."""
+        return np.hstack([self.looks, self.fine, self.colours])
 
     @property
     def places(self) -> Floats:
@@ -69,17 +73,13 @@ class Looked:
     def take(self, rows: Sequence[int]) -> "Looked":
         """Some of them, in this order."""
         index = np.asarray(rows, dtype=np.int64)
-        return Looked(self.whole[index], self.looks[index], self.fine[index], self.coarse[index])
+        return Looked(*(getattr(self, part.name)[index] for part in fields(self)))
 
     @staticmethod
     def join(parts: Sequence["Looked"]) -> "Looked":
         """All of them, one after another."""
-        return Looked(
-            np.concatenate([p.whole for p in parts]),
-            np.concatenate([p.looks for p in parts]),
-            np.concatenate([p.fine for p in parts]),
-            np.concatenate([p.coarse for p in parts]),
-        )
+        names = [part.name for part in fields(Looked)]
+        return Looked(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 class _Conv(nn.Module):
@@ -133,7 +133,7 @@ class Eye(nn.Module):
         self.head = _Conv(into, 1280)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # (B, 3, S, S) in [-1, 1]
-        """The four of `Looked`."""
+        """The first four of `Looked`."""
         x = F.relu6(self.stem(x))
         kept: dict[int, Tensor] = {}
         for i, block in enumerate(self.blocks):
@@ -154,13 +154,31 @@ class Eye(nn.Module):
             part = torch.from_numpy(pictures[first : first + _BATCH])
             count = len(part)
             x = part.movedim(-1, 1).to(device).float()  # (B, 3, S, S)
+            shades = colours(x)
             x = F.pad(x, [0, 0, 0, 0, 0, 0, 0, _BATCH - count])
             x = F.interpolate(x, size=SIDE, mode="bilinear", antialias=True, align_corners=False)
             # The published preprocessing: (value - 127) / 128.
             x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
-            found = [t[:count].cpu().numpy() for t in self(x)]
+            found = [t[:count].cpu().numpy() for t in (*self(x), shades)]
             parts.append(Looked(*(cast(Floats, t) for t in found)))
         return Looked.join(parts)
+
+
+def colours(x: Tensor) -> Tensor:  # (B, 3, S, S) in [0, 255]
+    """The root of the share (B, 216) of each of 6 by 6 by 6 colours, an even grid of sRGB.
+
+    Every point counts for the eight colours around its own, the nearer the more.
+    """
+    points = F.adaptive_avg_pool2d(x, _POINTS).flatten(2) * ((_SHADES - 1) / 255)  # (B, 3, P)
+    low = points.floor().clamp(0, _SHADES - 2)
+    part = points - low
+    counts = x.new_zeros(len(x), _SHADES**3)
+    for corner in product((0, 1), repeat=3):
+        above = torch.tensor(corner, device=x.device)[:, None]
+        weight = torch.where(above == 1, part, 1 - part).prod(dim=1)  # (B, P)
+        red, green, blue = (low.long() + above).unbind(1)
+        counts.scatter_add_(1, (red * _SHADES + green) * _SHADES + blue, weight)
+    return (counts / points.shape[2]).sqrt()
 
 
 def find_eye() -> Eye:

@@ -61,23 +61,35 @@ def share(right: Sequence[bool] | NDArray[np.bool_], strata: Sequence[str] | Non
 
 def _within(values: Floats, strata: Sequence[str]) -> float:
     """The variance of the mean, from what varies within the groups; infinite for lone trials."""
+    # Half a right and half a wrong answer for the whole, so that no variance is ever nought.
+    return (0.25 + _spread(values, strata)) / len(values) ** 2
+
+
+def _spread(values: Floats, strata: Sequence[str]) -> float:
+    """The sum over groups of their size times their variance; infinite where a trial is alone."""
     groups: dict[str, list[float]] = {}
     for value, name in zip(values, strata, strict=True):
         groups.setdefault(name, []).append(float(value))
     if min(len(group) for group in groups.values()) < 2:
         return float("inf")
-    # Half a right and half a wrong answer for the whole, so that no variance is ever nought.
-    total = 0.25 + sum(len(g) * float(np.var(g, ddof=1)) for g in groups.values())
-    return total / len(values) ** 2
+    return sum(len(g) * float(np.var(g, ddof=1)) for g in groups.values())
 
 
-def difference(first: Sequence[bool], second: Sequence[bool]) -> Share:
-    """How much greater the first share is than the second, trial for trial of the same pairs."""
+def difference(
+    first: Sequence[bool], second: Sequence[bool], strata: Sequence[str] | None = None
+) -> Share:
+    """How much greater the first share is than the second, trial for trial of the same pairs.
+
+    ``strata`` as in `share`.
+    """
     gaps = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     n = len(gaps)
     assert n == len(second), "pairs of trials"
+    spread = float(np.square(gaps - gaps.mean()).sum())
+    if strata is not None:
+        spread = min(spread, _spread(gaps, strata))
     # One pair for either side beyond what was seen, as in `share`.
-    variance = (float(np.square(gaps - gaps.mean()).sum()) + 2) / (n + 2) / (n + 2)
+    variance = (spread + 2) / (n + 2) ** 2
     return Share(100 * float(gaps.mean()), 100 * _Z * float(np.sqrt(variance)), n)
 
 

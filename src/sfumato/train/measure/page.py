@@ -6,12 +6,27 @@ from io import BytesIO
 from PIL import Image, ImageDraw
 
 from sfumato.train.measure.asks import Ask
-from sfumato.train.measure.evaluation import Evaluation, Row
+from sfumato.train.measure.evaluation import Evaluation
+from sfumato.train.measure.figures import Share
+from sfumato.train.measure.rows import Row, mistaken
+from sfumato.train.measure.verdicts import Verdict
 from sfumato.train.stylize import Picture
 
 __all__ = ["page", "samples"]
 
 _ACROSS, _MARK = 12, 4
+_EXPLAINED = (
+    "Every figure is a share in percent, ± half its 95 % interval in points. The same judges, "
+    "made anew without the drawings in question, were shown real drawings of what was asked: "
+    "*unseen drawings* is what they got right of these, and *after the autoencoder* what they got "
+    "right once the same had been encoded and decoded by this model, which is as well as they know "
+    "a stranger's perfect work. A model may get more: it was trained on drawings that the judges "
+    "know. *Chance* is what guessing would give.",
+    "",
+    "Judges are linear, on features of EfficientNet-Lite0 (trained on photographs) and on a "
+    "picture's colours. They learnt from every real drawing, held-out ones too, clean and softened "
+    "by blur, smaller sizes, noise, JPEG and shifts of colour; never from a model's autoencoder.",
+)
 _RIGHT, _WRONG, _PAPER = "#2e8b57", "#c0392b", "#f7f5f0"
 
 
@@ -22,17 +37,28 @@ def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
         "",
         *_folded(facts),
         "",
-        "Every figure is a share in percent, ± half its 95 % interval in points. *Ceiling* is what "
-        "the judge makes of real drawings that it never saw, *chance* what guessing would.",
+        *_EXPLAINED,
         "",
         *_table(made.rows),
+        "",
+        "## Styles",
+        "",
+        "What the judge named instead, where that is 5 % or more of a style's pictures.",
+        "",
+        "| asked for | right | pictures | taken for |",
+        "|---|---|---|---|",
+        *(
+            f"| {style} | {right.percent:.0f} ± {right.within:.0f} | {count} "
+            f"| {', '.join(f'{other} {percent:.0f}' for other, percent in others)} |"
+            for style, count, right, others in mistaken(made.told)
+        ),
         "",
         "## Near-copies",
         "",
         "Near is what lies closer to a training picture than 99 % of the drawings of one subject "
         "by different hands lie to each other.",
         "",
-        *_table(made.memory),
+        *_plain_table(made.memory),
         "",
         "## Fidelity and diversity",
         "",
@@ -72,7 +98,8 @@ def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
         "## What the judges saw",
         "",
         f"The first of every group, a row each: {', '.join(groups)}. Below a picture is green what "
-        "the judge of subjects knew, and red what it did not.",
+        "the judge of subjects knew, and red what it did not: of several one of them, of two both "
+        "among its first five guesses.",
         "",
         "![The first pictures of every group](evaluation.webp)",
         "",
@@ -80,11 +107,11 @@ def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def samples(shown: Sequence[tuple[Ask, Picture, bool]]) -> bytes:
+def samples(shown: Sequence[tuple[Ask, Picture, Verdict]]) -> bytes:
     """A row of pictures for every group, each marked by what the judge said: a WebP file."""
     groups: dict[str, list[tuple[Picture, bool]]] = {}
-    for ask, picture, right in shown:
-        groups.setdefault(ask.group, []).append((picture, right))
+    for ask, picture, verdict in shown:
+        groups.setdefault(ask.group, []).append((picture, _known(verdict)))
     side = shown[0][1].shape[0]
     sheet = Image.new("RGB", (_ACROSS * side, len(groups) * (side + _MARK)), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -99,15 +126,36 @@ def samples(shown: Sequence[tuple[Ask, Picture, bool]]) -> bytes:
     return out.getvalue()
 
 
+def _known(verdict: Verdict) -> bool:
+    """Whether the judge of subjects knew what is shown; of several one, of two both."""
+    if verdict.both is not None:
+        return verdict.both <= 5
+    return (verdict.subject if verdict.one is None else verdict.one) == 1
+
+
 def _folded(facts: Sequence[str]) -> list[str]:
     return [f"- {fact}" for fact in facts]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    lines = ["| | percent | ceiling | chance | pictures |", "|---|---|---|---|---|"]
+    lines = [
+        "| | percent | unseen drawings | after the autoencoder | chance | pictures |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        ceiling = "" if row.ceiling is None else f"{row.ceiling.percent:.1f}"
         chance = "" if row.chance is None else f"{row.chance:.1f}"
-        value = f"{row.value.percent:.1f} ± {row.value.within:.1f}"
-        lines.append(f"| {row.name} | {value} | {ceiling} | {chance} | {row.value.count:,} |")
+        shares = " | ".join(_share(it) for it in (row.value, row.ceiling, row.after))
+        lines.append(f"| {row.name} | {shares} | {chance} | {row.value.count:,} |")
     return lines
+
+
+def _plain_table(rows: Sequence[Row]) -> list[str]:
+    lines = ["| | percent | chance | pictures |", "|---|---|---|---|"]
+    for row in rows:
+        chance = "" if row.chance is None else f"{row.chance:.1f}"
+        lines.append(f"| {row.name} | {_share(row.value)} | {chance} | {row.value.count:,} |")
+    return lines
+
+
+def _share(it: Share | None) -> str:
+    return "" if it is None else f"{it.percent:.1f} ± {it.within:.1f}"

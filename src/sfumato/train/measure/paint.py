@@ -4,7 +4,7 @@ B pictures of a batch, S side in pixels, C channels, H W latent height and width
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -25,7 +25,6 @@ __all__ = ["Settings", "paint"]
 
 _BATCH = 16  # pictures painted together
 _PLAIN = Reading("plain")  # brackets are letters
-Heard = Callable[[int, int], None]  # pictures done, of how many
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,7 @@ class Settings:
 
 
 @torch.no_grad()
-def paint(
-    model: Family, wanted: Sequence[tuple[str, int]], settings: Settings, heard: Heard
-) -> Picture:
+def paint(model: Family, wanted: Sequence[tuple[str, int]], settings: Settings) -> Picture:
     """A picture (N, S, S, 3) for every prompt and seed, in the model's own size and sampler.
 
     Raises PromptError for a prompt that the model cannot read.
@@ -47,15 +44,18 @@ def paint(
     defaults = model.spec.defaults
     size = (defaults.width, defaults.height)
     made: list[Picture] = []
+    heeded: dict[str, Conditioning] = {}  # a prompt is read once
     for first in range(0, len(wanted), _BATCH):
         part = wanted[first : first + _BATCH]
-        heeded, nothing = model.encode([prompt for prompt, _ in part], "", size, _PLAIN)
-        positive = reduce(Conditioning.join, heeded)
+        prompts = [prompt for prompt, _ in part]
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in heeded]
+        read, nothing = model.encode(new, "", size, _PLAIN)
+        heeded.update(zip(new, read, strict=True))
+        positive = reduce(Conditioning.join, [heeded[prompt] for prompt in prompts])
         negative = reduce(Conditioning.join, [nothing] * len(part))
         steps = _steps(model, settings, [seed for _, seed in part], positive, negative)
         (last,) = deque(steps, maxlen=1)
         made += [np.asarray(image) for image in to_images(model.decode(last.x))]
-        heard(len(made), len(wanted))
     return np.stack(made)
 
 

@@ -1,7 +1,7 @@
 """Real drawings as the judges learn them: every subject, look and ground, and variations of them.
 
-What is real is the drawing; grounds, places and sizes, blur and the looks made from drawings are
-laid over it by rule, as in the training's own scenes, held-out drawings included.
+What is real is the drawing; grounds, places and sizes, the looks made from drawings and what makes
+them softer are laid over it by rule, as in the training's own scenes, held-out drawings included.
 """
 
 import hashlib
@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
 
 from sfumato.train.captions import Facts
 from sfumato.train.measure.features import Eye, Looked
 from sfumato.train.measure.hands import HANDS
+from sfumato.train.measure.soften import soften
 from sfumato.train.scenes import SceneConfig, Scenes
 from sfumato.train.stylize import DERIVED, Box, Picture, outline
 
@@ -32,7 +32,7 @@ class Real:
 
     facts: Facts
     box: Box | None
-    blur: float
+    soft: int | None  # the number of the way in which it is softened; None: as it was drawn
     made: str | None  # the look that the drawing is turned into: what a stranger would make of it
     fold: int
     alone: bool  # plain on white, as it was drawn
@@ -55,24 +55,25 @@ class Reals:
         self.digest = f"{content} {size} {sorted(styles)}"
 
     def singles(self) -> list[Real]:
-        """Every cell plain; once more with a ground, elsewhere and softer; and in other colours."""
+        """Every cell plain and, softer, plain, elsewhere with a ground, and in other colours."""
         made: list[Real] = []
         turned = [style for style in self.styles if style in DERIVED]
         for number, (code, style) in enumerate(self.scenes.cells()):
             rng = np.random.default_rng([11, number])
             facts = self.scenes.told(code, style)
-            real = self._real(facts, None, 0.0, plain=style in self.styles)
+            real = self._real(facts, plain=style in self.styles)
             made.append(replace(real, alone=True))
+            made.append(replace(real, soft=3 * number, plain=False))
             grounds = self.scenes.grounds(facts)
             if grounds:
                 facts = replace(facts, background=grounds[int(rng.random() * len(grounds))])
             wide = 0.6 + 0.36 * rng.random()
             x, y = (0.5 + (rng.random() - 0.5) * (0.98 - wide) for _ in range(2))
             box = None if style in DERIVED else (x, y, wide, wide)
-            blur = float(rng.random())
-            made.append(self._real(facts, box, blur, plain=box is None and style in self.styles))
+            real = self._real(facts, plain=False)
+            made.append(replace(real, box=box, soft=3 * number + 1))
             if HANDS.get(style, 0) > 0:
-                real = self._real(self.scenes.told(code, style), None, blur, plain=False)
+                real = self._real(self.scenes.told(code, style), plain=False)
                 told = replace(real.facts, colour=None)
                 made.append(replace(real, facts=told, made=LINES, style=None, ground=None))
                 made += [
@@ -82,7 +83,8 @@ class Reals:
             if colours and style in self.styles:
                 colour = colours[int(rng.random() * len(colours))]
                 told = replace(self.scenes.told(code, style), colour=colour, recoloured=True)
-                made.append(self._real(told, None, 0.5 * blur, plain=True))
+                real = self._real(told, plain=True)
+                made += [real, replace(real, soft=3 * number + 2, plain=False)]
         return made
 
     def several(self) -> list[Real]:
@@ -95,26 +97,15 @@ class Reals:
             for count in (2, 3, 4) if subject.countable and looks else ():
                 style = looks[(number + count) % len(looks)]
                 facts = replace(self.scenes.told(code, style), count=count)
-                made.append(self._real(facts, None, 0.3, plain=True))
+                made.append(self._real(facts, plain=True))
         return made
 
-    def pairs(self, each: int = 40) -> list[Real]:
-        """Two subjects of one fold in one drawn look, side by side or one above the other."""
-        groups: dict[tuple[int, str], list[str]] = {}
-        for code, style in self.scenes.cells():
-            if style in HANDS and style in self.styles:
-                groups.setdefault((self._fold(code, style), style), []).append(code)
-        rng = np.random.default_rng([12])
-        made: list[Real] = []
-        chosen = [key for key, codes in sorted(groups.items()) if len(codes) > 1]
-        room = sum(len(groups[key]) * (len(groups[key]) - 1) for key in chosen)
-        for number in range(min(room, each * len({fold for fold, _ in chosen}))):
-            codes = groups[chosen[number % len(chosen)]]
-            first, second = (int(i) for i in rng.choice(len(codes), 2, replace=False))
-            where, style = RELATIONS[number % len(RELATIONS)], chosen[number % len(chosen)][1]
-            facts = Facts(codes[first], style, relation=(where, codes[second]))
-            made.append(self._real(facts, None, 0.0, plain=True))
-        return made
+    def together(self, facts: Facts) -> bool:
+        """Whether all drawings of a picture are of one fold: of a single subject there is one."""
+        if facts.relation is None:
+            return True
+        first, second = facts.subject, facts.relation[1]
+        return self._fold(first, facts.style) == self._fold(second, facts.style)
 
     def _fold(self, code: str, style: str) -> int:
         """Which fifth of the drawings it is of: all looks of one drawing are of the same."""
@@ -122,10 +113,14 @@ class Reals:
         assert source is not None
         return (HANDS[source] + self._places[code]) % FOLDS
 
-    def _real(self, facts: Facts, box: Box | None, blur: float, *, plain: bool) -> Real:
+    def asked(self, facts: Facts) -> Real:
+        """The drawing of which these facts are true, as a model is asked for it."""
+        return self._real(facts, plain=True)
+
+    def _real(self, facts: Facts, *, plain: bool) -> Real:
         fold = self._fold(facts.subject, facts.style)
         style = facts.style if facts.style in self.styles else None
-        return Real(facts, box, blur, None, fold, False, plain, style, facts.background)
+        return Real(facts, None, None, None, fold, False, plain, style, facts.background)
 
     def draw(self, real: Real) -> Picture:
         """The picture (S, S, 3)."""
@@ -135,10 +130,9 @@ class Reals:
             picture = outline(np.dstack([picture, opaque]))[..., :3]
         elif real.made is not None:
             picture = self.scenes.turned(real.facts, real.made)
-        if real.blur < 0.5:
+        if real.soft is None:
             return picture
-        soft = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(real.blur))
-        return np.asarray(soft)
+        return soften(picture, np.random.default_rng([13, real.soft]))
 
     def look(self, eye: Eye, reals: Sequence[Real]) -> Looked:
         """Features of the pictures, drawn some hundreds at a time."""
