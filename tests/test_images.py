@@ -22,6 +22,7 @@ from sfumato.images import (
     fault,
     filmstrip,
     is_ours,
+    lossy,
     read_picture,
     read_texts,
     save,
@@ -458,3 +459,35 @@ def test_an_ffmpeg_that_fails_is_quoted_and_leaves_nothing(
     with pytest.raises(OutputError, match=r"could not make the \.mp4: no codec"):
         animate([Image.new("RGB", (8, 8))], tmp_path / "fox.mp4")
     assert os.listdir(tmp_path) == ["ffmpeg"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("a.png", {}, False),
+        ("a.jpg", {}, True),
+        ("a.webp", {"lossless": True}, False),
+        ("a.webp", {"quality": 80}, True),
+        ("a.webp", {"quality": 80, "exif": b"Exif\0\0", "icc_profile": b"x" * 7}, True),
+        ("a.webp", {"lossless": True, "icc_profile": b"x" * 7}, False),
+        ("a.gif", {}, False),
+    ],
+)
+def test_a_file_that_does_not_keep_every_pixel_is_known(
+    tmp_path: Path, name: str, options: dict[str, object], expected: bool
+):
+    for mode in ("RGB", "RGBA") if name == "a.webp" else ("RGB",):
+        ramp().convert(mode).save(tmp_path / name, **options)
+        assert lossy(tmp_path / name) is expected
+    if name == "a.webp":
+        frames = [ramp().rotate(turn) for turn in (0, 90)]
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        assert lossy(tmp_path / name) is expected
+
+
+def test_what_is_no_picture_is_not_lossy(tmp_path: Path):
+    for data in (b"", b"RIFF", b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0WEBPVP8X\xff\xff\xff\xff"):
+        (tmp_path / "a.webp").write_bytes(data)
+        assert not lossy(tmp_path / "a.webp")
+    assert not lossy(tmp_path / "none.webp")
+    assert not lossy(tmp_path)

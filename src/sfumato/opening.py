@@ -182,7 +182,15 @@ def load(found: Found, dtype: torch.dtype, device: torch.device, vae: Vae | None
 
 
 def require_refines(base: ModelSpec, refiner: ModelSpec) -> None:
-    """Refuses a refiner that cannot go on where the base stops: other latents, or other levels."""
+    """Refuses a refiner that cannot go on where the base stops: other latents, or other levels.
+
+    And one that takes its guidance as an input, which a request says of the base alone.
+    """
+    if refiner.defaults.distilled is not None and base.defaults.distilled is None:
+        raise RequestError(
+            f"{refiner.title} takes its guidance as an input, and {base.title} does not, so it "
+            "cannot refine it. Give another refiner, or none."
+        )
     if replace(refiner.vae, sketch=base.vae.sketch) != base.vae or _levels(refiner) != _levels(
         base
     ):

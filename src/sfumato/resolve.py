@@ -105,7 +105,7 @@ def _check_heard(request: Request, guidance: float, defaults: Defaults, model: s
     if request.distilled is not None and defaults.distilled is None:
         raise RequestError(
             f"distilled is {request.distilled:g}, and {model} takes no such strength; "
-            "leave it out, and say guidance."
+            "leave it out, or say none, and say guidance."
         )
     if request.negative.strip() and guidance == defaults.guidance == 1:
         raise RequestError(

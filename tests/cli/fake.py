@@ -17,7 +17,13 @@ from sfumato.resolve import Defaults, resolve
 from sfumato.weights.hashes import sha256
 
 DEFAULTS = Defaults(
-    steps=4, guidance=5, sampler="euler_ancestral", schedule="karras", width=32, height=24
+    steps=4,
+    guidance=5,
+    sampler="euler_ancestral",
+    schedule="karras",
+    width=32,
+    height=24,
+    pag_layers=(1,),
 )
 DRAWN = 123
 

@@ -179,3 +179,20 @@ def test_info_tells_the_start(sfumato: Sfumato):
     told = sfumato("info", "a.png", "--json").out
     assert request.image.sha256 in told
     assert "pixels" not in told
+
+
+def test_layers_of_the_pictures_own_model_are_dropped_with_a_word_for_another(
+    sfumato: Sfumato, engine: FakeEngine
+):
+    sfumato("generate", "fox", "--pag", "3", "--pag-layers", "2,5", "--out", "a.png")
+    words = ["generate", "--from", "a.png", "--out"]
+    assert "pag_layers" not in sfumato(*words, "b.png").err
+    answer = sfumato(*words, "c.png", "--model", "other", "--anyway")
+    assert answer.status == 0
+    assert "pag_layers 2,5 are the picture's own model's" in answer.err
+    assert "(--pag-layers 2,5 keeps them)" in answer.err
+    more = ["--model", "other", "--anyway", "--pag-layers", "2,5"]
+    assert "keeps them" not in sfumato(*words, "d.png", *more).err
+    made = [read(f"{name}.png").request.pag_layers for name in "abcd"]
+    assert made[0] == made[1] == made[3] == (2, 5)
+    assert made[2] != (2, 5)

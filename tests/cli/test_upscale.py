@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from sfumato.cli import main
-from sfumato.images import read_picture, read_texts, save
+from sfumato.images import encode, read_picture, read_texts, save
 from sfumato.images.files import Texts
 from sfumato.recipe import read
 from tests.cli.conftest import Sfumato
@@ -38,7 +38,7 @@ def test_a_picture_becomes_larger_and_its_recipe_says_so(sfumato: Sfumato):
     assert "made larger  2 times" in sfumato("info", "big/a.png").out
 
 
-@pytest.mark.parametrize("kind", ["film strip", "larger already", "sheet", "jpeg"])
+@pytest.mark.parametrize("kind", ["film strip", "larger already", "sheet", "jpeg", "lossy webp"])
 def test_a_recipe_of_another_picture_is_not_claimed(sfumato: Sfumato, kind: str):
     if kind == "sheet":
         sfumato("sheet", "fox", "--x", "steps=2,3", "--out", "a")
@@ -48,11 +48,15 @@ def test_a_recipe_of_another_picture_is_not_claimed(sfumato: Sfumato, kind: str)
         out = "a.jpg" if kind == "jpeg" else "a.png"
         sfumato("generate", "fox", "--steps", "2", "--out", out, *more)
         place = "strip.png" if kind == "film strip" else out
+    if kind == "lossy webp":
+        image, said = read_picture(Path(place))
+        place = "a.webp"
+        Path(place).write_bytes(encode(image, "WEBP", said, quality=80))
     assert sfumato("upscale", place, "--to", "2", "--out", "big").status == 0
     texts = read_texts(Path("big") / f"{Path(place).stem}.png")
     assert texts.sfumato == ""
-    if kind in ("larger already", "jpeg"):
-        times = 2 if kind == "jpeg" else 4
+    if kind in ("larger already", "jpeg", "lossy webp"):
+        times = 4 if kind == "larger already" else 2
         assert f"Postprocess upscale by: {times}, Postprocess upscaler: R-" in texts.parameters
     if kind == "jpeg":
         assert "made larger  2 times\n" in sfumato("info", "big/a.png").out

@@ -141,3 +141,22 @@ def test_the_names_are_listed_without_torch():
         "sys.exit(any(name.split('.')[0] in ('torch', 'numpy') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rows", [SAMPLER_ROWS, SCHEDULE_ROWS], ids=["samplers", "schedules"])
+def test_a_name_is_found_however_its_words_are_parted(rows):
+    find = sampler_row if rows is SAMPLER_ROWS else schedule_row
+    for row in rows:
+        for name in (row.name, row.title, *row.aliases):
+            for gap in (" ", "_", "-", "  "):
+                asked = gap.join(name.replace("_", " ").replace("-", " ").split())
+                assert find(f" {asked.upper()} ") is row, asked
+
+
+def test_names_with_spaces_are_those_that_people_type():
+    assert schedule_row("ddim uniform").name == "ddim_uniform"
+    assert schedule_row("SGM-Uniform").name == "sgm_uniform"
+    assert sampler_row("euler ancestral").name == "euler_ancestral"
+    assert sampler_row("dpmpp-2m-sde").name == "dpmpp_2m_sde"
+    sampler, schedule = split_name("dpmpp 2m sgm uniform")
+    assert (sampler.name, schedule and schedule.name) == ("dpmpp_2m", "sgm_uniform")

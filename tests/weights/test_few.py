@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.catalog import SD3, SD15, SDXL, model_spec
-from sfumato.errors import WeightsError
-from sfumato.opening import Asked, find
+from sfumato.catalog import SD3, SD15, SDXL, SDXL_REFINER, model_spec
+from sfumato.errors import RequestError, WeightsError
+from sfumato.opening import Asked, find, require_refines
 from sfumato.shelves import Shelves
 from sfumato.weights.detect import inspect
 from sfumato.weights.entries import Entry, Weights
@@ -163,3 +163,10 @@ def test_an_lcm_is_described_with_its_guidance_as_an_input(tmp_path: Path, layou
     assert told.few.told in inspect(path).evidence
     plain = sparse(tmp_path / "plain.safetensors", shapes_of(SD15, layout))
     assert find(Asked(str(plain)), Shelves()).spec == SD15
+
+
+def test_a_refiner_that_takes_its_guidance_as_an_input_refines_no_other_kind() -> None:
+    refiner = replace(SDXL_REFINER, defaults=replace(SDXL_REFINER.defaults, distilled=8.0))
+    with pytest.raises(RequestError, match="takes its guidance as an input"):
+        require_refines(SDXL, refiner)
+    require_refines(SDXL, SDXL_REFINER)

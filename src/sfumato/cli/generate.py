@@ -25,7 +25,7 @@ from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.cli.taking import Order
 from sfumato.cli.wish import check_origin, machine, painted_with, wish
 from sfumato.errors import PictureError
-from sfumato.images import Frame, Texts, animate, filmstrip, read_picture, save
+from sfumato.images import Frame, Texts, animate, filmstrip, lossy, read_picture, save
 from sfumato.recipe import Origin, Picture, Recipe, read
 from sfumato.request import Request
 
@@ -242,7 +242,7 @@ def _original(order: Order, origin: Origin | None) -> Image | None:
     source = order.source
     if source is None or origin is None or origin.recipe is None:
         return None
-    if source.suffix.lower() not in (".png", ".webp"):
+    if source.suffix.lower() not in (".png", ".webp") or lossy(source):
         return None
     try:
         image, _ = read_picture(source)

@@ -15,7 +15,7 @@ from sfumato.cli.paths import FOLDER
 from sfumato.cli.screen import Progress, error, note
 from sfumato.cli.stop import TERMINATED, Terminated, terminable
 from sfumato.errors import OutputError, PictureError, RequestError, SfumatoError
-from sfumato.images import PICTURES, Texts, check_output, layers, read_picture, save
+from sfumato.images import PICTURES, Texts, check_output, layers, lossy, read_picture, save
 from sfumato.parameters import enlarged_text
 from sfumato.recipe import Recipe
 
@@ -24,7 +24,6 @@ __all__ = ["Enlarge", "upscale"]
 # Pixels of a finished picture: 0.8 GB as bytes, and a file that other programs still open.
 MOST_PIXELS = 2**28
 _STILL = ("MPO",)  # a phone's JPEG, with a second picture of the same behind it
-_LOSSY = ("JPEG", "MPO")
 _RGB = ("RGB", "RGBA", "P")  # whose colours a profile still fits when they are RGB
 
 
@@ -63,7 +62,8 @@ def upscale(wish: Enlarge, make_engine: MakeEngine) -> int:
                         progress.upscaling(i, tiles, work.total)
                     larger = _whole(work, alpha)
                     profile = image.info.get("icc_profile") if image.mode in _RGB else None
-                    save(larger, place, _texts(texts, image, wish.factor, work), profile)
+                    said = Texts(texts.parameters) if lossy(source) else texts
+                    save(larger, place, _texts(said, image, wish.factor, work), profile)
                 except SfumatoError as problem:
                     if len(places) == 1 or not isinstance(problem, PictureError):
                         raise  # what is wrong is not this picture
@@ -139,11 +139,11 @@ def _texts(texts: Texts, image: Image.Image, factor: int, by: EnlargementLike) -
     """What the picture said of its making, and that it was made larger.
 
     Our own recipe tells it where it made just this picture, which it then still makes. One of
-    something else (a film strip, a copy of another size, a picture that was made larger before, a
-    JPEG, whose pixels are others) cannot say it: A1111's text alone is kept, in which there are
-    words for it.
+    something else (a film strip, a copy of another size, a picture that was made larger before)
+    cannot say it, and of one that does not keep every pixel, which are others then, none comes
+    here: A1111's text alone is kept, in which there are words for it.
     """
-    recipe = None if image.format in _LOSSY else _recipe(texts.sfumato)
+    recipe = _recipe(texts.sfumato)
     whole = None if recipe is None else recipe.request.finished
     if recipe is not None and recipe.request.upscale is None and whole == image.size:
         try:

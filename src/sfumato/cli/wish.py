@@ -35,9 +35,26 @@ def wish(order: Order, origin: Origin | None) -> Request:
     if order.anyway or not changes.keys().isdisjoint({"prompt", "negative"}):
         changes.setdefault("embeddings", None)  # other words may name others
         changes |= {"template": "", "negative_template": ""}
+    changes |= _of_another_model(order, start)
     request = start.changed(changes)
     checked(request)
     return request
+
+
+def _of_another_model(order: Order, start: Request) -> dict[str, object]:
+    """What of a picture's request names parts of its own network, and is no use to another's."""
+    if not (order.anyway and "model" in order.changes):
+        return {}
+    named = {name: getattr(start, name) for name in ("pag_layers", "slg_layers")}
+    left = {name: it for name, it in named.items() if it is not None and name not in order.changes}
+    for name, layers in left.items():
+        typed = ",".join(map(str, layers))
+        note(
+            f"{name} {typed} are the picture's own model's; the usual ones of "
+            f"{order.changes['model']} are taken in their place "
+            f"(--{name.replace('_', '-')} {typed} keeps them)"
+        )
+    return {name: None for name in left}  # noqa: C420 - for its type
 
 
 def painted_with(order: Order, origin: Origin | None, request: Request) -> Request:

@@ -5,6 +5,7 @@ for each row; a test compares them both ways. `sfumato samplers`, the shell's co
 docs/samplers.md are made from these rows too.
 """
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TypeVar
@@ -29,7 +30,7 @@ Row = TypeVar("Row", SamplerRow, ScheduleRow)
 
 
 def sampler_row(name: str) -> SamplerRow:
-    """The row of a sampler, by our name, title or alias, whatever the case.
+    """The row of a sampler, by our name, title or alias: case, and what parts words, do not matter.
 
     Raises RequestError with the nearest names where there is none.
     """
@@ -37,7 +38,7 @@ def sampler_row(name: str) -> SamplerRow:
 
 
 def schedule_row(name: str) -> ScheduleRow:
-    """The row of a schedule, by our name, title or alias, whatever the case.
+    """The row of a schedule, by our name, title or alias; so too.
 
     Raises RequestError with the nearest names where there is none.
     """
@@ -52,13 +53,12 @@ def split_name(name: str) -> tuple[SamplerRow, ScheduleRow | None]:
     Raises RequestError with the nearest samplers for any other name.
     """
     samplers, schedules = _names(SAMPLER_ROWS), _names(SCHEDULE_ROWS)
-    asked = name.strip().casefold()
+    asked = _plain(name)
     if asked not in samplers:
         for end in sorted(schedules, key=len, reverse=True):
-            for gap in " _":
-                sampler = samplers.get(asked.removesuffix(gap + end).rstrip())
-                if sampler is not None:
-                    return sampler, schedules[end]
+            sampler = samplers.get(asked.removesuffix(f"_{end}"))
+            if sampler is not None:
+                return sampler, schedules[end]
     return sampler_row(name), None
 
 
@@ -82,8 +82,9 @@ def document() -> str:
         "# Samplers and schedules",
         "",
         "A sampler decides how each step is taken, a schedule at which noise levels. Any name in",
-        "the first three columns will do, in capitals or not; so will the old double names such as",
-        "`DPM++ 2M Karras`. `sfumato samplers` prints this list.",
+        "the first three columns will do, in capitals or not, with spaces, hyphens or underscores;",
+        "so will the old double names such as `DPM++ 2M Karras`. `sfumato samplers` prints this",
+        "list.",
         "",
         "*Order*: halving the step divides the error by 2 to this power; 0 stands for samplers of",
         "distilled models. *Calls*: how often the network is asked in each step, which is what a",
@@ -198,15 +199,20 @@ def _also(row: SamplerRow | ScheduleRow) -> str:
 
 
 def _names(rows: Sequence[Row]) -> dict[str, Row]:
-    return {other.casefold(): row for row in rows for other in (row.name, row.title, *row.aliases)}
+    return {_plain(other): row for row in rows for other in (row.name, row.title, *row.aliases)}
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: "DDIM Uniform" and "ddim-uniform" are `ddim_uniform`."""
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
 def _find(name: str, rows: Sequence[Row], what: str) -> Row:
     known = _names(rows)
-    row = known.get(name.strip().casefold())
+    row = known.get(_plain(name))
     if row is not None:
         return row
-    near = get_close_matches(name.strip().casefold(), list(known), n=3, cutoff=0.5)
+    near = get_close_matches(_plain(name), list(known), n=3, cutoff=0.5)
     names = dict.fromkeys(known[other].name for other in near)
     hint = f"nearest: {', '.join(names)}" if names else f"known: {', '.join(r.name for r in rows)}"
     raise RequestError(f"unknown {what} {name!r}; {hint}")

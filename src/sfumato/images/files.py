@@ -174,6 +174,28 @@ def read_texts(source: Path | IO[bytes]) -> Texts:
     return _read(source, decode=False)[1]
 
 
+def lossy(path: Path) -> bool:
+    """Whether a file keeps what is seen and not every pixel: a JPEG, or a WebP of that kind.
+
+    A WebP holds its pixels in a chunk "VP8 " where they are such, and "VP8L" where not (RFC 9649,
+    sections 2.5 to 2.7); the first of them counts. False for what is no picture.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+            if head[:4] != b"RIFF" or head[8:] != b"WEBP":
+                return head[:3] == b"\xff\xd8\xff"
+            while len(chunk := file.read(8)) == 8:
+                name, size = chunk[:4], int.from_bytes(chunk[4:], "little")
+                if name in (b"VP8 ", b"VP8L"):
+                    return name == b"VP8 "
+                # Within a frame of an animation they lie behind its 16 bytes; sizes are made even.
+                file.seek(16 if name == b"ANMF" else size + size % 2, os.SEEK_CUR)
+    except OSError:
+        return False
+    return False
+
+
 def is_ours(path: Path) -> bool:
     """Whether sfumato made the file: a picture or an animation that it may overwrite."""
     try:

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 ROUND, SQUARE = 1.1, 1 / 1.1
+_MOST_BRACKETS = 1000  # around the same words; 1.1 to this power has 42 digits
 _DEPTH = 64  # brackets deeper than this only weigh; nobody writes such a change on the way
 _NETWORK = re.compile(r"<(\w+):([^<>]+)>")
 _AND = re.compile(r"\bAND\b")
@@ -195,13 +196,24 @@ def fragments(text: str) -> tuple[tuple[Fragment, ...], ...]:
     """The weights of a text without changes on the way, one group of fragments for each BREAK.
 
     Neighbours of one weight are joined. An open bracket without its end weighs all that follows;
-    an end without its beginning is a character.
+    an end without its beginning is a character. Raises PromptError for more than 1,000 brackets
+    around the same words.
     """
     pieces, spans = _weighed(text)
     groups: list[list[Fragment]] = [[]]
     # Brackets with nothing between them have no words to weigh, and cost nothing.
     place = list(accumulate((piece != "" for piece in pieces), initial=0))
     pieces = [piece for piece in pieces if piece]
+    depth = np.zeros(len(pieces) + 1, dtype=np.int64)
+    for first, last, _ in spans:
+        depth[place[first]] += 1
+        depth[place[last]] -= 1
+    deepest = int(depth.cumsum().max())
+    if deepest > _MOST_BRACKETS:  # the time below grows with their number
+        raise PromptError(
+            f"{deepest:,} brackets are around the same words, and {_MOST_BRACKETS:,} are the most. "
+            "Take some of them away, or close them."
+        )
     weights = np.ones(len(pieces))
     with np.errstate(over="ignore"):  # who reads the weights tells of one without end
         for first, last, factor in spans:
