@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from sfumato.engine import Engine
-from sfumato.errors import SfumatoError
+from sfumato.errors import PaintingError, SfumatoError
 from sfumato.request import Request
 from sfumato.source import Source
 
@@ -69,6 +69,13 @@ def test_a_picture_of_one_colour_may_stay_one(full: Painted) -> None:
     full.fill(0, 0.0)
     black = Source.picture(Image.new("RGB", (64, 64)))
     assert len(set(full.picture(replace(WISH, image=black, strength=0.5)).tobytes())) == 1
+
+
+def test_a_preview_that_is_no_picture_says_what_to_do(full: Painted) -> None:
+    full.fill(1, -500.0)
+    step = next(iter(full.engine.submit(WISH)))
+    with pytest.raises(PaintingError, match=r"beyond ±3 alone.*; take a higher --precision"):
+        step.preview()
 
 
 @pytest.mark.parametrize("size", [8, 16])

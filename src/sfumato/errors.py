@@ -25,6 +25,17 @@ class PictureError(SfumatoError):
     """A picture that cannot be read, or that carries no recipe, or not one that can be followed."""
 
 
+class PaintingError(PictureError):
+    """What a model painted is no picture; `wrong` says in a few words why."""
+
+    def __init__(self, wrong: str) -> None:
+        self.wrong = wrong
+        super().__init__(
+            f"what was painted has {wrong}; take a higher --precision, less guidance, or another "
+            "--vae."
+        )
+
+
 class OutputError(SfumatoError):
     """A result that cannot be written: no permission, no room, or a format nobody here writes."""
 

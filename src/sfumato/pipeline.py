@@ -20,7 +20,7 @@ from sfumato.diffusion.process import Process
 from sfumato.diffusion.samplers import Denoise, Step
 from sfumato.diffusion.switched import Switched
 from sfumato.diffusion.table import check_wander
-from sfumato.errors import PictureError
+from sfumato.errors import PaintingError
 from sfumato.families.base import Conditioning, Family, Ground
 from sfumato.guide import Lead, lead_of
 from sfumato.hearing import Stage, require_told, stages
@@ -160,12 +160,12 @@ def finish(
 ) -> Image.Image:
     """The picture of a latent (1, C, H, W), laid back on what it was painted upon.
 
-    ``rounding`` is `Request.rounding`. Raises PictureError where what the decoder gives is none.
+    ``rounding`` is `Request.rounding`. Raises PaintingError where what the decoder gives is none.
     """
     values = model.decode(latent)
     began_flat = canvas is not None and canvas.picture.getcolors(1) is not None
     if wrong := fault(values, flat=began_flat):
-        raise PictureError(f"what was painted has {wrong}.")
+        raise PaintingError(wrong)
     (image,) = to_images(values, rounding or "round")
     return image if canvas is None else canvas.back(image)
 

@@ -20,7 +20,7 @@ from safetensors import torch as safetensors
 from sfumato.course import levels, process_of
 from sfumato.diffusion.samplers import Step
 from sfumato.diffusion.table import sampler_row, schedule_row
-from sfumato.errors import PictureError, RequestError, SfumatoError
+from sfumato.errors import PaintingError, RequestError, SfumatoError
 from sfumato.familiar import strange
 from sfumato.families.base import Family
 from sfumato.images import Canvas, to_images
@@ -233,15 +233,15 @@ class Run:
         family, finite = self._model.family, bool(last.x.isfinite().all())
         try:
             return finish(family, self._canvas, last.x, self.request.rounding)
-        except PictureError as error:  # what came out of the decoder is no picture
+        except PaintingError as error:
             instead = f"Try --precision {'bf16, or ' * (self._precision == 'fp16')}fp32"
             if self._precision == "fp32":
                 instead = "Take less guidance, and smaller weights in the prompt"
             # The steps went well, so the decoder may be at fault, or may not be this model's.
             other = ", or another autoencoder by --vae" if finite else ""
             raise SfumatoError(
-                f"{self._model.name} failed in {self._precision}: {error} It overflowed, or is "
-                f"damaged; nothing is saved. {instead}{other}."
+                f"{self._model.name} failed in {self._precision}: what was painted has "
+                f"{error.wrong}. It overflowed, or is damaged; nothing is saved. {instead}{other}."
             ) from error
 
     def _recipe(self, request: Request, index: int, seconds: float) -> Recipe:

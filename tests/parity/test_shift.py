@@ -70,6 +70,11 @@ def test_the_models_own_shift_asked_for_changes_nothing(both: tuple[Any, Family]
     assert not torch.equal(unasked.x, other.x)
 
 
+def test_a_lone_step_begins_at_pure_noise_under_any_shift(both: tuple[Any, Family]) -> None:
+    (own,), (asked,) = (generate(both[1], wish(steps=1, **more)) for more in ({}, {"shift": 7.0}))
+    assert torch.equal(own.x, asked.x)
+
+
 def test_flux_devs_own_goes_by_the_size_and_a_shift_asked_for_does_not(dev: Family) -> None:
     def course(side: int, shift: float | None) -> list[float]:
         request = wish(schedule="simple", width=side, height=side, shift=shift)
