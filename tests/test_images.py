@@ -179,6 +179,16 @@ def test_xmp_rewritten_by_another_program_is_still_read():
     assert read_texts(buffer).sfumato == '{"a": 1}'
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+def test_entities_are_not_hidden_from_us_by_another_encoding(encoding: str):
+    head = '\ufeff<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x [<!ENTITY a "boom">]>'
+    xmp = head + '<x xmlns:s="urn:sfumato:recipe" s:recipe="&a;"/>'
+    buffer = BytesIO()
+    ramp().save(buffer, "WEBP", xmp=xmp.encode(encoding))
+    buffer.seek(0)
+    assert read_picture(buffer)[1] == Texts()
+
+
 def test_xmp_with_entities_is_not_touched():
     xmp = b'<!DOCTYPE x [<!ENTITY a "aa">]><x xmlns:s="urn:sfumato:recipe" s:recipe="&a;"/>'
     buffer = BytesIO()

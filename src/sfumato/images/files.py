@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from sfumato.errors import OutputError, PictureError
+from sfumato.images.scans import require_few_scans
 
 # Suffix -> Pillow's name of the format.
 PICTURES: Mapping[str, str] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -217,6 +218,8 @@ def _read(
                     f"{name} has {image.width}x{image.height} pixels; at most {most_pixels:,} are "
                     "taken. Scale it down first."
                 )
+            if decode and image.format in ("JPEG", "MPO"):
+                require_few_scans(source, name)
             getattr(image, "is_animated", False)  # a GIF tells it only while its file is open
             if decode or (image.format == "PNG" and "parameters" not in image.info):
                 image.load()  # a PNG may carry its texts behind the pixels
@@ -298,11 +301,12 @@ def encode_xmp(sfumato: str) -> bytes:
 
 def _from_xmp(raw: bytes) -> str:
     """Our text in an XMP packet, also after another program has turned attribute into element."""
-    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:  # no XMP has them; they only serve attacks
-        return ""
     try:
-        root = ElementTree.fromstring(raw.strip(b"\0 \n\r\t"))
-    except ElementTree.ParseError:
+        text = raw.strip(b"\0 \n\r\t").decode("utf-8-sig")  # as it is in every JPEG and WebP
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:  # no XMP has them; they only serve attacks
+            return ""
+        root = ElementTree.fromstring(text)
+    except (UnicodeDecodeError, ElementTree.ParseError):
         return ""
     key = f"{{{_NAMESPACE}}}recipe"
     for element in root.iter():

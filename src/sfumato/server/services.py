@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter
 
 if TYPE_CHECKING:
     from sfumato.server.database import Database
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Services", "build", "running", "tidy"]
 
+DECODERS = 2  # pictures that are decoded at once, for all clients together
+
 
 @dataclass(frozen=True)
 class Services:
-    """What a dialect may use; none of them makes one of these for itself."""
+    """What a dialect may use; none of them makes one of these for itself.
+
+    Whoever decodes a picture that a client sent takes a turn of ``decoding``: one of the largest
+    size fills some hundred megabytes.
+    """
 
     settings: Settings
     home: Home
@@ -37,6 +45,7 @@ class Services:
     shelf: Shelf
     hub: Hub
     worker: Worker
+    decoding: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(DECODERS))
 
 
 def build(settings: Settings, make_painter: Callable[[], Painter]) -> Services:

@@ -45,7 +45,7 @@ class Desk:
         self.checkpoints = Checkpoints(services.shelf, services.home.checkpoint)
         self.options = Options(self.checkpoints)
         self.counter = Counter(services, CLIENT, grace)
-        self.enlarge = services.worker.enlarge
+        self.enlarge, self.decoding = services.worker.enlarge, services.decoding
         self.version = version("sfumato")  # asked for once: it is read from a file
         self._lock = threading.Lock()
         self._tasks: dict[str, str] = {}  # job -> the name that its client gave it
@@ -53,7 +53,8 @@ class Desk:
     async def paint(self, sent: Text2Image, http: HttpRequest, key: str | None) -> dict[str, Any]:
         """The pictures of a request, when they are finished."""
         chosen = Chosen(self.checkpoints, self.limits)
-        request = await asyncio.to_thread(request_of, sent, chosen)
+        turn = self.decoding if isinstance(sent, Image2Image) else None
+        request = await run_sync(request_of, sent, chosen, limiter=turn)
         if sent.override_settings and sent.override_settings_restore_afterwards is False:
             self.options.keep(sent.override_settings)
         async with self.counter.visit(Wish(request, key=key)) as visit:
@@ -176,9 +177,8 @@ def _pictures(desk: Desk) -> APIRouter:
     )
 
     @router.post("/png-info")
-    def png_info(sent: PngInfo) -> dict[str, Any]:
-        _, texts = opened(unwrapped(sent.image, desk.limits), desk.limits)
-        return _told(texts)
+    async def png_info(sent: PngInfo) -> dict[str, Any]:
+        return _told(await run_sync(texts_of, sent.image, limiter=desk.decoding))
 
     enlarging = CapacityLimiter(2)  # threads that may wait for the painter
 
@@ -200,6 +200,9 @@ def _pictures(desk: Desk) -> APIRouter:
             await run_sync(one, named.data, sent, limiter=enlarging) for named in sent.imageList
         ]
         return {"images": images, "html_info": html_info(sent)}
+
+    def texts_of(image: str) -> Texts:
+        return opened(unwrapped(image, desk.limits), desk.limits)[1]
 
     def one(image: str, sent: Extras) -> str:
         picture, _ = opened(unwrapped(image, desk.limits), desk.limits)

@@ -31,7 +31,7 @@ from sfumato.source import Source
 __all__ = ["routes"]
 
 # Threads that wait for a picture to be decoded or a frame to be developed, of the forty there are.
-DECODERS, DEVELOPERS = 2, 4
+DEVELOPERS = 4
 
 Id = Annotated[str, Path(pattern=r"^[0-9a-z-]{1,64}$", examples=["0194f0c2a7e35b1d9c6e-0"])]
 Other = Annotated[str, Path(pattern=r"^[0-9a-z-]{1,64}$", examples=["0194f0c2a7e35b1d9c6e-1"])]
@@ -48,7 +48,6 @@ def routes(services: Services) -> APIRouter:
 
 def _searching(router: APIRouter, services: Services) -> None:
     library = services.library
-    decoding = CapacityLimiter(DECODERS)
 
     @router.get("/api/pictures", responses=problems(422))
     def list_pictures(query: Annotated[schemas.PictureQuery, Query()]) -> schemas.PicturePage:
@@ -90,7 +89,7 @@ def _searching(router: APIRouter, services: Services) -> None:
             except PictureError as error:
                 raise NotAPicture(str(error)) from error
 
-        picture = await run_sync(keep, limiter=decoding)
+        picture = await run_sync(keep, limiter=services.decoding)
         response.headers["Location"] = f"/api/pictures/{picture.id}"
         return picture
 

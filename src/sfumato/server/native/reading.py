@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Response
 from fastapi import Request as HttpRequest
@@ -28,13 +27,10 @@ from sfumato.source import Source
 
 __all__ = ["routes"]
 
-DECODERS = 2  # threads: a picture of the largest size fills some hundred megabytes
-
 
 def routes(services: Services) -> APIRouter:
     """The routes of this file."""
     router = room("inputs")
-    decoding = CapacityLimiter(DECODERS)
     limits = services.settings.limits
 
     @router.post(
@@ -52,7 +48,7 @@ def routes(services: Services) -> APIRouter:
     ) -> schemas.Input:
         """Send a picture that requests can start from. The same one may be sent again."""
         data = await body_of(http, limits)
-        source = await run_sync(_source, data, part, limits, limiter=decoding)
+        source = await run_sync(_source, data, part, limits, limiter=services.decoding)
         await run_sync(services.inputs.put, source)
         response.headers["Location"] = f"/api/inputs/{source.sha256}"
         told = {"sha256": source.sha256, "width": source.width, "height": source.height}
@@ -77,7 +73,7 @@ def routes(services: Services) -> APIRouter:
     async def read_picture(http: HttpRequest) -> schemas.Reading:
         """What a picture says about its making, whichever program wrote it. It is not kept."""
         data = await body_of(http, limits)
-        return await run_sync(_read, services, data, limiter=decoding)
+        return await run_sync(_read, services, data, limiter=services.decoding)
 
     return router
 

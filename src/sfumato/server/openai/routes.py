@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 from starlette.requests import Request as HttpRequest
@@ -160,7 +161,7 @@ def _images(desk: Desk) -> APIRouter:
         fields, files = await _form(http)
         wish = Edit.model_validate(fields)
         wish.check()
-        request = await asyncio.to_thread(edit, wish, files)
+        request = await run_sync(edit, wish, files, limiter=services.decoding)
         return await desk.paint(_call(wish, http, key, retry, "image_edit"), request)
 
     @router.post("/variations", openapi_extra=dict(_FORM))
@@ -170,7 +171,7 @@ def _images(desk: Desk) -> APIRouter:
         wish.check()
         if "mask" in files:
             raise RefusedError("a variation has no mask; make an edit.", param="mask")
-        request = await asyncio.to_thread(edit, wish, files)
+        request = await run_sync(edit, wish, files, limiter=services.decoding)
         if wish.strength is None:
             request = replace(request, strength=_VARIATION)
         return await desk.paint(_call(wish, http, key, retry, "image_edit"), request)
