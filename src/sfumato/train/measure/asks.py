@@ -28,14 +28,16 @@ class Size:
     most: int
 
 
-# At most so many that shares not far from one half are sure to three points or four.
+# At most so many that shares not far from one half are sure to three points or four. A round holds
+# each subject of the bundled model, and each of those that have another name, twice: what varies
+# within a subject tells how sure a figure is.
 GROUPS: Mapping[str, Size] = {
-    "seen": Size(224, 1120),
+    "seen": Size(442, 1105),
     "ground": Size(112, 672),
     "held cells": Size(144, 576),
     "held subjects": Size(96, 96),
-    "label": Size(266, 798),
-    "paraphrase": Size(266, 798),
+    "label": Size(222, 777),
+    "paraphrase": Size(222, 777),
     "count": Size(150, 900),
     "relation": Size(200, 1000),
     "colour": Size(150, 600),
