@@ -204,14 +204,16 @@ def test_signs_without_words_between_cost_no_more_than_letters(text: str) -> Non
 def test_brackets_around_the_same_words_have_a_bound_and_are_refused_by_it(text: str) -> None:
     """The first of these once took the square of its length: 12 s."""
     assert str(parse(text)) == text
-    with pytest.raises(PromptError, match="50,000 brackets are around the same words, and 5,000"):
+    with pytest.raises(PromptError, match="50,000 brackets are around the same words, and 10,000"):
         fragments(text)
 
 
 def test_as_many_brackets_as_the_bound_are_weighed_each() -> None:
     ((piece,),) = fragments("[" * 5000 + "a" + "]" * 5000)
     assert piece.weight == pytest.approx(1.1**-5000)
-    with pytest.raises(PromptError, match="5,001 brackets"):
-        fragments("[" * 5001 + "a")
+    with pytest.raises(PromptError, match="10,001 brackets"):
+        fragments("[" * 10_001 + "a")
+    ((least,),) = fragments("[" * 10_000 + "a")
+    assert (least.text, 0 <= least.weight < 1e-300) == ("a", True)
     many = fragments("[a]" * 20_000 + "(b)" * 20_000)
     assert [round(piece.weight, 6) for piece in many[0]] == [0.909091, 1.1]

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 ROUND, SQUARE = 1.1, 1 / 1.1
-_MOST_BRACKETS = 5000  # around the same words; their weights are still numbers, however small
+_MOST_BRACKETS = 10_000  # around the same words: as many as a server takes letters
 _DEPTH = 64  # brackets deeper than this only weigh; nobody writes such a change on the way
 _NETWORK = re.compile(r"<(\w+):([^<>]+)>")
 _AND = re.compile(r"\bAND\b")
@@ -196,7 +196,7 @@ def fragments(text: str) -> tuple[tuple[Fragment, ...], ...]:
     """The weights of a text without changes on the way, one group of fragments for each BREAK.
 
     Neighbours of one weight are joined. An open bracket without its end weighs all that follows;
-    an end without its beginning is a character. Raises PromptError for more than 5,000 brackets
+    an end without its beginning is a character. Raises PromptError for more than 10,000 brackets
     around the same words.
     """
     pieces, spans = _weighed(text)
