@@ -125,6 +125,17 @@ def test_what_only_looks_like_scans_is_none() -> None:
     assert opened(progressive(3, comment=scans, behind=scans), Limits())[0].size == (64, 64)
 
 
+def test_bytes_that_fill_up_before_a_marker_hide_no_scan_and_cost_no_time() -> None:
+    data = progressive(100)
+    begin = data.index(b"\xff\xda")
+    filled = data[:begin] + data[begin:].replace(b"\xff\xda", b"\xff\xff\xff\xda")
+    with pytest.raises(PictureError, match="more than 100 times"):
+        opened(filled, Limits())
+    # Tried from each byte of such a run this would take days.
+    with pytest.raises(PictureError, match="cannot be read"):
+        opened(data[:begin] + b"\xff\xda\x00\x02" + 2_000_000 * b"\xff", Limits())
+
+
 _PEAK = """
 import io, struct, sys, zlib
 from sfumato.source import Source

@@ -15,8 +15,10 @@ __all__ = ["require_few_scans"]
 MOST_SCANS = 100
 _SCAN, _END = 0xDA, 0xD9
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length behind them
-# A marker: within a scan's data, 0xff stands before 0 or before one that only marks the place.
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+# A marker: within a scan's data, 0xff stands before 0 or before one that only marks the place. Any
+# number of 0xff may fill up before it; the last counts, and a pattern that took them all would try
+# a long run from each of its bytes.
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 
 def require_few_scans(source: Path | IO[bytes], name: str) -> None:
