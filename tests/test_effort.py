@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sfumato.effort import calls_a_step
+from sfumato.effort import calls_a_step, negative_unheard
 from sfumato.engine import Engine
 from sfumato.request import Request
 
@@ -59,3 +59,17 @@ def test_so_many_pictures_go_through_the_network(
     # Heun's last step, to no noise at all, is one of Euler's.
     last = calls_a_step(run.request) // 2 if wish.sampler == "heun" else 0
     assert counter.pictures == expected - last
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("prompt", ["a fox", "a fox AND a hill"])
+def test_a_negative_prompt_is_unheard_just_where_it_changes_no_pixel(
+    engine: Engine, guidance: float, prompt: str
+) -> None:
+    wish = Request(prompt, negative="blurry", seed=1, steps=2, guidance=guidance)
+    one, other = (
+        engine.submit(each).result().pictures[0].image
+        for each in (wish, replace(wish, negative=""))
+    )
+    assert negative_unheard(wish) == (one.tobytes() == other.tobytes())
+    assert not negative_unheard(replace(wish, negative=" "))

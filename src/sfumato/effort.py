@@ -1,10 +1,10 @@
-"""How much work a request is: how often the network is called for it, told without a model."""
+"""How much work a request is: what the network is called for, and how often; needs no model."""
 
 from sfumato.diffusion.table import sampler_row
 from sfumato.request import Request
 from sfumato.text.prompt import parse
 
-__all__ = ["calls_a_step"]
+__all__ = ["calls_a_step", "negative_unheard"]
 
 
 def calls_a_step(request: Request) -> int:
@@ -24,9 +24,14 @@ def calls_a_step(request: Request) -> int:
     return sampler_row(request.sampler).calls * pictures
 
 
+def negative_unheard(request: Request) -> bool:
+    """Whether a request has a negative prompt that no step asks the network about.
+
+    With guidance 1 none does, but for prompts joined by AND, which are measured from it.
+    """
+    return bool(request.negative.strip()) and request.guidance == 1 and _joined(request) == 1
+
+
 def _joined(request: Request) -> int:
-    """How many prompts are heard at once, where that is most."""
-    if request.brackets == "plain":
-        return 1
-    prompt, steps = parse(request.prompt), request.run_steps
-    return max(len(prompt.at(step, steps)) for step in prompt.changes(steps))
+    """How many prompts are heard at once."""
+    return 1 if request.brackets == "plain" else len(parse(request.prompt).branches)

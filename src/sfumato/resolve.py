@@ -107,7 +107,9 @@ def _check_heard(request: Request, guidance: float, defaults: Defaults, model: s
             f"distilled is {request.distilled:g}, and {model} takes no such strength; "
             "leave it out, or say none, and say guidance."
         )
-    if request.negative.strip() and guidance == defaults.guidance == 1:
+    # Who says 1 is told of it (`negative_unheard`), and not refused: a recipe that says both was
+    # made with a model that is used otherwise, or was taken for one, and is followed.
+    if request.negative.strip() and request.guidance is None and guidance == 1:
         raise RequestError(
             f"negative has no effect with the guidance 1, which is what {model} likes; "
             "give guidance above 1 (each step then takes twice as long), or no negative."

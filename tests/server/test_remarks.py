@@ -41,6 +41,13 @@ def test_a_job_is_told_with_its_remarks(client: TestClient) -> None:
     assert told(prompt="a submarine, flat", model="bare") == [ABSENT]
 
 
+def test_a_negative_prompt_without_effect_is_told(services: Services) -> None:
+    wish = Request("a fox", negative="blurry", model="mini")
+    assert remarks(services.shelf, wish) == ()
+    (said,) = remarks(services.shelf, replace(wish, guidance=1.0))
+    assert "negative has no effect with guidance 1" in said
+
+
 def test_a1111_clients_find_them_among_the_comments(client: TestClient) -> None:
     def comments(**sent: object) -> str:
         answer = client.post("/sdapi/v1/txt2img", json=sent)

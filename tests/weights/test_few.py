@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from sfumato.catalog import SD3, SD15, SDXL, SDXL_REFINER, model_spec
+from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import RequestError, WeightsError
 from sfumato.opening import Asked, find, require_refines
+from sfumato.request import Request
+from sfumato.resolve import Defaults, resolve
 from sfumato.shelves import Shelves
 from sfumato.weights.detect import inspect
 from sfumato.weights.entries import Entry, Weights
@@ -141,6 +144,28 @@ def test_the_rest_of_its_defaults_is_that_of_its_family() -> None:
     names = {"steps", "guidance", "sampler", "schedule"}
     assert mine == replace(usual, **{name: getattr(mine, name) for name in names})
     assert hurried(SDXL, None) is SDXL
+
+
+def settled(request: Request, defaults: Defaults) -> Request:
+    return resolve(
+        request,
+        defaults,
+        model="sd_xl_turbo.safetensors",
+        draw_seed=lambda: 1,
+        sampler_name=lambda name: sampler_row(name).name,
+        schedule_name=lambda name: schedule_row(name).name,
+    )
+
+
+@pytest.mark.parametrize("guidance", [None, 1.0, 7.5])
+def test_a_recipe_of_before_it_was_known_is_followed_as_it_stands(guidance: float | None) -> None:
+    now = hurried(SDXL, found("sd_xl_turbo.safetensors")).defaults
+    wish = Request("a fox", negative="blurry", guidance=guidance)
+    before = settled(wish, SDXL.defaults)
+    assert settled(before, now) == before
+    if guidance is None:
+        with pytest.raises(RequestError, match="negative has no effect with the guidance 1"):
+            settled(wish, now)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "7", '{"_class_name": 7}'])

@@ -20,6 +20,8 @@ class Remarks:
 
     def on(self, run: RunLike) -> None:
         """Say how the model likes to be used where its file says it, and what it does not know."""
+        from sfumato.effort import negative_unheard  # numpy
+
         model = run.request.model
         for few in self._new(model, () if run.few is None else (run.few,)):
             self.progress.note(f"{model} is {few}")
@@ -34,6 +36,8 @@ class Remarks:
                 f"{model} paints without its {' and '.join(absent)}, which its files do not hold, "
                 "and hears less of the prompt; give it by --text-encoder"
             )
+        if negative_unheard(run.request) and self._new(model, ("negative",)):
+            self.progress.note("negative has no effect with guidance 1; give guidance above 1")
 
     def _new(self, model: str | None, words: tuple[str, ...]) -> list[str]:
         new = [word for word in words if (model, word) not in self._said]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sfumato.effort import negative_unheard
 from sfumato.errors import SfumatoError
 from sfumato.familiar import strange
 
@@ -16,7 +17,7 @@ __all__ = ["remarks"]
 
 def remarks(shelf: Shelf, request: Request) -> tuple[str, ...]:
     """A sentence on how the model is used that was distilled for few steps, one on the words that
-    it was never shown, and one on what it reads without.
+    it was never shown, one on what it reads without, and one on a negative prompt without effect.
 
     Nothing for a model that is not here any more, or whose file is damaged: painting tells that.
     """
@@ -37,4 +38,6 @@ def remarks(shelf: Shelf, request: Request) -> tuple[str, ...]:
             f"{name} paints without its {' and '.join(knows.absent)}, which its file does not "
             "hold, and hears less of the prompt."
         )
+    if negative_unheard(request):
+        said.append("negative has no effect with guidance 1; give guidance above 1.")
     return tuple(said)

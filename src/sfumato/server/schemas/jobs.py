@@ -65,7 +65,7 @@ class Job(Told):
     error: str = Field(description="Why it failed; else empty.")
     remarks: list[str] = Field(
         description="What hinders nothing, and may surprise: words that the model was never shown, "
-        "a reader of prompts that its file lacks.",
+        "a reader of prompts that its file lacks, a negative prompt beside guidance 1.",
         examples=[['mini was never shown "submarine", and may paint something else.']],
     )
     tags: list[str]
