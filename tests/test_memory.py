@@ -38,18 +38,24 @@ def test_a_control_group_gives_less_and_pages_of_files_are_let_go(tmp_path: Path
     assert available(machine(tmp_path, files)) == 2 * GIB
 
 
+def test_pages_of_files_that_were_read_twice_are_let_go_too(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "0::/\n", **group("", str(4 * GIB), 3 * GIB, GIB)}
+    files["sys/fs/cgroup/memory.stat"] += f"active_file {GIB}\n"
+    assert available(machine(tmp_path, files)) == 3 * GIB
+
+
 def test_a_control_group_of_the_first_version_is_heeded(tmp_path: Path) -> None:
     home = "sys/fs/cgroup/memory/box"
     files = {
         "proc/self/cgroup": "5:cpu,cpuacct:/box\n4:memory:/box\n0::/\n",
         f"{home}/memory.limit_in_bytes": str(3 * GIB),
         f"{home}/memory.usage_in_bytes": str(2 * GIB),
-        f"{home}/memory.stat": "total_inactive_file 1024\n",
+        f"{home}/memory.stat": "active_file 7\ntotal_inactive_file 1024\ntotal_active_file 512\n",
         "sys/fs/cgroup/memory/memory.limit_in_bytes": str(2**63 - 4096),  # what means: none
         "sys/fs/cgroup/memory/memory.usage_in_bytes": "4096",
         "sys/fs/cgroup/memory/memory.stat": "",
     }
-    assert available(machine(tmp_path, files)) == GIB + 1024
+    assert available(machine(tmp_path, files)) == GIB + 1536
 
 
 def test_a_group_that_is_full_leaves_nothing(tmp_path: Path) -> None:

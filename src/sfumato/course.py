@@ -42,7 +42,7 @@ def _shifted(process: Process, shift: float, model: str, request: Request) -> Pr
     if not isinstance(process, Flow):
         raise RequestError(
             f"shift is {shift:g}, and {model} is no flow, whose noise levels could be shifted; "
-            "leave it out, or take another schedule."
+            "leave it out, or say none."
         )
     name = request.schedule
     assert name is not None, "own levels have no shift"
@@ -50,7 +50,7 @@ def _shifted(process: Process, shift: float, model: str, request: Request) -> Pr
     if torch.equal(one, other):
         raise RequestError(
             f"shift is {shift:g}, and has no effect with the schedule {name}, whose levels are "
-            "as they were published; leave it out, or take another schedule."
+            "as they were published; leave it out, say none, or take another schedule."
         )
     return Flow(shift)
 

@@ -34,10 +34,10 @@ def _groups(root: Path) -> Iterator[int]:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controllers == "":  # version 2
-            home, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
+            home, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "")
         elif "memory" in controllers.split(","):
             home = root / "sys/fs/cgroup/memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
         else:
             continue
         place = home / path.lstrip("/")
@@ -49,11 +49,13 @@ def _groups(root: Path) -> Iterator[int]:
 
 def _left(group: Path, names: tuple[str, str, str]) -> int | None:
     """What a control group may still take; None for one without a limit."""
-    limit, usage, evictable = names
+    limit, usage, all_in = names  # `all_in` begins the names of what its children have, too
     try:
         most = int((group / limit).read_text("ascii"))  # "max" is none
         used = int((group / usage).read_text("ascii"))
         rows = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return most - used + int(rows.get(evictable, 0))
+        # Also those that were read twice, as a model's are that was loaded before.
+        files = (f"{all_in}inactive_file", f"{all_in}active_file")
+        return most - used + sum(int(rows.get(name, 0)) for name in files)
     except (OSError, ValueError):
         return None
