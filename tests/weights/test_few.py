@@ -126,6 +126,7 @@ def test_the_key_of_its_guidance_says_lcm_whatever_the_name() -> None:
 def test_one_step_that_predicts_the_picture_is_refused_by_name() -> None:
     with pytest.raises(WeightsError, match="predicts the picture itself"):
         few_steps(called("sdxl_lightning_1step_x0.safetensors"), SDXL)
+    assert found("my_lightning_x0_style.safetensors").steps == 4  # whose name says no such thing
 
 
 def test_of_flows_the_turbo_of_sd3_alone_is_known() -> None:

@@ -147,7 +147,7 @@ def few_steps(weights: Weights, spec: ModelSpec) -> Few | None:
         kind = next((kind for kind in KINDS if kind.word.search(name)), None)
         if kind is None or (flow and kind.name != "Turbo"):
             continue
-        if kind.name == "Lightning" and _X0.search(name):
+        if kind.name == "Lightning" and _X0.search(name) and _STEPS.search(name):
             raise WeightsError(
                 f"{name} predicts the picture itself (x0), as its name says, and this version "
                 "paints with models that predict noise, velocity or flow. Take the one of 2 steps."
