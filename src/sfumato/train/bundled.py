@@ -80,7 +80,7 @@ _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 class Recipe:
     """Every number of a training; the defaults made the first part of the bundled model's.
 
-    ``docs/model/second.toml`` holds what the second part changed.
+    ``docs/model/second.toml`` and ``third.toml`` hold what the second and the third changed.
 
     The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
     ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
