@@ -26,10 +26,10 @@ def test_an_example_on_the_empty_stage_is_painted_by_a_click(page: Page) -> None
 
 
 def test_the_picture_comes_out_of_the_noise_while_it_is_painted(page: Page) -> None:
-    page.locator("#f-steps").fill("150")
+    page.locator("#f-steps").fill("400")
     page.locator("#f-steps").blur()
     page.locator("#paint").click()
-    expect(page.locator(".step-word")).to_have_text(re.compile(r"Step [1-9]\d* of 150"))
+    expect(page.locator(".step-word")).to_have_text(re.compile(r"Step [1-9]\d* of 400"))
     expect(page.locator(".time-left")).to_have_text(re.compile("left"))
     line = page.get_by_role("progressbar")
     assert 0 < int(line.get_attribute("aria-valuenow") or 0) <= 100
@@ -40,6 +40,10 @@ def test_the_picture_comes_out_of_the_noise_while_it_is_painted(page: Page) -> N
         }"""
     )
     assert colours > 100, "the canvas shows a sketch"
+    page.locator(".live").get_by_role(
+        "button", name="Cancel"
+    ).click()  # others wait for the painter
+    expect(page.locator("#stage-foot .caption")).to_have_text("Cancelled.")
 
 
 def test_a_cancelled_picture_stops_and_leaves_nothing(page: Page) -> None:
