@@ -30,18 +30,19 @@ def test_the_picture_comes_out_of_the_noise_while_it_is_painted(page: Page) -> N
     page.locator("#f-steps").blur()
     page.locator("#paint").click()
     # All at one moment, looked for at every frame: a quick machine is done in two seconds.
-    page.wait_for_function(
+    seen = page.wait_for_function(
         """() => {
             const text = (of) => document.querySelector(of)?.textContent ?? "";
             const line = document.querySelector("[role=progressbar]");
             const done = Number(line?.getAttribute("aria-valuenow") ?? 0);
             const node = document.querySelector(".easel-canvas");
             if (!/Step [1-9]\\d* of 150/.test(text(".step-word"))) return false;
-            if (!/left/.test(text(".time-left")) || !(done > 0 && done <= 100)) return false;
+            if (!/left/.test(text(".time-left")) || !(done > 20 && done <= 100)) return false;
             const {data} = node.getContext("2d").getImageData(0, 0, node.width, node.height);
-            return new Set(new Uint32Array(data.buffer)).size > 100;  // a sketch
+            return {colours: new Set(new Uint32Array(data.buffer)).size};
         }"""
     )
+    assert seen.json_value()["colours"] > 100, "the canvas shows a sketch"
 
 
 def test_a_cancelled_picture_stops_and_leaves_nothing(page: Page) -> None:
