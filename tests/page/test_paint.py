@@ -37,7 +37,7 @@ def test_the_picture_comes_out_of_the_noise_while_it_is_painted(page: Page) -> N
             const done = Number(line?.getAttribute("aria-valuenow") ?? 0);
             const node = document.querySelector(".easel-canvas");
             if (!/Step [1-9]\\d* of 150/.test(text(".step-word"))) return false;
-            if (!/left/.test(text(".time-left")) || !(done > 20 && done <= 100)) return false;
+            if (!/left/.test(text(".time-left")) || !(done > 0 && done <= 100)) return false;
             const {data} = node.getContext("2d").getImageData(0, 0, node.width, node.height);
             return {colours: new Set(new Uint32Array(data.buffer)).size};
         }"""
