@@ -28,8 +28,21 @@ def test_an_example_on_the_empty_stage_is_painted_by_a_click(page: Page) -> None
 def test_the_picture_comes_out_of_the_noise_while_it_is_painted(page: Page) -> None:
     page.locator("#f-steps").fill("150")
     page.locator("#f-steps").blur()
+    for side in ("#f-size", "#f-height"):  # at 128 a quick machine is done before one has looked
+        page.locator(side).fill("320")
+        page.locator(side).blur()
     page.locator("#paint").click()
     expect(page.locator(".step-word")).to_have_text(re.compile(r"Step [1-9]\d* of 150"))
+    expect(page.locator(".time-left")).to_have_text(re.compile("left"))
+    line = page.get_by_role("progressbar")
+    assert 0 < int(line.get_attribute("aria-valuenow") or 0) <= 100
+    colours = page.locator(".easel-canvas").evaluate(
+        """node => {
+            const {data} = node.getContext("2d").getImageData(0, 0, node.width, node.height);
+            return new Set(new Uint32Array(data.buffer)).size;
+        }"""
+    )
+    assert colours > 100, "the canvas shows a sketch"
 
 
 def test_a_cancelled_picture_stops_and_leaves_nothing(page: Page) -> None:
