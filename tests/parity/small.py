@@ -146,3 +146,16 @@ def saved_and_loaded(pipe: Any, folder: Path, spec: ModelSpec = SPEC) -> StableD
     pipe.save_pretrained(folder)
     parts = load_model(open_weights(folder), spec, tables("diffusers", spec), torch.float32)
     return StableDiffusion(spec, parts)
+
+
+def after_each_step(pipe: Any, prompt: str, **said: Any) -> list[torch.Tensor]:
+    """The latents of a pipeline of diffusers after each of its steps."""
+    found: list[torch.Tensor] = []
+
+    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
+        found.append(held["latents"])
+        return {}
+
+    pipe.set_progress_bar_config(disable=True)
+    pipe(prompt, callback_on_step_end=keep, output_type="latent", **said)
+    return found

@@ -63,25 +63,16 @@ def test_pag_is_that_of_diffusers_under_a_u_net(
 
 
 def of_diffusers(pipe: Any, **said: Any) -> list[torch.Tensor]:
-    found: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
-    pipe.set_progress_bar_config(disable=True)
-    pipe(
+    return small.after_each_step(
+        pipe,
         small.PROMPT,
         negative_prompt=small.NEGATIVE,
         num_inference_steps=4,
         height=small.SIZE,
         width=small.SIZE,
         generator=torch.Generator().manual_seed(7),
-        callback_on_step_end=keep,
-        output_type="latent",
         **said,
     )
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -56,22 +56,13 @@ def lcm(randomised: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any,
 
 def theirs(pipe: Any, steps: int, **fields: Any) -> list[Tensor]:
     """Their latents after each step, from the seed alone."""
-    found: list[Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
-    pipe.set_progress_bar_config(disable=True)
-    pipe(
+    return small.after_each_step(
+        pipe,
         small.PROMPT,
         num_inference_steps=steps,
         generator=torch.Generator().manual_seed(SEED),
-        callback_on_step_end=keep,
-        output_type="latent",
         **fields,
     )
-    return found
 
 
 def ours(model: Family, wish: Request, *, scaled: bool) -> list[Tensor]:

@@ -17,6 +17,7 @@ from tests.parity.small import (
     PROMPT,
     SIZE,
     STABLE,
+    after_each_step,
     levels_of,
     make_parts,
     saved_and_loaded,
@@ -53,15 +54,9 @@ def test_own_levels_give_diffusers_own_trajectory(
     parts: Any, model: StableDiffusion, relative: Any
 ) -> None:
     pipe = diffusers.StableDiffusionPipeline(**parts)
-    pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = diffusers.EulerDiscreteScheduler(**STABLE, timestep_spacing="linspace")
-    found: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
-    pipe(
+    found = after_each_step(
+        pipe,
         PROMPT,
         negative_prompt=NEGATIVE,
         sigmas=[*OWN, 0.0],  # theirs do not end at 0 by themselves
@@ -69,8 +64,6 @@ def test_own_levels_give_diffusers_own_trajectory(
         height=SIZE,
         width=SIZE,
         generator=torch.Generator().manual_seed(7),
-        callback_on_step_end=keep,
-        output_type="latent",
     )
     mine = [step.x for step in generate(model, request(sigmas=OWN))]
     assert len(mine) == len(found) == len(OWN)

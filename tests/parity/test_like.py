@@ -25,6 +25,7 @@ from tests.parity.small import (
     SIZE,
     STABLE,
     STEPS,
+    after_each_step,
     levels_of,
     make_parts,
     saved_and_loaded,
@@ -81,26 +82,17 @@ def request(sampler: str, like: str = "diffusers", **fields: Any) -> Request:
 
 def theirs(pipe: Any, sampler: str, **fields: Any) -> list[Tensor]:
     """Their latents after each step, all from a seed."""
-    found: list[Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
-    pipe.set_progress_bar_config(disable=True)
     _, scheduler, options, _ = RUNS[sampler]
     pipe.scheduler = scheduler(**STABLE, **options)
-    pipe(
+    return after_each_step(
+        pipe,
         PROMPT,
         negative_prompt=NEGATIVE,
         num_inference_steps=STEPS,
         guidance_scale=7.5,
         generator=torch.Generator().manual_seed(SEED),
-        callback_on_step_end=keep,
-        output_type="latent",
         **fields,
     )
-    return found
 
 
 def ours(model: StableDiffusion, wish: Request, *, scaled: bool) -> list[Tensor]:

@@ -26,6 +26,7 @@ from tests.parity.small import (
     SIZE,
     SPEC,
     STEPS,
+    after_each_step,
     make_parts,
     saved_and_loaded,
     settled,
@@ -76,25 +77,17 @@ def steps_of(model: StableDiffusion, wish: Request) -> list[torch.Tensor]:
 
 def steps_of_theirs(pipe: Any, sampler: str, strength: float, **more: Any) -> list[torch.Tensor]:
     """Their latents after each step."""
-    found: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
     pipe.scheduler = RUNS[sampler][1]
-    pipe(
+    return after_each_step(
+        pipe,
         PROMPT,
         negative_prompt=NEGATIVE,
         num_inference_steps=STEPS,
         guidance_scale=7.5,
         strength=strength,
         generator=torch.Generator().manual_seed(SEED),
-        callback_on_step_end=keep,
-        output_type="latent",
         **more,
     )
-    return found
 
 
 def in_their_coordinates(sampler: str, steps: list[torch.Tensor]) -> list[torch.Tensor]:

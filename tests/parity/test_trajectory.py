@@ -23,6 +23,7 @@ from tests.parity.small import (
     RUNS,
     SIZE,
     STEPS,
+    after_each_step,
     make_parts,
     saved_and_loaded,
     settled,
@@ -66,13 +67,8 @@ def test_the_trajectory_is_that_of_diffusers_pipeline(
     start = PROCESS.mix(torch.zeros_like(noise), noise, top)
     pipe.scheduler.set_timesteps(STEPS)
     start = PROCESS.model_input(start, top) if is_scaled else start
-    theirs: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        theirs.append(held["latents"])
-        return {}
-
-    final = pipe(
+    theirs = after_each_step(
+        pipe,
         PROMPT,
         negative_prompt=NEGATIVE,
         num_inference_steps=STEPS,
@@ -80,15 +76,13 @@ def test_the_trajectory_is_that_of_diffusers_pipeline(
         height=SIZE,
         width=SIZE,
         latents=start / pipe.scheduler.init_noise_sigma,
-        callback_on_step_end=keep,
-        output_type="latent",
-    ).images
+    )
     assert len(ours) == len(theirs) == STEPS
     for x, other, sigma in zip(ours, theirs, levels[1:].tolist(), strict=True):
         assert relative(PROCESS.model_input(x, sigma) if is_scaled else x, other) <= 1e-4
 
     with torch.no_grad():
-        decoded = pipe.vae.decode(final / pipe.vae.config.scaling_factor).sample
+        decoded = pipe.vae.decode(theirs[-1] / pipe.vae.config.scaling_factor).sample
         picture = pipe.image_processor.postprocess(decoded, output_type="pil")[0]
     (mine,) = to_images(model.decode(ours[-1]))
     grey = np.abs(np.asarray(mine, dtype=int) - np.asarray(picture, dtype=int))

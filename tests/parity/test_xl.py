@@ -20,7 +20,7 @@ from sfumato.spec import ClipConfig, ModelSpec, ProcessConfig, TextPart, UNetCon
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
-from tests.parity.small import STABLE, make_tokenizer, settled
+from tests.parity.small import STABLE, after_each_step, make_tokenizer, settled
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning", "ignore::FutureWarning"
@@ -166,13 +166,8 @@ def test_a_whole_picture_is_that_of_diffusers_pipeline(
     levels = sigmas("normal", model.process(WIDTH, HEIGHT), STEPS)
     noise = Noise([7], model.latent_shape(WIDTH, HEIGHT))(0)
     pipe.scheduler.set_timesteps(STEPS)
-    theirs: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        theirs.append(held["latents"])
-        return {}
-
-    pipe(
+    theirs = after_each_step(
+        pipe,
         request.prompt,
         negative_prompt=negative or None,
         num_inference_steps=STEPS,
@@ -180,8 +175,6 @@ def test_a_whole_picture_is_that_of_diffusers_pipeline(
         height=HEIGHT,
         width=WIDTH,
         latents=noise * float(levels[0]) / pipe.scheduler.init_noise_sigma,
-        callback_on_step_end=keep,
-        output_type="latent",
     )
     assert len(ours) == len(theirs) == STEPS
     for x, other in zip(ours, theirs, strict=True):
@@ -272,23 +265,15 @@ def of_diffusers(
     pipe: Any, request: Request, latents: torch.Tensor, **said: Any
 ) -> list[torch.Tensor]:
     """The latents after each step; ``latents`` are what the pipeline begins with."""
-    found: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
-    pipe(
+    return after_each_step(
+        pipe,
         request.prompt,
         negative_prompt=request.negative,
         num_inference_steps=request.steps,
         guidance_scale=request.guidance,
-        callback_on_step_end=keep,
-        output_type="latent",
         **said,
         **({"image": latents} if "denoising_start" in said else {"latents": latents}),
     )
-    return found
 
 
 # diffusers' name of each, height first; here the width comes first.

@@ -12,6 +12,7 @@ from sfumato.opening import Found, load
 from sfumato.spec import ClipConfig, ModelSpec, T5Config, VaeConfig
 from sfumato.weights.files import open_weights
 from sfumato.weights.parts import located, vocabulary
+from tests.parity.small import after_each_step
 
 WIDTH, HEIGHT, STEPS = 96, 64, 6
 CONTEXT = 40
@@ -95,22 +96,13 @@ def trajectory(
     pipe: Any, noise: torch.Tensor, steps: int = STEPS, **wish: Any
 ) -> list[torch.Tensor]:
     """The latents after each step of a pipeline that begins with this noise."""
-    found: list[torch.Tensor] = []
-
-    def keep(_pipe: Any, _step: int, _time: Any, held: dict[str, Any]) -> dict[str, Any]:
-        found.append(held["latents"])
-        return {}
-
-    pipe.set_progress_bar_config(disable=True)
-    pipe(
+    return after_each_step(
+        pipe,
         PROMPT,
         negative_prompt=NEGATIVE,
         num_inference_steps=steps,
         height=HEIGHT,
         width=WIDTH,
         latents=noise,
-        callback_on_step_end=keep,
-        output_type="latent",
         **wish,
     )
-    return found
