@@ -17,7 +17,7 @@ from tests.shelves.files import SD3, sparse
 
 STRANGE = 'mini was never shown "submarine", and may paint something else.'
 ABSENT = (
-    "bare.safetensors paints without its T5 (text encoder 3), which its file does not hold, "
+    "bare.safetensors paints without its T5 (text encoder 3), which its files do not hold, "
     "and hears less of the prompt."
 )
 

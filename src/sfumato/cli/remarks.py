@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sfumato.cli.machine import RunLike
 from sfumato.cli.screen import Progress
+from sfumato.remarks import NEGATIVE_UNHEARD, lacking, never_shown
 
 __all__ = ["Remarks"]
 
@@ -25,19 +26,13 @@ class Remarks:
         model = run.request.model
         for few in self._new(model, () if run.few is None else (run.few,)):
             self.progress.note(f"{model} is {few}")
-        if strange := self._new(model, run.strange):
-            words = ", ".join(f'"{word}"' for word in strange)
-            self.progress.note(
-                f"{model} was never shown {words}, and may paint something else; "
-                f"`sfumato models inspect {model}` lists what it knows"
-            )
-        if absent := self._new(model, run.absent):
-            self.progress.note(
-                f"{model} paints without its {' and '.join(absent)}, which its files do not hold, "
-                "and hears less of the prompt; give it by --text-encoder"
-            )
+        if words := self._new(model, run.strange):
+            hint = f"`sfumato models inspect {model}` lists what it knows"
+            self.progress.note(f"{never_shown(model, words)}; {hint}")
+        if parts := self._new(model, run.absent):
+            self.progress.note(f"{lacking(model, parts)}; give it by --text-encoder")
         if negative_unheard(run.request) and self._new(model, ("negative",)):
-            self.progress.note("negative has no effect with guidance 1; give guidance above 1")
+            self.progress.note(NEGATIVE_UNHEARD)
 
     def _new(self, model: str | None, words: tuple[str, ...]) -> list[str]:
         new = [word for word in words if (model, word) not in self._said]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sfumato.effort import negative_unheard
 from sfumato.errors import SfumatoError
 from sfumato.familiar import strange
+from sfumato.remarks import NEGATIVE_UNHEARD, lacking, never_shown
 
 if TYPE_CHECKING:
     from sfumato.request import Request
@@ -22,22 +23,20 @@ def remarks(shelf: Shelf, request: Request) -> tuple[str, ...]:
     Nothing for a model that is not here any more, or whose file is damaged: painting tells that.
     """
     name = shelf.default.name if request.model is None else request.model
-    if all(row.name != name for row in shelf.rows()):
+    row = next((row for row in shelf.rows() if row.name == name), None)
+    if row is None:
         return ()
     try:
         knows = shelf.knows(name)
     except SfumatoError:
         return ()
     said = list[str]()
-    if few := next(row.few for row in shelf.rows() if row.name == name):
-        said.append(f"{name} is {few.told}.")
-    if words := ", ".join(f'"{word}"' for word in strange(request, knows.words)):
-        said.append(f"{name} was never shown {words}, and may paint something else.")
+    if row.few is not None:
+        said.append(f"{name} is {row.few.told}.")
+    if words := strange(request, knows.words):
+        said.append(f"{never_shown(name, words)}.")
     if knows.absent:
-        said.append(
-            f"{name} paints without its {' and '.join(knows.absent)}, which its file does not "
-            "hold, and hears less of the prompt."
-        )
+        said.append(f"{lacking(name, knows.absent)}.")
     if negative_unheard(request):
-        said.append("negative has no effect with guidance 1; give guidance above 1.")
+        said.append(f"{NEGATIVE_UNHEARD}.")
     return tuple(said)
