@@ -111,7 +111,8 @@ class Desk:
 
     async def _pictures(self, call: Call, visit: Visit) -> AsyncGenerator[bytes]:
         partials, sent = Partials(call.wish.partial_images or 0), set[str]()
-        library, said = self.services.library, remarks(self.services.shelf, visit.job.request)
+        library = self.services.library
+        said = await asyncio.to_thread(remarks, self.services.shelf, visit.job.request)
         async with aclosing(self.counter.events(visit.job.id)) as events:
             async for happened in events:
                 finished: tuple[str, ...] = ()
