@@ -14,7 +14,7 @@ import numpy as np
 
 from sfumato.train.measure.asks import GROUPS, Ask, asks
 from sfumato.train.measure.ceilings import Through, unseen
-from sfumato.train.measure.features import Eye
+from sfumato.train.measure.features import Eye, Looked
 from sfumato.train.measure.figures import frechet, kernel_distance, nearest, pairwise, share
 from sfumato.train.measure.judges import Judges
 from sfumato.train.measure.paint import Settings
@@ -193,14 +193,21 @@ def _judge(
     """Adds these asks, painted and judged."""
     pictures = model.paint(some, settings)
     looked = bench.eye.look(pictures)
-    facts = [ask.facts for ask in some]
-    told = verdicts(facts, pictures, looked, bench.eye, bench.judges.panel)
+    told = _verdicts(some, pictures, looked, bench)
     for ask, picture, verdict in zip(some, pictures, told, strict=True):
         if sum(known.group == ask.group for known, _, _ in found.samples) < _SHOWN:
             found.samples.append((ask, picture, verdict))
     found.asks += some
     found.verdicts += told
     found.parts.append(looked.whole)
+
+
+def _verdicts(
+    some: Sequence[Ask], pictures: Picture, looked: Looked, bench: Bench
+) -> list[Verdict]:
+    """What the judges of the measure say of what was painted for these asks."""
+    facts = [ask.facts for ask in some]
+    return verdicts(facts, pictures, looked, bench.eye, bench.judges.panel)
 
 
 def _fidelity(found: _Found, judges: Judges) -> dict[str, float]:
@@ -285,8 +292,7 @@ def _curve(
     for settings in points:
         if settings != usual:
             pictures = model.paint(wanted, settings)
-            facts, looked = [ask.facts for ask in wanted], bench.eye.look(pictures)
-            told = verdicts(facts, pictures, looked, bench.eye, bench.judges.panel)
+            told = _verdicts(wanted, pictures, bench.eye.look(pictures), bench)
             made.append(_point(wanted, told, settings))
     return made
 

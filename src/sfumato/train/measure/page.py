@@ -1,6 +1,6 @@
 """An evaluation as a page: tables in words, and the pictures that the judges saw, none chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 from PIL import Image, ImageDraw
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from sfumato.train.measure.asks import Ask
 from sfumato.train.measure.evaluation import Evaluation
 from sfumato.train.measure.figures import Share
-from sfumato.train.measure.rows import Row, mistaken
+from sfumato.train.measure.rows import Row, Told, mistaken
 from sfumato.train.measure.verdicts import Verdict
 from sfumato.train.stylize import Picture
 
@@ -32,6 +32,7 @@ _RIGHT, _WRONG, _PAPER = "#2e8b57", "#c0392b", "#f7f5f0"
 
 def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
     """The page in Markdown; ``facts`` are lines on how it came about."""
+    groups = list(dict.fromkeys(ask.group for ask, _, _ in made.samples))
     lines = [
         f"# {model}, measured",
         "",
@@ -45,13 +46,7 @@ def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
         "",
         "What the judge named instead, where that is 5 % or more of a style's pictures.",
         "",
-        "| asked for | right | pictures | taken for |",
-        "|---|---|---|---|",
-        *(
-            f"| {style} | {right.percent:.0f} ± {right.within:.0f} | {count} "
-            f"| {', '.join(f'{other} {percent:.0f}' for other, percent in others)} |"
-            for style, count, right, others in mistaken(made.told)
-        ),
+        *_styles(made.told),
         "",
         "## Near-copies",
         "",
@@ -62,9 +57,40 @@ def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
         "",
         "## Fidelity and diversity",
         "",
-        "| | model | real drawings |",
-        "|---|---|---|",
+        *_distances(made),
+        "",
+        "## Guidance and steps",
+        "",
+        "The same prompts and seeds throughout, so that rows differ less than their intervals.",
+        "",
+        *_curve(made.curve),
+        "",
+        "## What the judges saw",
+        "",
+        f"The first of every group, a row each: {', '.join(groups)}. Below a picture is green what "
+        "the judge of subjects knew, and red what it did not: of several one of them, of two both "
+        "among its first five guesses.",
+        "",
+        "![The first pictures of every group](evaluation.webp)",
+        "",
     ]
+    return "\n".join(lines)
+
+
+def _styles(told: Told) -> list[str]:
+    return [
+        "| asked for | right | pictures | taken for |",
+        "|---|---|---|---|",
+        *(
+            f"| {style} | {right.percent:.0f} ± {right.within:.0f} | {count} "
+            f"| {', '.join(f'{other} {percent:.0f}' for other, percent in others)} |"
+            for style, count, right, others in mistaken(told)
+        ),
+    ]
+
+
+def _distances(made: Evaluation) -> list[str]:
+    lines = ["| | model | real drawings |", "|---|---|---|"]
     f, d = made.fidelity, made.diversity
     if f:
         lines += [
@@ -77,34 +103,20 @@ def page(made: Evaluation, model: str, facts: Sequence[str]) -> str:
             f"| {d['between hands']:.3f} |",
             f"| pairs of seeds that gave nearly the same picture | {d['same picture']:.1f} % | |",
         ]
-    lines += [
-        "",
-        "## Guidance and steps",
-        "",
-        "The same prompts and seeds throughout, so that rows differ less than their intervals.",
-        "",
+    return lines
+
+
+def _curve(curve: Sequence[Mapping[str, float]]) -> list[str]:
+    return [
         "| steps | guidance | subject | style |",
         "|---|---|---|---|",
+        *(
+            f"| {point['steps']:.0f} | {point['guidance']:g} "
+            f"| {point['subject']:.1f} ± {point['subject within']:.1f} "
+            f"| {point['style']:.1f} ± {point['style within']:.1f} |"
+            for point in curve
+        ),
     ]
-    lines += [
-        f"| {point['steps']:.0f} | {point['guidance']:g} "
-        f"| {point['subject']:.1f} ± {point['subject within']:.1f} "
-        f"| {point['style']:.1f} ± {point['style within']:.1f} |"
-        for point in made.curve
-    ]
-    groups = list(dict.fromkeys(ask.group for ask, _, _ in made.samples))
-    lines += [
-        "",
-        "## What the judges saw",
-        "",
-        f"The first of every group, a row each: {', '.join(groups)}. Below a picture is green what "
-        "the judge of subjects knew, and red what it did not: of several one of them, of two both "
-        "among its first five guesses.",
-        "",
-        "![The first pictures of every group](evaluation.webp)",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def samples(shown: Sequence[tuple[Ask, Picture, Verdict]]) -> bytes:
