@@ -120,6 +120,27 @@ def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(
     assert {"held_loss", "seen_loss"} <= line.keys()
 
 
+def test_a_lesson_is_trained_and_taken_up_again_and_is_no_part_of_the_model(
+    scenes: Scenes, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    taught = replace(RECIPE, denoiser=replace(RECIPE.denoiser, places=0.1))
+    with pytest.raises(KeyboardInterrupt):
+        second(scenes, folder, taught, stop=lambda: True)
+    second(scenes, folder, taught)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "vae.safetensors").write_bytes((trained / "vae.safetensors").read_bytes())
+    second(scenes, tmp_path / "whole", taught)
+    for name in ("unet", "adapter", "denoiser/state"):
+        once, again = (where / f"{name}.safetensors" for where in (tmp_path / "whole", folder))
+        assert once.read_bytes() == again.read_bytes()
+    state, _ = store.read(folder / "denoiser" / "state.safetensors")
+    asked = len(scenes.subjects)
+    assert state["weights.lesson.name.weight"].shape == (asked, tiny.TEXT.width)
+    assert state["weights.lesson.query"].abs().max() > 0
+    export.export(folder, folder / "model.safetensors", {}, spec=tiny.SPEC)
+    assert not any("lesson" in name for name in store.read(folder / "model.safetensors")[0])
+
+
 def test_a_denoiser_begins_from_a_model(scenes: Scenes, folder: Path, tmp_path: Path) -> None:
     second(scenes, folder)
     export.export(folder, folder / "model.safetensors", {}, spec=tiny.SPEC)

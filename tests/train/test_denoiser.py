@@ -34,7 +34,7 @@ def test_at_first_nothing_is_predicted_and_the_loss_is_that_of_the_target() -> N
     task = tiny.denoiser()
     rng = np.random.default_rng([0, 1])
     x0 = tiny.banks()["held"].latents
-    loss = task._error(task.unet, task.adapter, x0, ["a dog", ""], rng)
+    loss = task._error(task.unet, task._read(task.adapter, ["a dog", ""]), x0, rng)
     rng = np.random.default_rng([0, 1])
     rng.standard_normal(2, dtype=np.float32)
     noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
@@ -44,7 +44,7 @@ def test_at_first_nothing_is_predicted_and_the_loss_is_that_of_the_target() -> N
     assert loss.item() == pytest.approx(want.item(), rel=0.2)
     bias.data.zero_()
     rng = np.random.default_rng([0, 1])
-    loss = task._error(task.unet, task.adapter, x0, ["a dog", ""], rng)
+    loss = task._error(task.unet, task._read(task.adapter, ["a dog", ""]), x0, rng)
     assert loss.item() == pytest.approx(want.item(), rel=1e-3)
 
 

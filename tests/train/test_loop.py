@@ -37,10 +37,6 @@ class Line:
     def modules(self) -> Mapping[str, nn.Module]:
         return {"line": self.model}
 
-    @property
-    def precision(self) -> torch.dtype:
-        return torch.float32
-
     def loss(self, step: int) -> Tensor:
         self.weights.append(self.model.bias.item())
         x = torch.tensor([[float(step % 3)]])

@@ -113,6 +113,13 @@ def test_a_folder_of_other_pictures_or_another_beginning_is_refused_and_kept(
     assert (tmp_path / "denoiser" / "state.safetensors").read_bytes() == before
 
 
+def test_a_lesson_that_captions_cannot_give_is_refused(tmp_path: Path) -> None:
+    asked = replace(RECIPE, denoiser=replace(RECIPE.denoiser, places=0.05))
+    with pytest.raises(RequestError, match=r"denoiser\.places is 0\.05"):
+        train(tmp_path / "run", recipe=asked)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_of_another_make_is_no_beginning(tmp_path: Path) -> None:
     store.write({"a": torch.zeros(2)}, tmp_path / "other.safetensors", {"model": "else"})
     with pytest.raises(WeightsError, match="no model of the make of tiny"):

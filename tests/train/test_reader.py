@@ -147,6 +147,14 @@ def test_trimming_keeps_marks_letters_common_words_and_what_is_needed(
     ]
 
 
+def test_things_are_kept_whole_and_their_plurals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_COMMON", 1)
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    things = ["ponies", "foxes", "sedans", "pony", "sedan"]
+    kept = trim([*marks, "the", *things, "parliament"], [], {"pony", "fox", "sedan"})
+    assert kept == [*marks, *things]
+
+
 def counted(calls: list[int]) -> Callable[[object, tuple[Tensor, ...]], None]:
     def hook(_: object, arguments: tuple[Tensor, ...]) -> None:
         calls.append(len(arguments[0]))
@@ -168,9 +176,22 @@ def test_a_caption_is_read_once() -> None:
 
 def test_a_caption_s_states_do_not_depend_on_its_company() -> None:
     many = [f"a {noun}, {style}" for noun in ("dog", "car", "star") for style in ("3d", "flat")]
-    together = tiny.reader().read([*many, *(f"{m} on white" for m in many), "the dog"])
+    longer = "a dog on the white, a car on the white"
+    together = tiny.reader().read([*many, *(f"{m} on white" for m in many), longer])
     for i, caption in enumerate(many):
-        assert torch.equal(tiny.reader().read([caption]).states[0], together.states[i])
+        alone = tiny.reader().read([caption]).states[0]
+        assert len(alone) < together.states.shape[1]
+        assert torch.equal(alone, together.states[i, : len(alone)])
+        assert not together.mask[i, len(alone) :].any()
+
+
+def test_a_caption_may_fill_a_length_that_is_no_multiple() -> None:
+    full = "a dog and a car and a star on"
+    one = tiny.reader(length=11)
+    read = one.read(["a dog", full])
+    assert read.states.shape[1] == 11
+    assert read.mask.sum(1).tolist() == [4, 11]
+    assert torch.equal(one.read(["a dog"]).states[0], read.states[0, :8])
 
 
 def test_the_states_are_those_of_the_encoder_and_the_mask_that_of_the_words() -> None:
@@ -178,7 +199,7 @@ def test_the_states_are_those_of_the_encoder_and_the_mask_that_of_the_words() ->
     read = one.read(["a dog", ""])
     assert read.mask.sum(1).tolist() == [4, 2]
     ids = torch.tensor([one.tokenizer.encode("a dog")])
-    want = one.bert(ids, ids != one.tokenizer.pad)
+    want = one.bert(ids, ids != one.tokenizer.pad)[:, : read.states.shape[1]]
     torch.testing.assert_close(read.states[:1], want, atol=2e-3, rtol=2e-3)  # remembered in fp16
 
 

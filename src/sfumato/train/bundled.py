@@ -32,9 +32,11 @@ from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
 from sfumato.train.loop import LoopConfig, Stop, Tell, fit, never
 from sfumato.train.muon import MuonConfig
+from sfumato.train.places import Places
 from sfumato.train.precision import Precision, products
 from sfumato.train.reader import Reader, find_published, published
 from sfumato.train.scenes import SceneConfig, Scenes
+from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
 
@@ -80,7 +82,7 @@ _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 class Recipe:
     """Every number of a training; the defaults made the first part of the bundled model's.
 
-    ``docs/model/second.toml`` and ``third.toml`` hold what the second and the third changed.
+    ``docs/model/second.toml``, ``third.toml`` and ``fourth.toml`` hold what later parts changed.
 
     The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
     ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
@@ -187,12 +189,19 @@ def train_denoiser(
         reader,
         words,
         banks,
+        lesson=_lesson(text.width, scenes, c.seed) if c.places else None,
         precision=products(recipe.precision, device),
         compiled=recipe.compiled,
     )
     if begin is not None:
         task.take(begin)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
+
+
+def _lesson(width: int, scenes: Scenes, seed: int) -> Places:
+    places = Places(width, sorted(scenes.subjects))
+    start(places, seed + 2)
+    return places
 
 
 def reader_of(text: BertConfig, length: int, device: torch.device) -> Reader:
@@ -208,7 +217,7 @@ def fit_denoiser(
     _note(recipe, folder, "denoiser", task.device)
     words = sorted(task.words.words(task.banks["train"].facts))
     write_bytes(("\n".join(words) + "\n").encode(), folder / WORDS)
-    plain = ("conv_in", "conv_out", "time_in", "added_in")
+    plain = ("conv_in", "conv_out", "time_in", "added_in", "lesson.")
     loop, rates = recipe.denoiser_loop, recipe.denoiser_rates
     fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell, stop=stop)
     average(folder)

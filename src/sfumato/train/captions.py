@@ -15,10 +15,19 @@ from typing import Any
 import numpy as np
 
 from sfumato.familiar import words_of
-from sfumato.train.grammar import COLOURS, COUNTS, bare, has_colour, noun_phrase, with_article
+from sfumato.train.grammar import (
+    COLOURS,
+    COUNTS,
+    bare,
+    has_colour,
+    noun_phrase,
+    takes_adjective,
+    with_article,
+)
 
 __all__ = [
     "COLOURLESS",
+    "ENDS",
     "FRAMES",
     "ORDERS",
     "STYLES",
@@ -40,8 +49,8 @@ COLOURLESS = frozenset({"line art", "blueprint", "pencil sketch", "silhouette"})
 class Subject:
     """One thing that can be drawn. `words` are noun phrases with their article, the label first.
 
-    `wider` are the names by which it goes too, but less closely: its kinds, and what it looks like
-    or is for ("an animal with a long trunk").
+    `wider` are the names by which it goes too, but less closely, and what it looks like or is for
+    ("an animal with a long trunk"); `kinds` are names of its kinds ("a terrier"), after WordNet.
     """
 
     code: str
@@ -50,6 +59,7 @@ class Subject:
     kind: str  # the subgroup of the Unicode list: "animal-mammal", "food-fruit" ...
     colour: str | None = None  # checked by eye: in every coloured style
     wider: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def countable(self) -> bool:
@@ -88,6 +98,7 @@ class FocusEntry:
     weight: float
     colour: str | None
     wider: tuple[str, ...]
+    kinds: tuple[str, ...]
 
 
 def _data(name: str) -> Any:
@@ -95,13 +106,15 @@ def _data(name: str) -> Any:
 
 
 def focus_subjects() -> dict[str, FocusEntry]:
-    """The focus list by code point, from the package's own file."""
+    """The focus list by code point, from the package's own files."""
+    kinds = _data("kinds.json")
     return {
         code: FocusEntry(
             tuple(entry["words"]),
             float(entry["weight"]),
             entry.get("colour"),
             tuple(entry.get("wider", ())),
+            tuple(kinds.get(code, ())),
         )
         for code, entry in _data("subjects.json").items()
     }
@@ -123,6 +136,13 @@ _RELATIONS: Mapping[str, tuple[str, ...]] = {
     "to the left of": ("left of", "on the left of", "on the left side of"),
     "to the right of": ("right of", "on the right of", "on the right side of"),
     "next to": ("beside", "and", "with", "side by side with"),
+}
+# Where the first and the second of two subjects stand; "next to" does not say.
+ENDS: Mapping[str, tuple[str, str]] = {
+    "above": ("top", "bottom"),
+    "below": ("bottom", "top"),
+    "to the left of": ("left", "right"),
+    "to the right of": ("right", "left"),
 }
 
 # Joined in one of these orders, each by its weight; the rest of them are sentences.
@@ -150,7 +170,8 @@ _GROUNDS = (
 # style is drawn in 3D: with 24 % of pictures in 3D that makes .12 x .6 / .24 and .12 x .4 / .76.
 _UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
 _SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR = 0.15, 0.95, 0.45
-_SAY_LABEL, _SAY_WIDER = 0.45, 0.30  # of names: the first, and one of the less close ones
+# Of names: the first, one of the less close ones, one of a kind.
+_SAY_LABEL, _SAY_WIDER, _SAY_KIND = 0.38, 0.36, 0.08
 _SAY_STYLE = 0.35  # the look by its own name
 _SAY_PLAIN_RELATION = 0.5
 
@@ -198,7 +219,7 @@ class Named:
 
     def _wordings(self) -> Iterator[str]:
         for subject in self.subjects.values():
-            yield from (*subject.words, *subject.wider)
+            yield from (*subject.words, *subject.wider, *subject.kinds)
             if subject.countable:
                 yield from (noun_phrase(words, count=2) for words in subject.words)
         for style in STYLES.values():
@@ -208,6 +229,10 @@ class Named:
         yield from (frame.format(phrase="", style="") for frame in FRAMES)
         yield from (form.format(article="a", ground="") for form in _GROUNDS)
         yield from (*_PICTURES, *_ASKED, *COLOURS, *COUNTS.values())
+
+
+def _alone(facts: Facts) -> bool:
+    return facts.count == 1 and facts.relation is None
 
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
@@ -228,14 +253,18 @@ def _wording(
     ``counted``: only what has a plural; ``wider``: the less close names too.
     """
     label, *others = subject.words
-    far = list(subject.wider) if wider else []
+    far, kinds = (subject.wider, subject.kinds) if wider else ((), ())
     if colourless:
-        others, far = ([name for name in names if not has_colour(name)] for names in (others, far))
+        others, far, kinds = (
+            [name for name in names if not has_colour(name)] for names in (others, far, kinds)
+        )
     if counted:
         others = [words for words in others if words.split()[0] in ("a", "an")]
     u = rng.random()
     if far and u < _SAY_WIDER:
         return _pick(far, rng)
+    if kinds and _SAY_WIDER <= u < _SAY_WIDER + _SAY_KIND:
+        return _pick(kinds, rng)
     if others and u < 1 - _SAY_LABEL:
         return _pick(others, rng)
     return label
@@ -291,16 +320,17 @@ def caption(
         rng,
         colourless=facts.recoloured or facts.style in COLOURLESS,
         counted=facts.count > 1 or facts.size is not None,
-        wider=facts.count == 1 and facts.size is None and facts.relation is None,
+        wider=_alone(facts) and facts.size is None and not facts.recoloured,
     )
+    described = takes_adjective(words)
     adjectives = [facts.size] if facts.size is not None else []
     say = facts.recoloured or rng.random() < _SAY_COLOUR
-    if facts.colour is not None and say and not has_colour(words):
+    if facts.colour is not None and say and described and not has_colour(words):
         adjectives.append(facts.colour)
     ground = _ground_words(facts, rng)
     unsaid = rng.random() < (_UNSAID_3D if facts.style == "3d" else _UNSAID_OTHER)
     style = STYLES[facts.style]
-    if facts.relation is None and facts.count == 1 and not unsaid and rng.random() < 0.15:
+    if _alone(facts) and described and not unsaid and rng.random() < 0.15:
         phrase = noun_phrase(words, [*adjectives, _pick(style.before, rng)])
         return (phrase if rng.random() < 0.5 else bare(phrase)) + ground
     phrase = noun_phrase(words, adjectives, facts.count)

@@ -4,6 +4,7 @@ The loss is that of ``diffusion.process``, the same mathematics with which pictu
 N pictures in the bank, B batch, Z latent channels, H W latent height and width, L tokens, D width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -28,7 +29,16 @@ from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
 
-__all__ = ["Bank", "DenoiserConfig", "DenoiserTask", "Words", "draw_bank", "encode", "latents_of"]
+__all__ = [
+    "Bank",
+    "DenoiserConfig",
+    "DenoiserTask",
+    "Lesson",
+    "Words",
+    "draw_bank",
+    "encode",
+    "latents_of",
+]
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class DenoiserConfig:
     ``spread`` place the noise levels: sigma = sigmoid(centre + spread * normal), the logit-normal
     of Esser et al. 2024. ``drop`` is the share of empty captions, which guidance needs; ``bank``
     the number of scenes, and ``length`` that of the word pieces a caption may have, marks included.
+    ``places`` is the weight of the adapter's second lesson, what stands where, in the loss.
     """
 
     seed: int = 0
@@ -48,26 +59,44 @@ class DenoiserConfig:
     drop: float = 0.1
     bank: int = 16000
     length: int = 24
+    places: float = 0.0
 
 
 Fact = TypeVar("Fact")  # what is known of a picture, and captions are made of
-Told = TypeVar("Told", contravariant=True)
+Known = TypeVar("Known", contravariant=True)
 
 
-class Words(Protocol[Told]):
+class Words(Protocol[Known]):
     """How a picture is put into words."""
 
-    def said(self, facts: Told, rng: np.random.Generator, drop: float) -> str:
+    def said(self, facts: Known, rng: np.random.Generator, drop: float) -> str:
         """One wording of perhaps many, or "" with probability `drop`."""
         ...
 
-    def plain(self, facts: Told) -> str:
+    def plain(self, facts: Known) -> str:
         """The wording by which the picture is judged."""
         ...
 
-    def words(self, some: Iterable[Told]) -> frozenset[str]:
+    def words(self, some: Iterable[Known]) -> frozenset[str]:
         """Every word that may be said of such pictures."""
         ...
+
+
+class Lesson(nn.Module, ABC, Generic[Fact]):
+    """What else the adapter learns, from words alone; it is left out of the model's file."""
+
+    @abstractmethod
+    def loss(self, context: Tensor, mask: Tensor, some: Sequence[Fact]) -> Tensor:
+        """A scalar, from adapted states (B, L, D), (B, L) true where real, and the facts."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Captions as the denoiser reads them: (B, L, D), (B, D), and (B, L) true where real."""
+
+    context: Tensor
+    pooled: Tensor
+    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -115,6 +144,7 @@ class DenoiserTask(Generic[Fact]):
         words: Words[Fact],
         banks: Mapping[str, Bank[Fact]],
         *,
+        lesson: Lesson[Fact] | None = None,
         precision: torch.dtype = torch.bfloat16,
         compiled: bool = False,
     ) -> None:
@@ -136,11 +166,13 @@ class DenoiserTask(Generic[Fact]):
             self.unet.to(self.device), torch.channels_last
         )
         self.adapter = self.adapter.to(self.device)
+        self.lesson = None if lesson is None else lesson.to(self.device)
         self._unet: Callable[..., Tensor] = torch.compile(self.unet) if compiled else self.unet
 
     @property
     def modules(self) -> Modules:
-        return {"unet": self.unet, "adapter": self.adapter}
+        both: dict[str, nn.Module] = {"unet": self.unet, "adapter": self.adapter}
+        return both if self.lesson is None else both | {"lesson": self.lesson}
 
     def take(self, parts: Parts) -> None:
         """Begin from the weights of a model of the same make."""
@@ -153,9 +185,18 @@ class DenoiserTask(Generic[Fact]):
         bank = self.banks["train"]
         rng = np.random.default_rng([self.config.seed, step])
         chosen = rng.integers(len(bank.facts), size=self.config.batch)
-        captions = [self._caption(bank.facts[int(i)], rng) for i in chosen]
+        facts = [bank.facts[int(i)] for i in chosen]
+        captions = [self._caption(f, rng) for f in facts]
         x0 = bank.latents[torch.from_numpy(chosen).to(self.device)]
-        return self._error(self._unet, self.adapter, x0, captions, rng)
+        told = self._read(self.adapter, captions)
+        error = self._error(self._unet, told, x0, rng)
+        if self.lesson is None:
+            return error
+        said = [i for i, caption in enumerate(captions) if caption]
+        context, mask = told.context[said].float(), told.mask[said]
+        return error + self.config.places * self.lesson.loss(
+            context, mask, [facts[i] for i in said]
+        )
 
     def _caption(self, facts: Fact, rng: np.random.Generator) -> str:
         """A wording that can be read whole: a few of those with two long names cannot."""
@@ -168,31 +209,34 @@ class DenoiserTask(Generic[Fact]):
             f"{self.words.plain(facts)!r}; train with a greater denoiser.length."
         )
 
+    def _read(self, adapter: nn.Module, captions: Sequence[str]) -> Told:
+        read = self.reader.read(captions)
+        with multiplying(self.precision, self.device):
+            context, pooled = adapter(read.states, read.mask)
+        return Told(context, pooled, read.mask)
+
     def _error(
         self,
         unet: Callable[..., Tensor],
-        adapter: nn.Module,
+        told: Told,
         latents: Tensor,
-        captions: Sequence[str],
         rng: np.random.Generator,
     ) -> Tensor:
         c = self.config
         x0 = latents.float()
         x0 = x0.contiguous(memory_format=torch.channels_last)  # (B, Z, H, W)
-        logit = c.centre + c.spread * rng.standard_normal(len(captions), dtype=np.float32)
+        logit = c.centre + c.spread * rng.standard_normal(len(x0), dtype=np.float32)
         sigma = torch.from_numpy(logit).sigmoid().to(self.device)
         noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(self.device)
         noise = noise.contiguous(memory_format=torch.channels_last)
         x = self.process.mix(x0, noise, sigma)
-        read = self.reader.read(captions)
         with multiplying(self.precision, self.device):
-            context, pooled = adapter(read.states, read.mask)  # (B, L, D), (B, D)
             output = unet(
                 self.process.model_input(x, sigma),
                 self.process.time(sigma),
-                context,
-                mask=read.mask[:, None, None],
-                added=pooled,
+                told.context,
+                mask=told.mask[:, None, None],
+                added=told.pooled,
             )
         return (output.float() - self.process.target(x0, noise, sigma)).square().mean()
 
@@ -209,7 +253,7 @@ class DenoiserTask(Generic[Fact]):
                 facts = bank.facts[first : first + self.config.batch]
                 words = [self.words.plain(f) for f in facts]
                 x0 = bank.latents[first : first + self.config.batch]
-                error = self._error(modules["unet"], modules["adapter"], x0, words, rng)
+                error = self._error(modules["unet"], self._read(modules["adapter"], words), x0, rng)
                 losses += [error.item()] * len(facts)
             figures[f"{name}_loss"] = float(np.mean(losses))
         return figures

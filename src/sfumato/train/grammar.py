@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["COLOURS", "COUNTS", "bare", "has_colour", "noun_phrase", "plural", "with_article"]
+__all__ = [
+    "COLOURS",
+    "COUNTS",
+    "bare",
+    "has_colour",
+    "noun_phrase",
+    "plural",
+    "takes_adjective",
+    "with_article",
+]
 
 COLOURS = frozenset(
     {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"}
     | {"grey", "golden", "gold"}
 )
+_SHADES = COLOURS | {"gray", "scarlet", "crimson", "navy", "silver", "ginger", "rosy", "violet"}
+_BARE = frozenset({"what", "where", "how", "someone", "something", "one", "some", "two", "three"})
 COUNTS: Mapping[int, str] = {1: "one", 2: "two", 3: "three", 4: "four"}
 _IRREGULAR: Mapping[str, str] = {
     "mouse": "mice",
@@ -75,8 +87,14 @@ def plural(phrase: str) -> str:
 
 
 def has_colour(words: str) -> bool:
-    """Whether a phrase names a colour: "a red rose"."""
-    return not COLOURS.isdisjoint(words.split())
+    """Whether a phrase names a colour: "a red rose", "a red-capped toadstool"."""
+    return not _SHADES.isdisjoint(re.findall("[a-z]+", words))
+
+
+def takes_adjective(words: str) -> bool:
+    """Whether an adjective can stand before it: not before "what hens lay", "dad's chair"."""
+    first = words.split()[0]
+    return first not in _BARE and not first.endswith("'s")
 
 
 def noun_phrase(words: str, adjectives: Sequence[str] = (), count: int = 1) -> str:

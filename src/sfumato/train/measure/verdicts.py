@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfumato.train.captions import Facts
+from sfumato.train.captions import ENDS, Facts
 from sfumato.train.measure.features import Eye, Looked
 from sfumato.train.measure.judges import Judge, Panel
 from sfumato.train.measure.reals import RELATIONS
@@ -16,13 +16,6 @@ from sfumato.train.stylize import Picture
 
 __all__ = ["Verdict", "verdicts"]
 
-# Where the first and the second subject stand.
-_ENDS: Mapping[str, tuple[str, str]] = {
-    "above": ("top", "bottom"),
-    "below": ("bottom", "top"),
-    "to the left of": ("left", "right"),
-    "to the right of": ("right", "left"),
-}
 _MIDDLES: Mapping[str, tuple[float, float]] = {  # of a place half as wide as the picture: x and y
     "top": (0.5, 0.25),
     "bottom": (0.5, 0.75),
@@ -110,11 +103,11 @@ def _placed(
         codes = judge.names.index(facts.subject), judge.names.index(other)
 
         def fits(way: str, i: int = i, codes: tuple[int, int] = codes) -> float:
-            return sum(float(scores[end][i, c]) for end, c in zip(_ENDS[way], codes, strict=True))
+            return sum(float(scores[end][i, c]) for end, c in zip(ENDS[way], codes, strict=True))
 
         ranks = [
             int((scores[end][i] >= scores[end][i, code]).sum())
-            for end, code in zip(_ENDS[where], codes, strict=True)
+            for end, code in zip(ENDS[where], codes, strict=True)
         ]
         made.append((max(RELATIONS, key=fits), max(ranks)))
     return made
