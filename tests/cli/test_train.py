@@ -16,7 +16,7 @@ from sfumato.train import bundled, export, store
 from sfumato.train.beginning import parts_of
 from sfumato.train.bundled import Recipe
 from sfumato.train.export import Exported
-from sfumato.train.loop import Stop
+from sfumato.train.loop import Losses, Stop
 from sfumato.train.own import Captioned
 from sfumato.train.scenes import Scenes
 from sfumato.weights.load import Parts
@@ -198,8 +198,8 @@ class Told:
     ) -> None:
         self.calls.append((recipe, folder))
         self.begun.append(begin)
-        tell({"step": 20, "loss": 1.25, "seconds_a_step": 0.5, "held_loss": 1.5})
-        tell({"step": 40, "loss": 1.0, "seconds_a_step": 0.5})
+        tell({"step": 20, "steps": 40, "loss": 1.25, "seconds_a_step": 0.5, "held_loss": 1.5})
+        tell({"step": 40, "steps": 40, "loss": 1.0, "seconds_a_step": 0.5})
         assert not stop()
 
 
@@ -247,15 +247,15 @@ def test_ctrl_c_between_steps_keeps_the_state_and_the_same_words_go_on(
     from sfumato.train import autoencoder
 
     seen: list[int] = []
-    loss = autoencoder.AutoencoderTask.loss
+    losses = autoencoder.AutoencoderTask.losses
 
-    def interrupted(self: autoencoder.AutoencoderTask, step: int) -> torch.Tensor:
+    def interrupted(self: autoencoder.AutoencoderTask, step: int) -> Losses:
         seen.append(step)
         if step == 2 and len(seen) == 2:
             interrupt()
-        return loss(self, step)
+        return losses(self, step)
 
-    monkeypatch.setattr(autoencoder.AutoencoderTask, "loss", interrupted)
+    monkeypatch.setattr(autoencoder.AutoencoderTask, "losses", interrupted)
     monkeypatch.setattr(bundled.train_autoencoder, "__kwdefaults__", {"spec": tiny.SPEC})
     (tmp_path / "my.toml").write_text(
         "compiled = false\npictures = 4\n"

@@ -1,5 +1,6 @@
 """Both trainings of a tiny model from drawings to parts, and what is refused on the way."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from sfumato.errors import WeightsError
 from sfumato.nn.bert import Bert
 from sfumato.spec import BertConfig
 from sfumato.train import bundled, export, store
+from sfumato.train.adapter import AdapterConfig
 from sfumato.train.autoencoder import AutoencoderConfig
 from sfumato.train.beginning import parts_of
 from sfumato.train.bundled import Recipe, average, train_autoencoder, train_denoiser
@@ -30,6 +32,8 @@ RECIPE = Recipe(
     scenes=SCENES,
     denoiser=DenoiserConfig(batch=2, bank=12),
     denoiser_loop=LOOP,
+    adapter=AdapterConfig(pairs=2, others=2, ordered=1, plainly=1, free=2),
+    adapter_loop=LOOP,
     compiled=False,
 )
 
@@ -120,17 +124,27 @@ def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(
     assert {"held_loss", "seen_loss"} <= line.keys()
 
 
+def _at_the(step: int) -> Callable[[], bool]:
+    """To be stopped after so many steps of all."""
+    steps = itertools.count(1)
+    return lambda: next(steps) == step
+
+
 def test_a_lesson_is_trained_and_taken_up_again_and_is_no_part_of_the_model(
     scenes: Scenes, folder: Path, trained: Path, tmp_path: Path
 ) -> None:
     taught = replace(RECIPE, denoiser=replace(RECIPE.denoiser, places=0.1))
     with pytest.raises(KeyboardInterrupt):
         second(scenes, folder, taught, stop=lambda: True)
+    assert not (folder / "denoiser").exists()
+    with pytest.raises(KeyboardInterrupt):
+        second(scenes, folder, taught, stop=_at_the(LOOP.steps + 1))
+    assert (folder / "denoiser" / "state.safetensors").exists()
     second(scenes, folder, taught)
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole" / "vae.safetensors").write_bytes((trained / "vae.safetensors").read_bytes())
     second(scenes, tmp_path / "whole", taught)
-    for name in ("unet", "adapter", "denoiser/state"):
+    for name in ("unet", "adapter", "adapter/state", "denoiser/state"):
         once, again = (where / f"{name}.safetensors" for where in (tmp_path / "whole", folder))
         assert once.read_bytes() == again.read_bytes()
     state, _ = store.read(folder / "denoiser" / "state.safetensors")

@@ -1,7 +1,5 @@
 """The denoiser learns from words and noise, and is judged with fixed noise on cells held back."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from sfumato.diffusion.process import Flow
 from sfumato.nn.vae import Vae
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts
-from sfumato.train.denoiser import Bank, draw_bank, encode
+from sfumato.train.denoiser import Bank, draw_bank, encode, said_whole
 from sfumato.train.loop import TrainingError
 from sfumato.train.scenes import Example, SceneConfig, Scenes
 from sfumato.train.start import start
@@ -25,8 +23,8 @@ def vae() -> Vae:
 
 def test_a_step_is_a_function_of_its_number() -> None:
     task = tiny.denoiser()
-    first, other = task.loss(3), task.loss(4)
-    assert torch.equal(task.loss(3), first)
+    first, other = (task.losses(step)["loss"] for step in (3, 4))
+    assert torch.equal(task.losses(3)["loss"], first)
     assert not torch.equal(first, other)
 
 
@@ -55,7 +53,7 @@ def test_the_loss_falls_and_every_part_learns() -> None:
     adam = torch.optim.Adam(parts, lr=0.01)
     losses: list[float] = []
     for step in range(1, 31):
-        loss = task.loss(step)
+        loss = task.losses(step)["loss"]
         loss.backward()
         adam.step()
         adam.zero_grad()
@@ -67,7 +65,7 @@ def test_the_loss_falls_and_every_part_learns() -> None:
 
 def test_the_reader_stays_as_it_was_published() -> None:
     task = tiny.denoiser()
-    task.loss(1).backward()
+    task.losses(1)["loss"].backward()
     assert all(p.grad is None for p in task.reader.bert.parameters())
 
 
@@ -75,7 +73,7 @@ def test_judging_is_the_same_each_time_and_sees_no_training_picture() -> None:
     task = tiny.denoiser()
     figures = task.validate(task.modules)
     assert set(figures) == {"held_loss", "seen_loss"}
-    task.loss(1)
+    task.losses(1)
     assert task.validate(task.modules) == figures
     task.banks = {**task.banks, "train": Bank(torch.zeros(1, 4, 4, 4).half(), tiny.FACTS[:1])}
     assert task.validate(task.modules) == figures
@@ -88,16 +86,19 @@ def test_judging_is_the_same_each_time_and_sees_no_training_picture() -> None:
 def test_every_caption_is_read_whole() -> None:
     task = tiny.denoiser(length=8)
     rng = np.random.default_rng(0)
-    captions = {task._caption(facts, rng) for _ in range(60) for facts in tiny.FACTS}
+    captions = {
+        said_whole(task.words, facts, rng, 0.1, task.reader)
+        for _ in range(60)
+        for facts in tiny.FACTS
+    }
     assert len(captions) > 10
     assert all(task.reader.fits(caption) for caption in captions)
 
 
 def test_a_subject_that_never_fits_is_named() -> None:
     task = tiny.denoiser(length=2)
-    task.config = replace(task.config, drop=0.0)
     with pytest.raises(TrainingError, match=r"no room for 'a dog, flat'.*denoiser\.length"):
-        task._caption(Facts("1f436", "flat"), np.random.default_rng(0))
+        said_whole(task.words, Facts("1f436", "flat"), np.random.default_rng(0), 0.0, task.reader)
 
 
 def test_a_bank_is_the_pictures_latents_in_their_order() -> None:

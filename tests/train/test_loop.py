@@ -37,11 +37,11 @@ class Line:
     def modules(self) -> Mapping[str, nn.Module]:
         return {"line": self.model}
 
-    def loss(self, step: int) -> Tensor:
+    def losses(self, step: int) -> Mapping[str, Tensor]:
         self.weights.append(self.model.bias.item())
         x = torch.tensor([[float(step % 3)]])
         error = self.model(x) - 2 * x - 1
-        return (error.square().mean()) * (float("nan") if step == self.bad else 1.0)
+        return {"loss": error.square().mean() * (float("nan") if step == self.bad else 1.0)}
 
     def validate(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
         assert not modules["line"].training
@@ -87,7 +87,7 @@ def test_rates_warm_up_stay_and_cool_down() -> None:
 def test_the_average_is_that_of_all_weights_with_the_newest_heaviest(tmp_path: Path) -> None:
     task, loop = Line(), config(12)
     averaged = fit(task, loop, RATES, tmp_path, tell=silent)
-    task.loss(13)  # notes the weights after the last step too
+    task.losses(13)  # notes the weights after the last step too
     mean = 0.0
     for step, bias in enumerate(task.weights[1:], start=1):
         keep = min(0.999, (1 + step) / (10 + step))
@@ -111,6 +111,7 @@ def test_the_loss_falls_and_the_log_says_so(tmp_path: Path) -> None:
     lines = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == told
     assert [line["step"] for line in lines] == list(range(6, 61, 6))
+    assert {line["steps"] for line in lines} == {60}
     assert lines[-1]["loss"] < 0.05 * lines[0]["loss"]
     assert all(line["seconds_a_step"] > 0 for line in lines)
     assert [line["step"] for line in lines if "held" in line] == [24, 48, 60]

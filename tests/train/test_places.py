@@ -1,7 +1,5 @@
 """Whoever learns what stands where must tell "above" from "below" by the order of the words."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -18,8 +16,8 @@ CODES = list(tiny.SUBJECTS)
 DOG, CAR = CODES[:2]
 
 
-def lesson() -> Places:
-    places = Places(tiny.TEXT.width, CODES)
+def lesson(share: float = 0.0) -> Places:
+    places = Places(tiny.TEXT.width, CODES, share)
     start(places, 0)
     return places
 
@@ -84,22 +82,31 @@ def test_an_adapter_learns_who_stands_above() -> None:
     assert losses[-1] < 0.05
 
 
-def test_a_lesson_is_a_part_of_the_loss_by_its_weight_and_trained_with_the_rest() -> None:
-    config = DenoiserConfig(batch=4, length=tiny.reader().tokenizer.length)
+def test_both_must_be_answered_for_where_they_stand() -> None:
+    places, (context, mask) = lesson(), states(2)
+    told = [Facts(DOG, "3d", relation=("above", CAR)), Facts(CAR, "3d", relation=("next to", DOG))]
+    with torch.no_grad():
+        places.name.weight.zero_()
+        places.name.bias[:] = torch.eye(len(CODES))[0]  # always the dog
+    assert places.right(context, mask, told) == [False, True]
+    assert places.right(context, mask, [Facts(DOG, "3d"), Facts(CAR, "3d")]) == [True, False]
 
-    def task(weight: float) -> DenoiserTask[Facts]:
+
+def test_a_lesson_is_trained_by_its_share_and_told_apart_from_the_pictures_error() -> None:
+    def task(share: float) -> DenoiserTask[Facts]:
         return DenoiserTask(
             tiny.SPEC,
-            replace(config, places=weight),
+            DenoiserConfig(batch=4, length=tiny.reader().tokenizer.length),
             tiny.reader(),
             tiny.denoiser().words,
             tiny.banks(),
-            lesson=lesson() if weight else None,
+            lesson=lesson(share) if share else None,
             precision=torch.float32,
         )
 
-    none, some, twice = (task(weight).loss(1).item() for weight in (0.0, 0.5, 1.0))
-    assert some > none
-    assert twice - none == pytest.approx(2 * (some - none), rel=1e-4)
+    none, some, twice = (task(share).losses(1) for share in (0.0, 0.5, 1.0))
+    assert set(none) == {"loss"}
+    assert none["loss"].item() == some["loss"].item() == twice["loss"].item()
+    assert twice["lesson"].item() == pytest.approx(2 * some["lesson"].item(), rel=1e-6)
     assert set(task(0.5).modules) == {"unet", "adapter", "lesson"}
     assert set(task(0.0).modules) == {"unet", "adapter"}

@@ -33,7 +33,7 @@ from sfumato.cli.training import (
     model_file,
     prepared,
     stopping,
-    teller,
+    tell,
 )
 from sfumato.errors import RequestError
 
@@ -112,7 +112,6 @@ def new(
     count, held = len(captioned.captions), len(captioned.held())
     note(f"{count:,} pictures of {size} x {size}, {held:,} of them only to judge by.")
     with stopping() as stop:
-        tell = teller(recipe.denoiser_loop.steps)
         train_new(recipe, captioned, folder, where, tell, begin=path, stop=stop)
     export(folder)
 
@@ -272,9 +271,6 @@ def compare(
         raise RequestError(f"{folder / taken[0]} is there already; take another --folder.")
     where, vae = begun[0][1], autoencoder_of(path)
 
-    def tell(line: dict[str, float]) -> None:
-        note(f"step {line['step']:,.0f}, loss {line['loss']:.4g}")
-
     made = train(wanted, data, vae, folder, where, 60 * minutes, tell)
     say(table(made).rstrip())
 
@@ -294,7 +290,7 @@ def _train_autoencoder(order: Order) -> None:
     note(f"Autoencoder: {recipe.pictures:,} pictures, {loop.steps:,} steps of {part.batch}.")
     with stopping() as stop:
         scenes = Scenes(order.data, recipe.drawings)
-        train_autoencoder(recipe, scenes, order.folder, device, teller(loop.steps), stop=stop)
+        train_autoencoder(recipe, scenes, order.folder, device, tell, stop=stop)
     say(str(order.folder / "vae.safetensors"))
 
 
@@ -307,11 +303,12 @@ def _train_denoiser(order: Order) -> None:
     recipe = as_ordered(order, recipe)
     loop, part = recipe.denoiser_loop, recipe.denoiser
     note(f"Denoiser: {part.bank:,} pictures, {loop.steps:,} steps of {part.batch}.")
+    if part.places:
+        note(f"Before them {recipe.adapter_loop.steps:,} steps of the adapter alone, on words.")
     path = model_file(order.begin)
     parts = None if path is None else parts_of(path)
     with stopping() as stop:
         scenes = Scenes(order.data, recipe.scenes)
-        tell = teller(loop.steps)
         train_denoiser(recipe, scenes, order.folder, device, tell, begin=parts, stop=stop)
     say(str(order.folder / "unet.safetensors"))
     say(str(order.folder / "adapter.safetensors"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from sfumato.train.bundled import Recipe
-    from sfumato.train.loop import Stop, Tell
+    from sfumato.train.loop import Stop
 
 DATA, RUN, PACKAGES = Path("data/emoji.zip"), Path("runs/mini"), Path("data/packages")
 
@@ -140,21 +140,20 @@ def stopping() -> Generator[Stop, None, None]:
             signal.signal(number, handler)
 
 
-def teller(steps: int) -> Tell:
-    """Prints each line of the log in words."""
+def tell(line: dict[str, float]) -> None:
+    """Prints a line of the log in words."""
     names = {
         "loss": "loss",
+        "lesson": "lesson",
+        "plain_right": "right in plain words",
+        "said_right": "in any",
         "held_psnr": "held dB",
         "seen_loss": "seen",
         "held_loss": "held",
     }
-
-    def tell(line: dict[str, float]) -> None:
-        step, each = int(line["step"]), line["seconds_a_step"]
-        words = [f"step {step:,} of {steps:,}"]
-        words += [f"{name} {line[key]:.4g}" for key, name in names.items() if key in line]
-        words += [f"{each:.2f} s a step"]
-        words += [f"{duration(each * (steps - step))} left"] if step < steps else []
-        note(", ".join(words))
-
-    return tell
+    step, steps, each = int(line["step"]), int(line["steps"]), line["seconds_a_step"]
+    words = [f"step {step:,} of {steps:,}"]
+    words += [f"{name} {line[key]:.4g}" for key, name in names.items() if key in line]
+    words += [f"{each:.2f} s a step"]
+    words += [f"{duration(each * (steps - step))} left"] if step < steps else []
+    note(", ".join(words))

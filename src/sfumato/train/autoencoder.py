@@ -14,7 +14,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sfumato.nn.vae import Vae
 from sfumato.spec import VaeConfig
-from sfumato.train.loop import Modules
+from sfumato.train.loop import Losses, Modules
 from sfumato.train.precision import multiplying
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
@@ -84,7 +84,7 @@ class AutoencoderTask:
     def modules(self) -> Modules:
         return {"vae": self.vae}
 
-    def loss(self, step: int) -> Tensor:
+    def losses(self, step: int) -> Losses:
         rng = np.random.default_rng([self.config.seed, step])
         picture = to_unit(self._crops(rng)).to(self.device)
         picture = picture.contiguous(memory_format=torch.channels_last)
@@ -95,7 +95,7 @@ class AutoencoderTask:
             latent = mean + (0.5 * log_variance).exp() * noise.to(self.device)
             got = self._decoder(latent)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        return reconstruction_loss(got.float(), picture) + self.config.kl * kl
+        return {"loss": reconstruction_loss(got.float(), picture) + self.config.kl * kl}
 
     def _crops(self, rng: np.random.Generator) -> Tensor:
         batch, crop = self.config.batch, self.config.crop

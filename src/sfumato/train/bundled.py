@@ -1,9 +1,9 @@
-"""The recipe of the bundled model: its two trainings, one after the other.
+"""The recipe of the bundled model: its trainings, one after the other.
 
-Everything lies in one folder: ``autoencoder/`` and ``denoiser/`` hold the states that training goes
-on from, ``bank-N.safetensors`` the pictures as latents, ``words.txt`` every word of the captions,
-and ``vae``, ``unet`` and ``adapter.safetensors`` the trained parts; ``train.export`` makes the
-package's file of them.
+Everything lies in one folder: ``autoencoder/``, ``adapter/`` and ``denoiser/`` hold the states that
+training goes on from, ``bank-N.safetensors`` the pictures as latents, ``words.txt`` every word of
+the captions, and ``vae``, ``unet`` and ``adapter.safetensors`` the trained parts; ``train.export``
+makes the package's file of them.
 """
 
 import json
@@ -27,6 +27,7 @@ from sfumato.shipped import shipped
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
+from sfumato.train.adapter import AdapterConfig, AdapterTask
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask, to_unit, whiten
 from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
@@ -71,6 +72,10 @@ _AUTOENCODER_LOOP = LoopConfig(
     steps=2100, cooldown=750, save_seconds=120.0, log_steps=50, validate_steps=200
 )
 _AUTOENCODER_RATES = MuonConfig(adam=2e-3)
+_ADAPTER_LOOP = LoopConfig(
+    steps=960, warmup=20, cooldown=80, average=0.95, log_steps=30, validate_steps=120
+)
+_ADAPTER_RATES = MuonConfig(adam=5e-4)
 _SCENES = SceneConfig(emphasis=4.0)
 _DENOISER_LOOP = LoopConfig(
     steps=2500, warmup=150, cooldown=900, save_seconds=150.0, validate_steps=400
@@ -82,11 +87,12 @@ _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 class Recipe:
     """Every number of a training; the defaults made the first part of the bundled model's.
 
-    ``docs/model/second.toml``, ``third.toml`` and ``fourth.toml`` hold what later parts changed.
+    ``docs/model/second.toml`` and those after it hold what later parts changed.
 
     The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
     ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
-    ``scenes.emphasis``).
+    ``scenes.emphasis``). Where the adapter has a lesson beside it (``denoiser.places``), it learns
+    that alone first.
     """
 
     pictures: int = 8000
@@ -95,6 +101,9 @@ class Recipe:
     autoencoder_loop: LoopConfig = _AUTOENCODER_LOOP
     autoencoder_rates: MuonConfig = _AUTOENCODER_RATES
     scenes: SceneConfig = _SCENES
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapter_loop: LoopConfig = _ADAPTER_LOOP
+    adapter_rates: MuonConfig = _ADAPTER_RATES
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     denoiser_loop: LoopConfig = _DENOISER_LOOP
     denoiser_rates: MuonConfig = _DENOISER_RATES
@@ -182,26 +191,42 @@ def train_denoiser(
         "seen": encode(vae, scenes.seen()[::24], device),
         "held": encode(vae, scenes.held_out(), device),
     }
-    words = Named(scenes.subjects)
+    lesson = _lesson(text.width, scenes, c) if c.places else None
     task = DenoiserTask(
         spec,
         c,
         reader,
-        words,
+        Named(scenes.subjects),
         banks,
-        lesson=_lesson(text.width, scenes, c.seed) if c.places else None,
+        lesson=lesson,
         precision=products(recipe.precision, device),
         compiled=recipe.compiled,
     )
     if begin is not None:
         task.take(begin)
+    begun = (folder / "denoiser" / "state.safetensors").exists()  # and holds the adapter
+    if lesson is not None and not begun:
+        hold = begin is not None
+        alone = AdapterTask(recipe.adapter, scenes, reader, task.adapter, lesson, hold=hold)
+        _fit_adapter(recipe, alone, folder, device, tell, stop)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
 
 
-def _lesson(width: int, scenes: Scenes, seed: int) -> Places:
-    places = Places(width, sorted(scenes.subjects))
-    start(places, seed + 2)
+def _lesson(width: int, scenes: Scenes, config: DenoiserConfig) -> Places:
+    places = Places(width, sorted(scenes.subjects), config.places)
+    start(places, config.seed + 2)
     return places
+
+
+def _fit_adapter(
+    recipe: Recipe, task: AdapterTask, folder: Path, device: torch.device, tell: Tell, stop: Stop
+) -> None:
+    """The adapter alone, in ``adapter/``; its averaged weights take the place of the last."""
+    _note(recipe, folder, "adapter", device)
+    loop, rates, everything = recipe.adapter_loop, recipe.adapter_rates, ("",)
+    averaged = fit(task, loop, rates, folder / "adapter", plain=everything, tell=tell, stop=stop)
+    for name, module in task.modules.items():
+        module.load_state_dict(averaged[name].state_dict())
 
 
 def reader_of(text: BertConfig, length: int, device: torch.device) -> Reader:

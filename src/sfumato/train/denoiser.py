@@ -21,7 +21,7 @@ from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts
-from sfumato.train.loop import Modules, TrainingError
+from sfumato.train.loop import Losses, Modules, TrainingError
 from sfumato.train.precision import multiplying
 from sfumato.train.reader import Reader
 from sfumato.train.scenes import Example, Scenes
@@ -38,6 +38,7 @@ __all__ = [
     "draw_bank",
     "encode",
     "latents_of",
+    "said_whole",
 ]
 
 
@@ -83,7 +84,14 @@ class Words(Protocol[Known]):
 
 
 class Lesson(nn.Module, ABC, Generic[Fact]):
-    """What else the adapter learns, from words alone; it is left out of the model's file."""
+    """What else the adapter learns, from words alone; it is left out of the model's file.
+
+    ``share`` is its weight beside the picture's error.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
 
     @abstractmethod
     def loss(self, context: Tensor, mask: Tensor, some: Sequence[Fact]) -> Tensor:
@@ -105,6 +113,23 @@ class Bank(Generic[Fact]):
 
     latents: Tensor  # (N, Z, H, W) float16
     facts: tuple[Fact, ...]
+
+
+def said_whole(
+    words: Words[Fact], facts: Fact, rng: np.random.Generator, drop: float, reader: Reader
+) -> str:
+    """A wording that can be read whole: a few of those with two long names cannot.
+
+    Raises TrainingError where none of twenty can.
+    """
+    for _ in range(20):
+        caption = words.said(facts, rng, drop)
+        if reader.fits(caption):
+            return caption
+    raise TrainingError(
+        f"A caption of {reader.tokenizer.length} word pieces has no room for "
+        f"{words.plain(facts)!r}; train with a greater denoiser.length."
+    )
 
 
 @torch.no_grad()
@@ -181,33 +206,21 @@ class DenoiserTask(Generic[Fact]):
         self.unet.load_state_dict(parts.denoiser.state_dict())
         self.adapter.load_state_dict(tower.adapter.state_dict())
 
-    def loss(self, step: int) -> Tensor:
+    def losses(self, step: int) -> Losses:
         bank = self.banks["train"]
         rng = np.random.default_rng([self.config.seed, step])
         chosen = rng.integers(len(bank.facts), size=self.config.batch)
         facts = [bank.facts[int(i)] for i in chosen]
-        captions = [self._caption(f, rng) for f in facts]
+        captions = [said_whole(self.words, f, rng, self.config.drop, self.reader) for f in facts]
         x0 = bank.latents[torch.from_numpy(chosen).to(self.device)]
         told = self._read(self.adapter, captions)
         error = self._error(self._unet, told, x0, rng)
         if self.lesson is None:
-            return error
+            return {"loss": error}
         said = [i for i, caption in enumerate(captions) if caption]
         context, mask = told.context[said].float(), told.mask[said]
-        return error + self.config.places * self.lesson.loss(
-            context, mask, [facts[i] for i in said]
-        )
-
-    def _caption(self, facts: Fact, rng: np.random.Generator) -> str:
-        """A wording that can be read whole: a few of those with two long names cannot."""
-        for _ in range(20):
-            words = self.words.said(facts, rng, self.config.drop)
-            if self.reader.fits(words):
-                return words
-        raise TrainingError(
-            f"A caption of {self.config.length} word pieces has no room for "
-            f"{self.words.plain(facts)!r}; train with a greater denoiser.length."
-        )
+        lesson = self.lesson.loss(context, mask, [facts[i] for i in said])
+        return {"loss": error, "lesson": self.lesson.share * lesson}
 
     def _read(self, adapter: nn.Module, captions: Sequence[str]) -> Told:
         read = self.reader.read(captions)

@@ -22,9 +22,20 @@ from sfumato.images.files import write as write_bytes
 from sfumato.train import store
 from sfumato.train.muon import Muon, MuonConfig
 
-__all__ = ["LoopConfig", "Modules", "Stop", "Task", "Tell", "TrainingError", "fit", "never"]
+__all__ = [
+    "LoopConfig",
+    "Losses",
+    "Modules",
+    "Stop",
+    "Task",
+    "Tell",
+    "TrainingError",
+    "fit",
+    "never",
+]
 
 Modules = Mapping[str, nn.Module]
+Losses = Mapping[str, Tensor]  # scalars, by their names in the log
 Tell = Callable[[dict[str, float]], None]  # hears each line of the log
 Stop = Callable[[], bool]  # asked after each step
 
@@ -57,12 +68,15 @@ class LoopConfig:
 
 
 class Task(Protocol):
-    """What is trained: the modules, the loss of a step, and figures on data never trained on."""
+    """What is trained: the modules, a step's losses, and figures on data never trained on.
+
+    The sum of the losses is made smaller; one of them is called "loss", which the log tells first.
+    """
 
     @property
     def modules(self) -> Modules: ...
 
-    def loss(self, step: int) -> Tensor: ...
+    def losses(self, step: int) -> Losses: ...
 
     def validate(self, modules: Modules) -> dict[str, float]: ...
 
@@ -99,16 +113,17 @@ def fit(
 
     saved = time.monotonic()
     for step in range(done + 1, config.steps + 1):
-        loss = task.loss(step)
-        loss.backward()
+        losses = task.losses(step)
+        torch.stack(list(losses.values())).sum().backward()
         norm = nn.utils.clip_grad_norm_(list(muon.parameters.values()), config.clip)
         muon.step(step, config.factor(step))
         _average(task.modules, averaged, config.keep(step))
-        log.add(step, loss.item(), norm.item())
+        log.add(step, {name: loss.item() for name, loss in losses.items()}, norm.item())
         last, stopped = step == config.steps, stop()
         judged = last or step % config.validate_steps == 0
         if judged or step % config.log_steps == 0:
-            line = {"step": step, "factor": config.factor(step), **log.take()}
+            line = {"step": step, "steps": config.steps, "factor": config.factor(step)}
+            line |= log.take()
             if judged:
                 line |= task.validate(averaged)
             log.write(line)
@@ -175,7 +190,7 @@ class _Log:
 
     def __init__(self, path: Path, done: int) -> None:
         self.path = path
-        self.losses: list[float] = []
+        self.losses: list[Mapping[str, float]] = []
         self.norms: list[float] = []
         self.since = time.monotonic()
         if path.exists():  # what was trained after the last save was lost, and is trained again
@@ -183,20 +198,21 @@ class _Log:
             kept = [x for x in lines if x.endswith("\n") and json.loads(x)["step"] <= done]
             write_bytes("".join(kept).encode(), path)
 
-    def add(self, step: int, loss: float, norm: float) -> None:
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            raise TrainingError(
-                f"Training fell apart at step {step}: the loss is {loss}, its gradient {norm}.\n"
-                "  Train again with lower learning rates, or a longer warm-up; the state saved "
-                "last is still good."
-            )
-        self.losses.append(loss)
+    def add(self, step: int, losses: Mapping[str, float], norm: float) -> None:
+        for name, loss in losses.items():
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                raise TrainingError(
+                    f"Training fell apart at step {step}: the {name} is {loss}, the gradient "
+                    f"{norm}.\n  Train again with lower learning rates, or a longer warm-up; the "
+                    "state saved last is still good."
+                )
+        self.losses.append(losses)
         self.norms.append(norm)
 
     def take(self) -> dict[str, float]:
         n, now = len(self.losses), time.monotonic()
         line = {
-            "loss": sum(self.losses) / n,
+            **{name: sum(each[name] for each in self.losses) / n for name in self.losses[0]},
             "gradient": sum(self.norms) / n,
             "seconds_a_step": (now - self.since) / n,
         }

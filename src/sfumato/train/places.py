@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sfumato.train.captions import ENDS, Facts
 from sfumato.train.denoiser import Lesson
 
-__all__ = ["PLACES", "Places"]
+__all__ = ["PLACES", "Places", "standing"]
 
 PLACES = ("middle", "top", "bottom", "left", "right")
 
@@ -23,9 +23,9 @@ PLACES = ("middle", "top", "bottom", "left", "right")
 class Places(Lesson[Facts]):
     """Asks for the subject in each place as the denoiser does: by attention to the tokens."""
 
-    def __init__(self, width: int, subjects: Sequence[str]) -> None:
+    def __init__(self, width: int, subjects: Sequence[str], share: float) -> None:
         """``subjects`` are the code points that there are, in any order that stays."""
-        super().__init__()
+        super().__init__(share)
         self.subjects = {code: i for i, code in enumerate(subjects)}
         self.query = nn.Parameter(torch.zeros(len(PLACES), width))
         self.name = nn.Linear(width, len(subjects))
@@ -41,15 +41,23 @@ class Places(Lesson[Facts]):
         asked = [
             (row, PLACES.index(place), self.subjects[code])
             for row, facts in enumerate(some)
-            for place, code in _standing(facts).items()
+            for place, code in standing(facts).items()
         ]
         if not asked:
             return 0 * self(context, mask).sum()  # every weight still has its gradient
         rows, places, wanted = torch.tensor(asked, device=context.device).T
         return F.cross_entropy(self(context, mask)[rows, places], wanted)
 
+    def right(self, context: Tensor, mask: Tensor, some: Sequence[Facts]) -> list[bool]:
+        """Of each picture, whether every subject is answered for in the place where it stands."""
+        best = self(context, mask).argmax(-1).tolist()
+        return [
+            all(best[row][PLACES.index(at)] == self.subjects[code] for at, code in told.items())
+            for row, told in enumerate(map(standing, some))
+        ]
 
-def _standing(facts: Facts) -> Mapping[str, str]:
+
+def standing(facts: Facts) -> Mapping[str, str]:
     """The subject in every place that the words tell of; "next to" does not tell the sides."""
     if facts.relation is None:
         return {"middle": facts.subject}

@@ -47,7 +47,7 @@ BLUEPRINT = (27, 79, 156)  # the paper of a blueprint, sRGB
 NIGHT = (14, 12, 30)  # what neon glows on
 _CHALK = np.asarray([236, 244, 255], np.float32)
 _LUMA = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-_CELL = 5  # side of a "pixel" of pixel art at S = 128
+_CELL = 4  # side of a "pixel" of pixel art at S = 128: half a latent, so that all lie alike
 
 
 @dataclass(frozen=True)

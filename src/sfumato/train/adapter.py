@@ -1,0 +1,159 @@
+"""Training the reader's adapter alone: it learns what stands where from words, before any picture.
+
+Beside the picture's error the lesson does not begin: half of all answers are right by chance, and
+the way to the rest leads over a plateau. Alone, on ever new pairs, it takes minutes.
+B captions, L tokens, D width of a token.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfumato.nn.bert import Adapter
+from sfumato.train.captions import Facts, Named
+from sfumato.train.denoiser import said_whole
+from sfumato.train.loop import Losses, Modules, TrainingError
+from sfumato.train.places import Places, standing
+from sfumato.train.reader import Reader, States
+from sfumato.train.scenes import Scenes
+
+__all__ = ["AdapterConfig", "AdapterTask"]
+
+_FIRST = {"top", "left"}  # where the first named of an ordered pair stands
+_YIELD = 60  # steps in which what is simple gives way
+_ALWAYS_PLAIN = 0.15  # of pairs, to the end
+_PAIRS_HELD = 0.3  # of how strongly the others are: pairs have something to learn
+_ASIDE = 10**9  # the first scene here: no bank and no other training reaches it
+_LOOKED_THROUGH = 64  # scenes for each that is wanted, in a step
+_JUDGED = 200  # pairs
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """What a step sees: ``pairs`` of which it is told where both stand, and ``others``, all new.
+
+    In the first ``ordered`` steps the first named always stands above or to the left, and in the
+    first ``plainly`` steps pairs are put in the plainest words, so that the lesson begins at all.
+    After ``free`` steps the states are held near those from before the training, by ``hold`` times
+    their mean square difference, so that a denoiser that knows them goes on reading them. An
+    adapter that begins from nothing is never held.
+    """
+
+    seed: int = 0
+    pairs: int = 80
+    others: int = 24
+    ordered: int = 100
+    plainly: int = 250
+    free: int = 700
+    hold: float = 3.0
+
+
+class AdapterTask:
+    """The adapter's layers and the lesson, on captions of scenes that need not be painted."""
+
+    def __init__(
+        self,
+        config: AdapterConfig,
+        scenes: Scenes,
+        reader: Reader,
+        adapter: Adapter,
+        lesson: Places,
+        *,
+        hold: bool,
+    ) -> None:
+        """``adapter`` and ``lesson`` are trained in place."""
+        self.config, self.scenes, self.reader = config, scenes, reader
+        self.words = Named(scenes.subjects)
+        self.layers, self.lesson = adapter.layers, lesson
+        self._before = deepcopy(adapter.layers).requires_grad_(False) if hold else None
+
+    @property
+    def modules(self) -> Modules:
+        return {"layers": self.layers, "lesson": self.lesson}
+
+    def losses(self, step: int) -> Losses:
+        c, rng = self.config, np.random.default_rng([self.config.seed, step])
+        first = _ASIDE + step * _LOOKED_THROUGH * (c.pairs + c.others)
+        loose = round(c.pairs * _after(step, c.ordered))
+        pairs = [
+            *self._facts(first, c.pairs - loose, _in_order),
+            *self._facts(first, loose, _is_pair),
+        ]
+        others = self._facts(first, c.others, _is_single)
+        plainly = max(_ALWAYS_PLAIN, 1 - _after(step, c.plainly))
+        captions = [self._caption(f, rng, plain=rng.random() < plainly) for f in pairs]
+        captions += [self._caption(f, rng, plain=False) for f in others]
+        read = self.reader.read(captions)
+        states = _adapted(self.layers, read)
+        losses = {"loss": self.lesson.loss(states, read.mask, [*pairs, *others])}
+        if self._before is None or step <= c.free:
+            return losses
+        moved = (states - _adapted(self._before, read)).square().mean(-1) * read.mask  # (B, L)
+        moved = torch.cat([_PAIRS_HELD * moved[: len(pairs)], moved[len(pairs) :]])
+        return losses | {"moved": c.hold * moved.sum() / read.mask.sum()}
+
+    def _facts(self, first: int, count: int, wanted: Callable[[Facts], bool]) -> list[Facts]:
+        """So many scenes of a kind, looked for from number ``first`` on."""
+        room = _LOOKED_THROUGH * (self.config.pairs + self.config.others)
+        scenes = map(self.scenes.facts, range(first, first + room))
+        found = list(islice(filter(wanted, scenes), count))
+        if len(found) < count:
+            raise TrainingError(
+                f"Of {room:,} scenes only {len(found)} are of a kind that the adapter learns from, "
+                f"and {count} are wanted.\n  Train with greater scenes.relations, or a lesson less:"
+                " denoiser.places = 0."
+            )
+        return found
+
+    def _caption(self, facts: Facts, rng: np.random.Generator, *, plain: bool) -> str:
+        if plain:
+            return self.words.plain(facts)
+        return said_whole(self.words, facts, rng, 0.0, self.reader)
+
+    @torch.no_grad()
+    def validate(self, modules: Modules) -> dict[str, float]:
+        """The share of new pairs of which both are answered for in their places.
+
+        ``plain_right`` of the plainest words, ``said_right`` of any.
+        """
+        layers, lesson = modules["layers"], modules["lesson"]
+        assert isinstance(layers, nn.ModuleList)
+        assert isinstance(lesson, Places)
+        rng = np.random.default_rng([self.config.seed, 0])
+        pairs = self._facts(_ASIDE // 2, min(_JUDGED, self.config.pairs), _is_pair)
+        figures: dict[str, float] = {}
+        for name, plain in (("plain_right", True), ("said_right", False)):
+            read = self.reader.read([self._caption(f, rng, plain=plain) for f in pairs])
+            right = lesson.right(_adapted(layers, read), read.mask, pairs)
+            figures[name] = sum(right) / len(right)
+        return figures
+
+
+def _after(step: int, simple: int) -> float:
+    """0 in the first ``simple`` steps, then rising to 1."""
+    return min(1.0, max(0.0, (step - simple) / _YIELD))
+
+
+def _is_single(facts: Facts) -> bool:
+    return facts.relation is None
+
+
+def _is_pair(facts: Facts) -> bool:
+    return len(standing(facts)) == 2
+
+
+def _in_order(facts: Facts) -> bool:
+    return _is_pair(facts) and next(iter(standing(facts))) in _FIRST
+
+
+def _adapted(layers: nn.ModuleList, read: States) -> Tensor:
+    """The states (B, L, D) as the adapter's layers make them."""
+    x = read.states
+    for layer in layers:
+        x = layer(x, read.mask[:, None, None])
+    return x
