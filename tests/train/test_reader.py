@@ -12,7 +12,7 @@ from transformers import BertModel
 from sfumato.errors import PromptError, WeightsError
 from sfumato.spec import BertConfig
 from sfumato.train import reader, store
-from sfumato.train.reader import PACKAGE, find_published, published, trim
+from sfumato.train.reader import PACKAGE, find_published, published
 from tests.train import tiny
 
 OURS = BertConfig(vocab=30, length=10, positions=16, layers=2, width=24, heads=3, hidden=40)
@@ -128,31 +128,6 @@ def test_a_package_without_the_model_is_told(
     only(monkeypatch, tmp_path)
     with pytest.raises(WeightsError, match=r"holds no model\.safetensors"):
         find_published()
-
-
-def test_trimming_keeps_marks_letters_common_words_and_what_is_needed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reader, "_COMMON", 8)
-    marks = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = ["the", "a", "##s", "zebra", "common", "rare", "é", "##q", "cat"]
-    kept = trim([*marks, *words], ["a zebra", "cats"])
-    assert kept == [m for m in marks if m != "[unused0]"] + [
-        "the",
-        "a",
-        "##s",
-        "zebra",
-        "##q",
-        "cat",
-    ]
-
-
-def test_things_are_kept_whole_and_their_plurals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_COMMON", 1)
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    things = ["ponies", "foxes", "sedans", "pony", "sedan"]
-    kept = trim([*marks, "the", *things, "parliament"], [], {"pony", "fox", "sedan"})
-    assert kept == [*marks, *things]
 
 
 def counted(calls: list[int]) -> Callable[[object, tuple[Tensor, ...]], None]:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from sfumato.train.captions import Facts
-from sfumato.train.scenes import GROUNDS, SceneConfig, Scenes, held_cells
+from sfumato.train.drawings import held_cells
+from sfumato.train.scenes import GROUNDS, SceneConfig, Scenes
 from sfumato.train.sources import SourcesError
 from sfumato.train.stylize import DERIVED, tint
 

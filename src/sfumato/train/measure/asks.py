@@ -13,8 +13,9 @@ from typing import Any, cast
 import numpy as np
 
 from sfumato.train.captions import Facts, plain
+from sfumato.train.drawings import Cell, held_cells
 from sfumato.train.measure.reals import RELATIONS
-from sfumato.train.scenes import GROUNDS, Cell, Scenes, held_cells
+from sfumato.train.scenes import GROUNDS, Scenes
 from sfumato.train.stylize import DERIVED
 
 __all__ = ["GROUPS", "Ask", "Size", "asks", "table"]

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.train.drawings import Cell
 from sfumato.train.measure.figures import pairwise
 from sfumato.train.measure.hands import HANDS
-from sfumato.train.scenes import Cell
 from sfumato.train.stylize import Floats
 
 __all__ = ["Crowd"]
