@@ -297,13 +297,13 @@ def _train_autoencoder(order: Order) -> None:
 def _train_denoiser(order: Order) -> None:
     recipe, device = prepared(order)
     from sfumato.train.beginning import parts_of
-    from sfumato.train.bundled import train_denoiser
+    from sfumato.train.bundled import adapter_comes_first, train_denoiser
     from sfumato.train.scenes import Scenes
 
     recipe = as_ordered(order, recipe)
     loop, part = recipe.denoiser_loop, recipe.denoiser
     note(f"Denoiser: {part.bank:,} pictures, {loop.steps:,} steps of {part.batch}.")
-    if part.places:
+    if adapter_comes_first(recipe, order.folder):
         note(f"Before them {recipe.adapter_loop.steps:,} steps of the adapter alone, on words.")
     path = model_file(order.begin)
     parts = None if path is None else parts_of(path)

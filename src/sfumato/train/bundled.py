@@ -44,6 +44,7 @@ from sfumato.weights.load import Parts
 __all__ = [
     "WORDS",
     "Recipe",
+    "adapter_comes_first",
     "average",
     "encoder",
     "fit_autoencoder",
@@ -204,12 +205,17 @@ def train_denoiser(
     )
     if begin is not None:
         task.take(begin)
-    begun = (folder / "denoiser" / "state.safetensors").exists()  # and holds the adapter
-    if lesson is not None and not begun:
+    if lesson is not None and adapter_comes_first(recipe, folder):
         hold = begin is not None
         alone = AdapterTask(recipe.adapter, scenes, reader, task.adapter, lesson, hold=hold)
         _fit_adapter(recipe, alone, folder, device, tell, stop)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
+
+
+def adapter_comes_first(recipe: Recipe, folder: Path) -> bool:
+    """Whether the adapter is trained alone before the denoiser, whose state holds it later."""
+    begun = (folder / "denoiser" / "state.safetensors").exists()
+    return recipe.denoiser.places > 0 and not begun
 
 
 def _lesson(width: int, scenes: Scenes, config: DenoiserConfig) -> Places:
