@@ -31,7 +31,7 @@ MINI = ModelSpec(
     name="mini",
     title="sfumato mini",
     family="mini",
-    texts=(TextPart(BertConfig(vocab=11586, length=32, positions=32, adapter=1), "text"),),
+    texts=(TextPart(BertConfig(vocab=11620, length=32, positions=32, adapter=1), "text"),),
     denoiser=UNetConfig(
         in_channels=8,
         out_channels=8,

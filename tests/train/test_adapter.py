@@ -1,5 +1,6 @@
 """An adapter learns where things stand on ever new pairs, from the simple to the whole."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,13 +74,23 @@ def test_at_first_the_first_named_stands_above_or_to_the_left(scenes: Scenes) ->
     assert first(range(90, 100)) == {"top", "bottom", "left", "right"}
 
 
+def test_at_first_pairs_are_put_in_the_plainest_words(scenes: Scenes) -> None:
+    def plainly(step: int) -> float:
+        learnt = task(scenes)
+        said = {learnt.words.plain(facts) for facts in asked(learnt, step)[: CONFIG.pairs]}
+        return len(said & learnt.reader._known.keys()) / len(said)
+
+    assert plainly(1) == plainly(2) == 1
+    assert sum(plainly(step) for step in range(90, 98)) < 8 * 0.6
+
+
 def test_states_are_held_near_those_before_but_not_at_first(scenes: Scenes) -> None:
     learnt = task(scenes)
-    assert "moved" not in learnt.losses(5)
-    assert learnt.losses(6)["moved"].item() == 0
+    assert learnt.losses(6)["moved"].item() == 0  # for nothing has moved
     with torch.no_grad():
         for p in learnt.layers.parameters():
             p.mul_(1.1)
+    assert learnt.losses(5)["moved"].item() == 0
     once = learnt.losses(6)["moved"].item()
     assert once > 0
     twice = task(scenes, replace(CONFIG, hold=6.0))
@@ -92,26 +103,32 @@ def test_what_begins_from_nothing_is_not_held(scenes: Scenes) -> None:
 
 
 def test_it_is_judged_by_the_share_of_pairs_with_both_in_their_places(scenes: Scenes) -> None:
+    class Half(Heard):
+        def right(self, context: Tensor, mask: Tensor, some: Sequence[Facts]) -> list[bool]:
+            assert all(len(standing(facts)) == 2 for facts in some)
+            return [i % 2 == 0 for i in range(len(some))]
+
     learnt = task(scenes)
-    figures = learnt.validate(learnt.modules)
-    assert set(figures) == {"plain_right", "said_right"}
-    assert all(0 <= share <= 1 for share in figures.values())
-    learnt.losses(3)
-    assert learnt.validate(learnt.modules) == figures
+    half = Half(tiny.TEXT.width, sorted(scenes.subjects), 0.5)
+    assert learnt.validate({**learnt.modules, "lesson": half}) == {
+        "plain_right": 0.5,
+        "said_right": 0.5,
+    }
 
 
 def test_order_is_learnt(scenes: Scenes) -> None:
-    learnt = task(scenes, replace(CONFIG, pairs=16, others=8, ordered=99, plainly=99), hold=False)
+    learnt = task(scenes, replace(CONFIG, pairs=16, others=8, ordered=999, plainly=999), hold=False)
     parts = [p for module in learnt.modules.values() for p in module.parameters()]
-    adam = torch.optim.Adam(parts, lr=0.02)
+    adam = torch.optim.Adam(parts, lr=0.01)
     losses: list[float] = []
-    for step in range(1, 81):
+    for step in range(1, 121):
         loss = learnt.losses(step)["loss"]
         loss.backward()
         adam.step()
         adam.zero_grad()
         losses.append(loss.item())
-    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    coin = 32 / 40 * math.log(2)  # who knows both subjects of a pair, and not which stands where
+    assert sum(losses[-10:]) / 10 < 0.8 * coin
 
 
 def test_scenes_without_pairs_teach_nothing_and_that_is_said(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from sfumato.train.scenes import SceneConfig, Scenes
 from tests.train import tiny
 
 LOOP = LoopConfig(steps=4, warmup=1, cooldown=2, log_steps=2, validate_steps=4)
-SCENES = SceneConfig(size=32)
+SCENES = SceneConfig(size=32, relations=0.3)
 RECIPE = Recipe(
     pictures=24,
     autoencoder=AutoencoderConfig(batch=2, crop=16),
@@ -119,7 +119,11 @@ def test_the_denoiser_ends_halfway_between_its_average_and_its_last_weights(
         for name, tensor in tensors.items():
             mean, last = (state[f"{kind}.{part}.{name}"] for kind in ("averaged", "weights"))
             assert torch.equal(tensor, (mean + last) / 2)
-    assert {"dog", "car", "flat", "teal"} <= set((folder / "words.txt").read_text().split())
+    told = [scenes.facts(i) for i in range(RECIPE.denoiser.bank)]
+    grounds = {f.background for f in told if f.background is not None and " " not in f.background}
+    assert grounds - {"white"}
+    said = set((folder / "words.txt").read_text().split())
+    assert {"dog", "car", "flat"} | grounds - {"white"} <= said
     line = json.loads((folder / "denoiser" / "log.jsonl").read_text().splitlines()[-1])
     assert {"held_loss", "seen_loss"} <= line.keys()
 
@@ -153,6 +157,36 @@ def test_a_lesson_is_trained_and_taken_up_again_and_is_no_part_of_the_model(
     assert state["weights.lesson.query"].abs().max() > 0
     export.export(folder, folder / "model.safetensors", {}, spec=tiny.SPEC)
     assert not any("lesson" in name for name in store.read(folder / "model.safetensors")[0])
+
+
+def test_a_denoiser_begins_with_the_averaged_adapter_of_the_lesson(
+    scenes: Scenes, folder: Path
+) -> None:
+    still = replace(
+        RECIPE,
+        denoiser=replace(RECIPE.denoiser, places=0.1),
+        denoiser_rates=MuonConfig(rate=0.0, adam=0.0),
+    )
+    second(scenes, folder, still)
+    taught, _ = store.read(folder / "adapter" / "state.safetensors")
+    kept, _ = store.read(folder / "adapter.safetensors")
+    layers = {n.removeprefix("layers."): t for n, t in kept.items() if n.startswith("layers.")}
+    assert layers
+    assert all(torch.equal(t, taught[f"averaged.layers.{n}"]) for n, t in layers.items())
+    assert not all(torch.equal(t, taught[f"weights.layers.{n}"]) for n, t in layers.items())
+
+
+def test_an_adapter_taught_by_another_recipe_is_not_taken_up(scenes: Scenes, folder: Path) -> None:
+    taught = replace(RECIPE, denoiser=replace(RECIPE.denoiser, places=0.1))
+    second(scenes, folder, taught)
+    (folder / "denoiser" / "state.safetensors").unlink()
+    second(scenes, folder, taught)
+    (folder / "denoiser" / "state.safetensors").unlink()
+    other = replace(taught, adapter=replace(taught.adapter, seed=3))
+    with pytest.raises(
+        WeightsError, match=r"adapter holds an adapter's training .* another recipe"
+    ):
+        second(scenes, folder, other)
 
 
 def test_a_denoiser_begins_from_a_model(scenes: Scenes, folder: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sfumato.nn.bert import Bert
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig
 from sfumato.train import bundled
+from sfumato.train.adapter import AdapterConfig
 from sfumato.train.bundled import Recipe
 from sfumato.train.compare import Compared, compare, in_time, table
 from sfumato.train.denoiser import DenoiserConfig
@@ -20,7 +21,9 @@ from tests.train import tiny
 
 LOOP = LoopConfig(steps=500, warmup=100, cooldown=1)
 RECIPE = Recipe(
-    scenes=SceneConfig(size=32),
+    scenes=SceneConfig(size=32, relations=0.3),
+    adapter=AdapterConfig(pairs=2, others=2, ordered=1, plainly=1, free=2),
+    adapter_loop=LoopConfig(steps=3),
     denoiser=DenoiserConfig(batch=2, bank=12),
     denoiser_loop=LOOP,
     compiled=False,
@@ -52,8 +55,9 @@ def test_each_recipe_is_given_the_same_time_and_told_in_a_table(
         return now
 
     twice = replace(RECIPE, denoiser=replace(RECIPE.denoiser, batch=4))
+    taught = replace(RECIPE, denoiser=replace(RECIPE.denoiser, places=0.5))
     made = compare(
-        {"usual": RECIPE, "twice": twice},
+        {"usual": RECIPE, "twice": twice, "taught": taught},
         tmp_path / "emoji.zip",
         vae,
         tmp_path,
@@ -66,6 +70,7 @@ def test_each_recipe_is_given_the_same_time_and_told_in_a_table(
     assert [(row.name, row.steps, row.samples) for row in made] == [
         ("usual", 8, 16),
         ("twice", 8, 32),
+        ("taught", 8, 16),  # its adapter's training alone is not counted
     ]
     lines = (tmp_path / "usual" / "denoiser" / "log.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["factor"] < 1  # the schedule came to its end

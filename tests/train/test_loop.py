@@ -118,6 +118,29 @@ def test_the_loss_falls_and_the_log_says_so(tmp_path: Path) -> None:
     assert task.judged == [24, 48, 60]
 
 
+def test_the_sum_of_losses_is_trained_and_each_is_told_by_its_name(tmp_path: Path) -> None:
+    class Two(Line):
+        """The second loss pulls the slope to 5, three times as strongly as a first one to 1."""
+
+        def losses(self, step: int) -> Mapping[str, Tensor]:
+            slope = self.model.weight.sum() + 0 * self.model.bias.sum()
+            far = 3 * (slope - 5).square()
+            return {
+                "loss": (slope - 1).square(),
+                "pull": float("nan") * far if step == self.bad else far,
+            }
+
+    told: list[dict[str, float]] = []
+    loop = LoopConfig(400, warmup=2, cooldown=300, log_steps=50)
+    task = Two()
+    fit(task, loop, MuonConfig(rate=0.1, adam=0.1, decay=0.0), tmp_path, tell=told.append)
+    assert task.model.weight.item() == pytest.approx(4, abs=0.05)  # their sum is least there
+    assert told[-1]["loss"] == pytest.approx(9, rel=0.1)
+    assert told[-1]["pull"] == pytest.approx(3, rel=0.1)
+    with pytest.raises(TrainingError, match=r"fell apart at step 2: the pull is nan"):
+        fit(Two(bad=2), loop, RATES, tmp_path / "bad", tell=silent)
+
+
 def test_it_is_judged_when_due_even_between_two_lines_of_the_log(tmp_path: Path) -> None:
     told: list[dict[str, float]] = []
     loop = LoopConfig(10, log_steps=4, validate_steps=3)

@@ -31,10 +31,11 @@ def test_seconds_are_summed_over_steps_and_the_newest_figures_stand(tmp_path: Pa
     assert got.run == {}
 
 
-def test_the_card_names_both_parts(tmp_path: Path) -> None:
+def test_the_card_names_every_part(tmp_path: Path) -> None:
     run: dict[str, object] = {"machine": "x, 2 cores", "threads": 2, "recipe": {"pictures": 1}}
     line = {"step": 10, "loss": 0.25, "seconds_a_step": 3.0}
     write(tmp_path / "autoencoder", {**line, "held_psnr": 30.02413}, run=run)
+    write(tmp_path / "adapter", {**line, "plain_right": 0.985, "said_right": 0.96})
     write(tmp_path / "denoiser", {**line, "held_loss": 0.4, "seen_loss": 0.3})
     assert card(tmp_path) == {
         "autoencoder_steps": "10",
@@ -42,6 +43,10 @@ def test_the_card_names_both_parts(tmp_path: Path) -> None:
         "autoencoder_held_psnr_db": "30.02",
         "autoencoder_machine": "x, 2 cores",
         "autoencoder_threads": "2",
+        "adapter_steps": "10",
+        "adapter_seconds": "30",
+        "adapter_plain_right": "0.985",
+        "adapter_said_right": "0.96",
         "denoiser_steps": "10",
         "denoiser_seconds": "30",
         "denoiser_train_loss": "0.25",

@@ -215,6 +215,17 @@ def test_looks_with_their_own_ground_name_no_background(scenes: Scenes, style: s
     assert all(f.background is None for f in map(scenes.facts, range(2000)) if f.style == style)
 
 
+def test_pixel_art_lies_on_half_latents() -> None:
+    """A latent of the bundled model is 8 pixels wide: so each holds the same two pixels of art."""
+    rng = np.random.default_rng(0)
+    picture = np.full((128, 128, 4), 255, np.uint8)
+    picture[..., :3] = np.repeat(rng.integers(256, size=(128, 16, 3)), 8, axis=1)
+    made = DERIVED["pixel art"].make(picture)
+    blocks = made.reshape(32, 4, 32, 4, 4)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+    assert len(np.unique(blocks[:, 0, :, 0].reshape(-1, 4), axis=0)) > 4
+
+
 def test_a_disc_has_no_silhouette_but_a_cross_has(scenes: Scenes) -> None:
     cells = {(e.facts.subject, e.facts.style) for e in scenes.seen()}
     assert (STAR, "silhouette") in cells

@@ -5,7 +5,7 @@ the way to the rest leads over a plateau. Alone, on ever new pairs, it takes min
 B captions, L tokens, D width of a token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
@@ -28,8 +28,8 @@ _FIRST = {"top", "left"}  # where the first named of an ordered pair stands
 _YIELD = 60  # steps in which what is simple gives way
 _ALWAYS_PLAIN = 0.15  # of pairs, to the end
 _PAIRS_HELD = 0.3  # of how strongly the others are: pairs have something to learn
-_ASIDE = 10**9  # the first scene here: no bank and no other training reaches it
-_LOOKED_THROUGH = 64  # scenes for each that is wanted, in a step
+_ASIDE = 10**9  # from this scene on all are new: no bank reaches it
+_LOOKED_THROUGH = 200_000  # scenes in a step, at most
 _JUDGED = 200  # pairs
 
 
@@ -66,7 +66,7 @@ class AdapterTask:
         *,
         hold: bool,
     ) -> None:
-        """``adapter`` and ``lesson`` are trained in place."""
+        """``adapter`` and ``lesson`` are trained in place; ``hold`` as the configuration says."""
         self.config, self.scenes, self.reader = config, scenes, reader
         self.words = Named(scenes.subjects)
         self.layers, self.lesson = adapter.layers, lesson
@@ -78,37 +78,25 @@ class AdapterTask:
 
     def losses(self, step: int) -> Losses:
         c, rng = self.config, np.random.default_rng([self.config.seed, step])
-        first = _ASIDE + step * _LOOKED_THROUGH * (c.pairs + c.others)
+        scenes = self._scenes(_ASIDE + step * _LOOKED_THROUGH)
         loose = round(c.pairs * _after(step, c.ordered))
-        pairs = [
-            *self._facts(first, c.pairs - loose, _in_order),
-            *self._facts(first, loose, _is_pair),
-        ]
-        others = self._facts(first, c.others, _is_single)
+        pairs = _some(scenes, c.pairs - loose, _in_order) + _some(scenes, loose, _is_pair)
+        others = _some(scenes, c.others, _is_alone)
         plainly = max(_ALWAYS_PLAIN, 1 - _after(step, c.plainly))
         captions = [self._caption(f, rng, plain=rng.random() < plainly) for f in pairs]
         captions += [self._caption(f, rng, plain=False) for f in others]
         read = self.reader.read(captions)
         states = _adapted(self.layers, read)
         losses = {"loss": self.lesson.loss(states, read.mask, [*pairs, *others])}
-        if self._before is None or step <= c.free:
+        if self._before is None:
             return losses
+        hold = c.hold if step > c.free else 0.0
         moved = (states - _adapted(self._before, read)).square().mean(-1) * read.mask  # (B, L)
         moved = torch.cat([_PAIRS_HELD * moved[: len(pairs)], moved[len(pairs) :]])
-        return losses | {"moved": c.hold * moved.sum() / read.mask.sum()}
+        return losses | {"moved": hold * moved.sum() / read.mask.sum()}
 
-    def _facts(self, first: int, count: int, wanted: Callable[[Facts], bool]) -> list[Facts]:
-        """So many scenes of a kind, looked for from number ``first`` on."""
-        room = _LOOKED_THROUGH * (self.config.pairs + self.config.others)
-        scenes = map(self.scenes.facts, range(first, first + room))
-        found = list(islice(filter(wanted, scenes), count))
-        if len(found) < count:
-            raise TrainingError(
-                f"Of {room:,} scenes only {len(found)} are of a kind that the adapter learns from, "
-                f"and {count} are wanted.\n  Train with greater scenes.relations, or a lesson less:"
-                " denoiser.places = 0."
-            )
-        return found
+    def _scenes(self, first: int) -> Iterator[Facts]:
+        return map(self.scenes.facts, range(first, first + _LOOKED_THROUGH))
 
     def _caption(self, facts: Facts, rng: np.random.Generator, *, plain: bool) -> str:
         if plain:
@@ -125,7 +113,7 @@ class AdapterTask:
         assert isinstance(layers, nn.ModuleList)
         assert isinstance(lesson, Places)
         rng = np.random.default_rng([self.config.seed, 0])
-        pairs = self._facts(_ASIDE // 2, min(_JUDGED, self.config.pairs), _is_pair)
+        pairs = _some(self._scenes(_ASIDE), _JUDGED, _is_pair)
         figures: dict[str, float] = {}
         for name, plain in (("plain_right", True), ("said_right", False)):
             read = self.reader.read([self._caption(f, rng, plain=plain) for f in pairs])
@@ -139,7 +127,19 @@ def _after(step: int, simple: int) -> float:
     return min(1.0, max(0.0, (step - simple) / _YIELD))
 
 
-def _is_single(facts: Facts) -> bool:
+def _some(scenes: Iterator[Facts], count: int, wanted: Callable[[Facts], bool]) -> list[Facts]:
+    """The next scenes of a kind."""
+    found = list(islice(filter(wanted, scenes), count))
+    if len(found) < count:
+        raise TrainingError(
+            f"Of {_LOOKED_THROUGH:,} scenes only {len(found)} are of a kind that the adapter "
+            f"learns from, and {count} are wanted.\n  Train with a scenes.relations between 0 and "
+            "1, or without the lesson: denoiser.places = 0."
+        )
+    return found
+
+
+def _is_alone(facts: Facts) -> bool:
     return facts.relation is None
 
 

@@ -147,8 +147,8 @@ ENDS: Mapping[str, tuple[str, str]] = {
 
 # Joined in one of these orders, each by its weight; the rest of them are sentences.
 ORDERS = (
-    ("{phrase}, {style}{ground}", 0.28),
-    ("{bare}, {style}{ground}", 0.08),
+    ("{phrase}, {style}{ground}", 0.22),
+    ("{bare}, {style}{ground}", 0.07),
     ("{bare} {style}{ground}", 0.06),
     ("{phrase}{ground}, {style}", 0.07),
     ("{style}, {phrase}{ground}", 0.05),
@@ -171,7 +171,7 @@ _GROUNDS = (
 _UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
 _SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR = 0.15, 0.95, 0.45
 # Of names: the first, one of the less close ones, one of a kind.
-_SAY_LABEL, _SAY_WIDER, _SAY_KIND = 0.38, 0.36, 0.08
+_SAY_LABEL, _SAY_WIDER, _SAY_KIND = 0.32, 0.42, 0.10
 _SAY_STYLE = 0.35  # the look by its own name
 _SAY_PLAIN_RELATION = 0.5
 

@@ -53,8 +53,8 @@ def compare(
 ) -> list[Compared]:
     """Trains every recipe for ``seconds``, each in a folder of its name, one after the other.
 
-    What a recipe needs before its steps (drawing, compiling) is not counted. Raises what
-    `bundled.train_denoiser` raises.
+    What a recipe needs before its steps (drawing, compiling, an adapter's training alone) is not
+    counted. Raises what `bundled.train_denoiser` raises.
     """
     made: list[Compared] = []
     for name, recipe in recipes.items():
@@ -112,11 +112,15 @@ def _pace(
     spec: ModelSpec,
     clock: Clock,
 ) -> float:
-    """Seconds of a step, from a start of the training that is thrown away."""
+    """Seconds of a step, from a start of the training that is thrown away.
+
+    An adapter's training alone comes before it, and stays.
+    """
     stamps: list[float] = []
 
     def stop() -> bool:
-        stamps.append(clock())
+        if (folder / "denoiser").exists():
+            stamps.append(clock())
         return len(stamps) == 2 * _PACED
 
     def silent(_: dict[str, float]) -> None: ...

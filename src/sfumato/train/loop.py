@@ -70,7 +70,8 @@ class LoopConfig:
 class Task(Protocol):
     """What is trained: the modules, a step's losses, and figures on data never trained on.
 
-    The sum of the losses is made smaller; one of them is called "loss", which the log tells first.
+    The sum of the losses is made smaller. They have the same names at every step, and one of them
+    is called "loss".
     """
 
     @property
@@ -199,13 +200,16 @@ class _Log:
             write_bytes("".join(kept).encode(), path)
 
     def add(self, step: int, losses: Mapping[str, float], norm: float) -> None:
-        for name, loss in losses.items():
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                raise TrainingError(
-                    f"Training fell apart at step {step}: the {name} is {loss}, the gradient "
-                    f"{norm}.\n  Train again with lower learning rates, or a longer warm-up; the "
-                    "state saved last is still good."
-                )
+        told = {**losses, "gradient": norm}
+        wrong = [
+            f"the {name} is {value}" for name, value in told.items() if not math.isfinite(value)
+        ]
+        if wrong:
+            raise TrainingError(
+                f"Training fell apart at step {step}: {', '.join(wrong)}.\n"
+                "  Train again with lower learning rates, or a longer warm-up; the state saved "
+                "last is still good."
+            )
         self.losses.append(losses)
         self.norms.append(norm)
 

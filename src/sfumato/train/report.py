@@ -22,7 +22,7 @@ class Figures:
 
 
 def figures(folder: Path) -> Figures:
-    """The figures of one training, in ``RUN/autoencoder`` or ``RUN/denoiser``.
+    """The figures of one training, such as in ``RUN/denoiser``.
 
     Raises WeightsError where nothing was trained.
     """
@@ -47,6 +47,7 @@ def card(folder: Path) -> dict[str, str]:
     rows: dict[str, str] = {}
     for part, names in (
         ("autoencoder", {"held_psnr": "held_psnr_db"}),
+        ("adapter", {"plain_right": "plain_right", "said_right": "said_right"}),
         ("denoiser", {"loss": "train_loss", "seen_loss": "seen_loss", "held_loss": "held_loss"}),
     ):
         if not (folder / part / "log.jsonl").exists():

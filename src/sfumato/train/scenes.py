@@ -28,6 +28,8 @@ from sfumato.train.stylize import (
     targets,
 )
 
+__all__ = ["GROUNDS", "WHITE", "Example", "SceneConfig", "Scenes"]
+
 GROUNDS: Mapping[str, tuple[int, int, int]] = {
     "red": (214, 48, 49),
     "orange": (243, 146, 55),
