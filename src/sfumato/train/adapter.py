@@ -99,8 +99,9 @@ class AdapterTask:
         return map(self.scenes.facts, range(first, first + _LOOKED_THROUGH))
 
     def _caption(self, facts: Facts, rng: np.random.Generator, *, plain: bool) -> str:
-        if plain:
-            return self.words.plain(facts)
+        plainest = self.words.plain(facts)
+        if plain and self.reader.fits(plainest):
+            return plainest
         return said_whole(self.words, facts, rng, 0.0, self.reader)
 
     @torch.no_grad()
@@ -134,7 +135,7 @@ def _some(scenes: Iterator[Facts], count: int, wanted: Callable[[Facts], bool]) 
         raise TrainingError(
             f"Of {_LOOKED_THROUGH:,} scenes only {len(found)} are of a kind that the adapter "
             f"learns from, and {count} are wanted.\n  Train with a scenes.relations between 0 and "
-            "1, or without the lesson: denoiser.places = 0."
+            "1 and a drawn look in scenes.styles, or without the lesson: denoiser.places = 0."
         )
     return found
 

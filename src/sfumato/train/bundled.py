@@ -78,6 +78,7 @@ _ADAPTER_LOOP = LoopConfig(
     steps=960, warmup=20, cooldown=80, average=0.95, log_steps=30, validate_steps=120
 )
 _ADAPTER_RATES = MuonConfig(adam=5e-4)
+_TELLING = ("save_seconds", "log_steps", "validate_steps")  # of a loop: they change no weight
 _SCENES = SceneConfig(emphasis=4.0)
 _DENOISER_LOOP = LoopConfig(
     steps=2500, warmup=150, cooldown=900, save_seconds=150.0, validate_steps=400
@@ -245,18 +246,21 @@ def _require_same_beginning(recipe: Recipe, task: AdapterTask, folder: Path) -> 
         for module in task.modules.values()
         for p in module.parameters()
     )
+    loop = {n: v for n, v in asdict(recipe.adapter_loop).items() if n not in _TELLING}
     begun = {
         "weights": sha256(weights).hexdigest(),
         "scenes": asdict(recipe.scenes),
+        "length": recipe.denoiser.length,
         "adapter": asdict(recipe.adapter),
-        "loop": asdict(recipe.adapter_loop),
+        "loop": loop,
         "rates": asdict(recipe.adapter_rates),
     }
     path, text = folder / "begun.json", json.dumps(begun, indent=1)
-    if path.exists() and path.read_text("utf-8") != text:
+    trained = (folder / "state.safetensors").exists() and path.exists()
+    if trained and path.read_text("utf-8") != text:
         raise WeightsError(
-            f"{folder} holds an adapter's training from other weights or by another recipe.\n"
-            "  Train into another folder, or remove that one to begin anew."
+            f"{folder} holds an adapter's training from other weights (--from) or by another "
+            "recipe.\n  Train into another folder, or remove that one to begin anew."
         )
     write_bytes(text.encode(), path)
 
@@ -340,7 +344,7 @@ def _require_same(
     again = encode(vae, [scenes.draw(i) for i in some], device).latents.float()
     kept = latents[some.start : some.stop : some.step].float()
     same = kept.shape == again.shape
-    if same:  # of one look in ten a few of these tell, which all together would hide
+    if same:  # each by itself, for another look of a few would be lost among all
         off = (kept - again).square().mean((1, 2, 3)).max() / again.square().mean()
         same = float(off) < 0.2**2
     if not same:

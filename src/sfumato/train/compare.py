@@ -132,6 +132,8 @@ def _pace(
     try:
         train_denoiser(trial, scenes, folder, device, silent, stop=stop, spec=spec)
     except KeyboardInterrupt:
+        if len(stamps) < 2 * _PACED:  # not ours
+            raise
         for path in (folder / "denoiser").iterdir():
             path.unlink()
     return (stamps[-1] - stamps[_PACED - 1]) / _PACED
