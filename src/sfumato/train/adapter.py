@@ -24,7 +24,7 @@ from sfumato.train.scenes import Scenes
 
 __all__ = ["AdapterConfig", "AdapterTask"]
 
-_FIRST = {"top", "left"}  # where the first named of an ordered pair stands
+_FIRST = frozenset({"top", "left"})  # where the first named of an ordered pair stands
 _YIELD = 60  # steps in which what is simple gives way
 _ALWAYS_PLAIN = 0.15  # of pairs, to the end
 _PAIRS_HELD = 0.3  # of how strongly the others are: pairs have something to learn
