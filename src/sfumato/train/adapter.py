@@ -47,8 +47,8 @@ class AdapterConfig:
     seed: int = 0
     pairs: int = 80
     others: int = 24
-    ordered: int = 100
-    plainly: int = 250
+    ordered: int = 300
+    plainly: int = 450
     free: int = 700
     hold: float = 3.0
 

@@ -77,7 +77,7 @@ _AUTOENCODER_RATES = MuonConfig(adam=2e-3)
 _ADAPTER_LOOP = LoopConfig(
     steps=960, warmup=20, cooldown=80, average=0.95, log_steps=30, validate_steps=120
 )
-_ADAPTER_RATES = MuonConfig(adam=5e-4)
+_ADAPTER_RATES = MuonConfig(adam=1e-3)
 _TELLING = ("save_seconds", "log_steps", "validate_steps")  # of a loop: they change no weight
 _SCENES = SceneConfig(emphasis=4.0)
 _DENOISER_LOOP = LoopConfig(
