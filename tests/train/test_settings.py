@@ -9,6 +9,9 @@ from sfumato.errors import RequestError
 from sfumato.train.bundled import Recipe
 from sfumato.train.settings import read_recipe
 
+ROOT = Path(__file__).parents[2]
+KEPT = sorted([*ROOT.glob("docs/model/*.toml"), *ROOT.glob("benchmarks/**/*.toml")])
+
 
 def read(path: Path, text: str) -> Recipe:
     (path / "recipe.toml").write_text(text, encoding="utf-8")
@@ -93,3 +96,8 @@ def test_a_picture_is_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\xff")
     with pytest.raises(RequestError, match="is not TOML"):
         read_recipe(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("path", KEPT, ids=[path.stem for path in KEPT])
+def test_every_recipe_that_is_kept_still_reads(path: Path) -> None:
+    assert read_recipe(path) != Recipe()

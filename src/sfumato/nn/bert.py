@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfumato.nn.layers import attend
 from sfumato.spec import BertConfig
 
-__all__ = ["Adapter", "Bert", "TextTower"]
+__all__ = ["Adapter", "Bert", "TextTower", "run_layers"]
 
 
 class BertLayer(nn.Module):
@@ -35,6 +35,13 @@ class BertLayer(nn.Module):
         return self.norm2(x + self.hidden_out(F.gelu(self.hidden(x))))
 
 
+def run_layers(layers: nn.ModuleList, x: Tensor, mask: Tensor) -> Tensor:
+    """States (B, L, D) through one `BertLayer` after another; mask (B, L), true where real."""
+    for layer in layers:
+        x = layer(x, mask[:, None, None])
+    return x
+
+
 class Bert(nn.Module):
     """Word pieces to states (Devlin et al. 2019), one segment."""
 
@@ -49,9 +56,7 @@ class Bert(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:  # (B, L), (B, L) true where real
         places = self.positions.weight[: ids.shape[1]] + self.segments.weight[0]
         x = self.norm(self.words(ids) + places)  # (B, L, D)
-        for layer in self.layers:
-            x = layer(x, mask[:, None, None])
-        return x
+        return run_layers(self.layers, x, mask)
 
 
 class Adapter(nn.Module):
@@ -68,9 +73,7 @@ class Adapter(nn.Module):
         The pooled vector sees the mean of the published states beside that of the adapted ones, so
         that words close in meaning stay close.
         """
-        x = states
-        for layer in self.layers:
-            x = layer(x, mask[:, None, None])
+        x = run_layers(self.layers, states, mask)
         weight = mask[:, :, None].to(x.dtype)
         total = weight.sum(1)
         means = [(y * weight).sum(1) / total for y in (states, x)]

@@ -12,14 +12,14 @@ from itertools import islice
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sfumato.nn.bert import Adapter
+from sfumato.nn.bert import Adapter, run_layers
 from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import said_whole
 from sfumato.train.loop import Losses, Modules, TrainingError
 from sfumato.train.places import Places, standing
-from sfumato.train.reader import Reader, States
+from sfumato.train.reader import Reader
 from sfumato.train.scenes import Scenes
 
 __all__ = ["AdapterConfig", "AdapterTask"]
@@ -86,14 +86,16 @@ class AdapterTask:
         captions = [self._caption(f, rng, plain=rng.random() < plainly) for f in pairs]
         captions += [self._caption(f, rng, plain=False) for f in others]
         read = self.reader.read(captions)
-        states = _adapted(self.layers, read)
+        states = run_layers(self.layers, read.states, read.mask)
         losses = {"loss": self.lesson.loss(states, read.mask, [*pairs, *others])}
         if self._before is None:
             return losses
-        hold = c.hold if step > c.free else 0.0
-        moved = (states - _adapted(self._before, read)).square().mean(-1) * read.mask  # (B, L)
+        if step <= c.free:
+            return losses | {"moved": states.new_zeros(())}
+        before = run_layers(self._before, read.states, read.mask)
+        moved = (states - before).square().mean(-1) * read.mask  # (B, L)
         moved = torch.cat([_PAIRS_HELD * moved[: len(pairs)], moved[len(pairs) :]])
-        return losses | {"moved": hold * moved.sum() / read.mask.sum()}
+        return losses | {"moved": c.hold * moved.sum() / read.mask.sum()}
 
     def _scenes(self, first: int) -> Iterator[Facts]:
         return map(self.scenes.facts, range(first, first + _LOOKED_THROUGH))
@@ -118,7 +120,7 @@ class AdapterTask:
         figures: dict[str, float] = {}
         for name, plain in (("plain_right", True), ("said_right", False)):
             read = self.reader.read([self._caption(f, rng, plain=plain) for f in pairs])
-            right = lesson.right(_adapted(layers, read), read.mask, pairs)
+            right = lesson.right(run_layers(layers, read.states, read.mask), read.mask, pairs)
             figures[name] = sum(right) / len(right)
         return figures
 
@@ -150,11 +152,3 @@ def _is_pair(facts: Facts) -> bool:
 
 def _in_order(facts: Facts) -> bool:
     return _is_pair(facts) and next(iter(standing(facts))) in _FIRST
-
-
-def _adapted(layers: nn.ModuleList, read: States) -> Tensor:
-    """The states (B, L, D) as the adapter's layers make them."""
-    x = read.states
-    for layer in layers:
-        x = layer(x, read.mask[:, None, None])
-    return x
