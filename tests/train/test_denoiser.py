@@ -1,5 +1,7 @@
 """The denoiser learns from words and noise, and is judged with fixed noise on cells held back."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -30,20 +32,37 @@ def test_a_step_is_a_function_of_its_number() -> None:
 
 def test_at_first_nothing_is_predicted_and_the_loss_is_that_of_the_target() -> None:
     task = tiny.denoiser()
-    rng = np.random.default_rng([0, 1])
     x0 = tiny.banks()["held"].latents
-    loss = task._error(task.unet, task._read(task.adapter, ["a dog", ""]), x0, rng)
-    rng = np.random.default_rng([0, 1])
-    rng.standard_normal(2, dtype=np.float32)
-    noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
-    want = Flow().target(x0.float(), noise, 0.5).square().mean()
+    sigma, noise = task._noise(np.random.default_rng([0, 1]), tuple(x0.shape))
+    told = task._read(task.adapter, task.reader.pieces(["a dog", ""]))
+    want = Flow().target(x0.float(), torch.from_numpy(noise), 0.5).square().mean()
     bias = task.unet.conv_out.bias
     assert bias is not None
+    loss = task._error(task.unet, told, x0, sigma, noise)
     assert loss.item() == pytest.approx(want.item(), rel=0.2)
     bias.data.zero_()
-    rng = np.random.default_rng([0, 1])
-    loss = task._error(task.unet, task._read(task.adapter, ["a dog", ""]), x0, rng)
+    loss = task._error(task.unet, told, x0, sigma, noise)
     assert loss.item() == pytest.approx(want.item(), rel=1e-3)
+
+
+def test_noise_levels_lie_round_the_configured_one_and_noise_is_that_of_a_gaussian() -> None:
+    task = tiny.denoiser()
+    sigma, noise = task._noise(np.random.default_rng(0), (4000, 4, 2, 2))
+    assert 0 < sigma.min() < sigma.max() < 1
+    logit = np.log(sigma / (1 - sigma))
+    assert logit.mean() == pytest.approx(task.config.centre, abs=0.06)
+    assert logit.std() == pytest.approx(task.config.spread, rel=0.05)
+    assert noise.mean() == pytest.approx(0, abs=0.02)
+    assert noise.std() == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows forks no processes")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_other_processes_change_no_step() -> None:
+    here, ahead = tiny.denoiser(), tiny.denoiser(workers=2)
+    for step in (3, 4, 5, 1):
+        assert torch.equal(here.losses(step)["loss"], ahead.losses(step)["loss"])
+    ahead.close()
 
 
 def test_the_loss_falls_and_every_part_learns() -> None:

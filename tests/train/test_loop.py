@@ -267,6 +267,22 @@ def test_a_training_that_falls_apart_says_so_and_keeps_the_good_state(tmp_path: 
     assert same(good, everything(tmp_path))
 
 
+def test_a_step_between_two_lines_is_judged_before_a_state_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), tmp_path, steps=12, until=4)
+    good = everything(tmp_path)
+    task = Line(bad=5)
+    loop = LoopConfig(12, log_steps=100, validate_steps=100)
+
+    def stop() -> bool:
+        return len(task.weights) == 3
+
+    with pytest.raises(TrainingError, match=r"fell apart at step 5: the loss is nan"):
+        fit(task, loop, RATES, tmp_path, tell=silent, stop=stop)
+    assert len(task.weights) == 3  # until then no figure was waited for
+    assert same(good, everything(tmp_path))
+
+
 def test_a_full_disk_is_told_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,18 @@ def test_a_caption_s_states_do_not_depend_on_its_company() -> None:
         assert not together.mask[i, len(alone) :].any()
 
 
+def test_captions_are_read_the_same_by_their_numbers() -> None:
+    many = ["a dog", "", "a red car on the white, 3d", "a dog"]
+    one = tiny.reader()
+    pieces = one.pieces(many)
+    assert pieces.shape == (4, 24)
+    assert pieces.tolist() == [list(one.tokenizer.encode(caption)) for caption in many]
+    one.states(pieces[2:][::-1])  # what was read before, and in which order, changes nothing
+    got, want = one.states(pieces), tiny.reader().read(many)
+    assert torch.equal(got.states, want.states)
+    assert torch.equal(got.mask, want.mask)
+
+
 def test_a_caption_may_fill_a_length_that_is_no_multiple() -> None:
     full = "a dog and a car and a star on"
     one = tiny.reader(length=11)

@@ -76,8 +76,8 @@ def pictures(count: int, side: int = 32, seed: int = 0) -> Picture:
     return np.stack(made)
 
 
-def autoencoder(seed: int = 0, *, encoder: bool = True) -> AutoencoderTask:
-    config = AutoencoderConfig(seed=seed, batch=4, crop=16, encoder=encoder)
+def autoencoder(seed: int = 0, *, encoder: bool = True, noise: float = 0.0) -> AutoencoderTask:
+    config = AutoencoderConfig(seed=seed, batch=4, crop=16, encoder=encoder, noise=noise)
     return AutoencoderTask(VAE, config, pictures(12), pictures(3, seed=9), CPU)
 
 
@@ -103,9 +103,10 @@ def banks() -> dict[str, Bank[Facts]]:
     }
 
 
-def denoiser(seed: int = 0, length: int = 24) -> DenoiserTask[Facts]:
+def denoiser(seed: int = 0, length: int = 24, workers: int = 0) -> DenoiserTask[Facts]:
     config = DenoiserConfig(seed=seed, batch=4, length=length)
-    return DenoiserTask(SPEC, config, reader(length), Named(SUBJECTS), banks())
+    words = Named(SUBJECTS)
+    return DenoiserTask(SPEC, config, reader(length), words, banks(), workers=workers)
 
 
 def pack(path: Path) -> None:

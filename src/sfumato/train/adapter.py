@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from sfumato.nn.bert import Adapter, run_layers
+from sfumato.train.ahead import Ahead
 from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import said_whole
 from sfumato.train.loop import Losses, Modules, TrainingError
 from sfumato.train.places import Places, standing
-from sfumato.train.reader import Reader
+from sfumato.train.reader import Pieces, Reader
 from sfumato.train.scenes import Scenes
 
 __all__ = ["AdapterConfig", "AdapterTask"]
@@ -65,18 +66,43 @@ class AdapterTask:
         lesson: Places,
         *,
         hold: bool,
+        workers: int = 0,
     ) -> None:
-        """``adapter`` and ``lesson`` are trained in place; ``hold`` as the configuration says."""
+        """``adapter`` and ``lesson`` are trained in place; ``hold`` as the configuration says.
+
+        ``workers`` processes look for scenes and put them into words, ahead of their step.
+        """
         self.config, self.scenes, self.reader = config, scenes, reader
         self.words = Named(scenes.subjects)
         self.layers, self.lesson = adapter.layers, lesson
         self._before = deepcopy(adapter.layers).requires_grad_(False) if hold else None
+        self._ahead = Ahead(self._sight, workers)
 
     @property
     def modules(self) -> Modules:
         return {"layers": self.layers, "lesson": self.lesson}
 
+    def close(self) -> None:
+        """Ends the other processes."""
+        self._ahead.close()
+
     def losses(self, step: int) -> Losses:
+        c = self.config
+        seen, pieces = self._ahead(step)
+        read = self.reader.states(pieces)
+        states = run_layers(self.layers, read.states, read.mask)
+        losses = {"loss": self.lesson.loss(states, read.mask, seen)}
+        if self._before is None:
+            return losses
+        if step <= c.free:
+            return losses | {"moved": states.new_zeros(())}
+        before = run_layers(self._before, read.states, read.mask)
+        moved = (states - before).square().mean(-1) * read.mask  # (B, L)
+        moved = torch.cat([_PAIRS_HELD * moved[: c.pairs], moved[c.pairs :]])
+        return losses | {"moved": c.hold * moved.sum() / read.mask.sum()}
+
+    def _sight(self, step: int) -> tuple[list[Facts], Pieces]:
+        """Pairs, then others, and their captions: a function of the step's number alone."""
         c, rng = self.config, np.random.default_rng([self.config.seed, step])
         scenes = self._scenes(_ASIDE + step * _LOOKED_THROUGH)
         loose = round(c.pairs * _after(step, c.ordered))
@@ -85,17 +111,7 @@ class AdapterTask:
         plainly = max(_ALWAYS_PLAIN, 1 - _after(step, c.plainly))
         captions = [self._caption(f, rng, plain=rng.random() < plainly) for f in pairs]
         captions += [self._caption(f, rng, plain=False) for f in others]
-        read = self.reader.read(captions)
-        states = run_layers(self.layers, read.states, read.mask)
-        losses = {"loss": self.lesson.loss(states, read.mask, [*pairs, *others])}
-        if self._before is None:
-            return losses
-        if step <= c.free:
-            return losses | {"moved": states.new_zeros(())}
-        before = run_layers(self._before, read.states, read.mask)
-        moved = (states - before).square().mean(-1) * read.mask  # (B, L)
-        moved = torch.cat([_PAIRS_HELD * moved[: len(pairs)], moved[len(pairs) :]])
-        return losses | {"moved": c.hold * moved.sum() / read.mask.sum()}
+        return [*pairs, *others], self.reader.pieces(captions)
 
     def _scenes(self, first: int) -> Iterator[Facts]:
         return map(self.scenes.facts, range(first, first + _LOOKED_THROUGH))

@@ -9,6 +9,7 @@ makes the package's file of them.
 import json
 import os
 import platform
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +38,7 @@ from sfumato.train.muon import MuonConfig
 from sfumato.train.places import Places
 from sfumato.train.precision import Precision, products
 from sfumato.train.reader import Reader, find_published, published
-from sfumato.train.scenes import SceneConfig, Scenes
+from sfumato.train.scenes import SceneConfig, Scenes, drawn
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
@@ -55,6 +56,7 @@ __all__ = [
     "train_denoiser",
     "trained_autoencoder",
     "vocabulary",
+    "workers_on",
 ]
 
 Fact = TypeVar("Fact")
@@ -88,12 +90,12 @@ _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a training; the defaults made the first part of the bundled model's.
+    """Every number of a training; the defaults suit some hours of two cores.
 
-    ``docs/model/second.toml`` and those after it hold what later parts changed.
+    ``docs/model/recipe.toml`` and ``finish.toml`` hold what the bundled model was trained by.
 
-    The autoencoder sees ``pictures`` scenes of every subject and drawing, the denoiser those of
-    ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
+    The autoencoder sees ``pictures`` scenes of every listed subject and drawing, the denoiser those
+    of ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
     ``scenes.emphasis``). Where the adapter has a lesson beside it (``denoiser.places``), it learns
     that alone first.
     """
@@ -112,6 +114,7 @@ class Recipe:
     denoiser_rates: MuonConfig = _DENOISER_RATES
     precision: Precision = "auto"  # of products: bf16 or fp32; auto as `train.precision` says
     compiled: bool = True
+    workers: int = 0  # processes that draw and word what is seen; 0: all cores but two on a GPU
 
 
 def train_autoencoder(
@@ -129,7 +132,8 @@ def train_autoencoder(
     Ends in ``vae.safetensors``: the averaged autoencoder, its latents made zero-mean and
     unit-variance. Raises what `loop.fit` raises.
     """
-    pictures = np.stack([scenes.draw(i).picture for i in range(recipe.pictures)])
+    some = [seen for seen, _ in drawn(scenes, recipe.pictures, workers_on(recipe, device))]
+    pictures = np.concatenate(some)
     held = np.stack([example.picture for example in scenes.held_out()])
     fit_autoencoder(recipe, pictures, held, folder, device, tell, stop=stop, spec=spec)
 
@@ -187,10 +191,10 @@ def train_denoiser(
     assert isinstance(text, BertConfig)
     if begin is not None and not (folder / "vae.safetensors").exists():
         store.write(begin.vae.state_dict(), folder / "vae.safetensors")
-    vae = trained_autoencoder(spec, folder, device)
+    vae, workers = trained_autoencoder(spec, folder, device), workers_on(recipe, device)
     reader = reader_of(text, c.length, device)
     banks = {
-        "train": _train_bank(vae, scenes, folder, c.bank, device),
+        "train": _train_bank(vae, scenes, folder, c.bank, device, workers),
         "seen": encode(vae, scenes.seen()[::24], device),
         "held": encode(vae, scenes.held_out(), device),
     }
@@ -204,12 +208,15 @@ def train_denoiser(
         lesson=lesson,
         precision=products(recipe.precision, device),
         compiled=recipe.compiled,
+        workers=workers,
     )
     if begin is not None:
         task.take(begin)
     if lesson is not None and adapter_comes_first(recipe, folder):
         hold = begin is not None
-        alone = AdapterTask(recipe.adapter, scenes, reader, task.adapter, lesson, hold=hold)
+        alone = AdapterTask(
+            recipe.adapter, scenes, reader, task.adapter, lesson, hold=hold, workers=workers
+        )
         _fit_adapter(recipe, alone, folder, device, tell, stop)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
 
@@ -234,7 +241,10 @@ def _fit_adapter(
     _note(recipe, folder, "adapter", device)
     loop, rates = recipe.adapter_loop, recipe.adapter_rates
     everything = ("",)  # for AdamW, by which the lesson was found to begin
-    averaged = fit(task, loop, rates, folder / "adapter", plain=everything, tell=tell, stop=stop)
+    with closing(task):
+        averaged = fit(
+            task, loop, rates, folder / "adapter", plain=everything, tell=tell, stop=stop
+        )
     for name, module in task.modules.items():
         module.load_state_dict(averaged[name].state_dict())
 
@@ -280,7 +290,8 @@ def fit_denoiser(
     write_bytes(("\n".join(words) + "\n").encode(), folder / WORDS)
     plain = ("conv_in", "conv_out", "time_in", "added_in", "lesson.")
     loop, rates = recipe.denoiser_loop, recipe.denoiser_rates
-    fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell, stop=stop)
+    with closing(task):
+        fit(task, loop, rates, folder / "denoiser", plain=plain, tell=tell, stop=stop)
     average(folder)
 
 
@@ -322,13 +333,25 @@ def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
     return published(find_published(), text, words), words
 
 
+def workers_on(recipe: Recipe, device: torch.device) -> int:
+    """How many processes make a training's data: on a CPU the cores train, a GPU would wait.
+
+    0, the training's own, where none can be forked safely, which is anywhere but on Linux.
+    """
+    if platform.system() != "Linux":
+        return 0
+    if recipe.workers or device.type == "cpu":
+        return recipe.workers
+    return max(1, len(os.sched_getaffinity(0)) - 2)
+
+
 def _train_bank(
-    vae: Vae, scenes: Scenes, folder: Path, size: int, device: torch.device
+    vae: Vae, scenes: Scenes, folder: Path, size: int, device: torch.device, workers: int
 ) -> Bank[Facts]:
     """The training pictures as latents: read from the folder, or made once and kept there."""
     path = folder / f"bank-{size}.safetensors"
     if not path.exists():
-        bank = draw_bank(vae, scenes, size, device)
+        bank = draw_bank(vae, scenes, size, device, workers=workers)
         store.write({"latents": bank.latents}, path)
         return bank
     latents = store.read(path)[0]["latents"]

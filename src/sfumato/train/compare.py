@@ -114,7 +114,8 @@ def _pace(
 ) -> float:
     """Seconds of a step, from a start of the training that is thrown away.
 
-    An adapter's training alone comes before it, and stays.
+    An adapter's training alone comes before it, and stays. Where other processes make the data,
+    those of the first steps are there at once: a pace that waits for them is not seen.
     """
     stamps: list[float] = []
 

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
@@ -19,12 +20,13 @@ from sfumato.nn.bert import Adapter, TextTower
 from sfumato.nn.unet import ResBlock, SpatialTransformer, UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
+from sfumato.train.ahead import Ahead
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts
 from sfumato.train.loop import Losses, Modules, TrainingError
 from sfumato.train.precision import multiplying
-from sfumato.train.reader import Reader
-from sfumato.train.scenes import Example, Scenes
+from sfumato.train.reader import Pieces, Reader
+from sfumato.train.scenes import Example, Scenes, drawn
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
@@ -99,6 +101,17 @@ class Lesson(nn.Module, ABC, Generic[Fact]):
 
 
 @dataclass(frozen=True)
+class Sight(Generic[Fact]):
+    """All that a step sees: pictures by their places in the bank, captions, and noise."""
+
+    chosen: NDArray[np.int64]  # (B,)
+    facts: tuple[Fact | None, ...]  # None where the caption is empty
+    pieces: Pieces  # (B, L)
+    sigma: NDArray[np.float32]  # (B,), 0 to 1
+    noise: NDArray[np.float32]  # (B, Z, H, W)
+
+
+@dataclass(frozen=True)
 class Told:
     """Captions as the denoiser reads them: (B, L, D), (B, D), and (B, L) true where real."""
 
@@ -149,13 +162,16 @@ def encode(vae: Vae, examples: Sequence[Example], device: torch.device) -> Bank[
     return Bank(latents, tuple(e.facts for e in examples))
 
 
-def draw_bank(vae: Vae, scenes: Scenes, size: int, device: torch.device) -> Bank[Facts]:
+def draw_bank(
+    vae: Vae, scenes: Scenes, size: int, device: torch.device, *, workers: int = 0
+) -> Bank[Facts]:
     """The first ``size`` scenes as a bank, drawn and encoded a few hundred at a time."""
-    parts = [
-        encode(vae, [scenes.draw(i) for i in range(first, min(first + 256, size))], device)
-        for first in range(0, size, 256)
-    ]
-    return Bank(torch.cat([p.latents for p in parts]), tuple(f for p in parts for f in p.facts))
+    latents: list[Tensor] = []
+    facts: list[Facts] = []
+    for pictures, told in drawn(scenes, size, workers):
+        latents.append(latents_of(vae, pictures, device))
+        facts += told
+    return Bank(torch.cat(latents), tuple(facts))
 
 
 class DenoiserTask(Generic[Fact]):
@@ -172,7 +188,9 @@ class DenoiserTask(Generic[Fact]):
         lesson: Lesson[Fact] | None = None,
         precision: torch.dtype = torch.bfloat16,
         compiled: bool = False,
+        workers: int = 0,
     ) -> None:
+        """``workers`` processes put pictures into words and draw noise, ahead of their step."""
         text, unet = spec.texts[0].config, spec.denoiser
         assert isinstance(text, BertConfig)
         assert isinstance(unet, UNetConfig)
@@ -193,11 +211,16 @@ class DenoiserTask(Generic[Fact]):
         self.adapter = self.adapter.to(self.device)
         self.lesson = None if lesson is None else lesson.to(self.device)
         self._unet: Callable[..., Tensor] = torch.compile(self.unet) if compiled else self.unet
+        self._ahead = Ahead(self._sight, workers)
 
     @property
     def modules(self) -> Modules:
         both: dict[str, nn.Module] = {"unet": self.unet, "adapter": self.adapter}
         return both if self.lesson is None else both | {"lesson": self.lesson}
+
+    def close(self) -> None:
+        """Ends the other processes."""
+        self._ahead.close()
 
     def take(self, parts: Parts) -> None:
         """Begin from the weights of a model of the same make."""
@@ -207,23 +230,39 @@ class DenoiserTask(Generic[Fact]):
         self.adapter.load_state_dict(tower.adapter.state_dict())
 
     def losses(self, step: int) -> Losses:
-        bank = self.banks["train"]
-        rng = np.random.default_rng([self.config.seed, step])
-        chosen = rng.integers(len(bank.facts), size=self.config.batch)
-        facts = [bank.facts[int(i)] for i in chosen]
-        captions = [said_whole(self.words, f, rng, self.config.drop, self.reader) for f in facts]
-        x0 = bank.latents[torch.from_numpy(chosen).to(self.device)]
-        told = self._read(self.adapter, captions)
-        error = self._error(self._unet, told, x0, rng)
+        sight = self._ahead(step)
+        x0 = self.banks["train"].latents[torch.from_numpy(sight.chosen).to(self.device)]
+        told = self._read(self.adapter, sight.pieces)
+        error = self._error(self._unet, told, x0, sight.sigma, sight.noise)
         if self.lesson is None:
             return {"loss": error}
-        said = [i for i, caption in enumerate(captions) if caption]
+        said = [i for i, facts in enumerate(sight.facts) if facts is not None]
         context, mask = told.context[said].float(), told.mask[said]
-        lesson = self.lesson.loss(context, mask, [facts[i] for i in said])
+        lesson = self.lesson.loss(context, mask, [f for f in sight.facts if f is not None])
         return {"loss": error, "lesson": self.lesson.share * lesson}
 
-    def _read(self, adapter: nn.Module, captions: Sequence[str]) -> Told:
-        read = self.reader.read(captions)
+    def _sight(self, step: int) -> Sight[Fact]:
+        """What a step sees, a function of its number alone; made without the device."""
+        c, bank = self.config, self.banks["train"]
+        rng = np.random.default_rng([c.seed, step])
+        chosen = rng.integers(len(bank.facts), size=c.batch)
+        facts = [bank.facts[int(i)] for i in chosen]
+        captions = [said_whole(self.words, f, rng, c.drop, self.reader) for f in facts]
+        told = tuple(f if said else None for f, said in zip(facts, captions, strict=True))
+        sigma, noise = self._noise(rng, (c.batch, *bank.latents.shape[1:]))
+        return Sight(chosen, told, self.reader.pieces(captions), sigma, noise)
+
+    def _noise(
+        self, rng: np.random.Generator, shape: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Noise levels (B,), and noise of this shape (B, Z, H, W)."""
+        c = self.config
+        logit = c.centre + c.spread * rng.standard_normal(shape[0], dtype=np.float32)
+        sigma = (1 / (1 + np.exp(-logit))).astype(np.float32)
+        return sigma, rng.standard_normal(shape, dtype=np.float32)
+
+    def _read(self, adapter: nn.Module, pieces: Pieces) -> Told:
+        read = self.reader.states(pieces)
         with multiplying(self.precision, self.device):
             context, pooled = adapter(read.states, read.mask)
         return Told(context, pooled, read.mask)
@@ -233,14 +272,13 @@ class DenoiserTask(Generic[Fact]):
         unet: Callable[..., Tensor],
         told: Told,
         latents: Tensor,
-        rng: np.random.Generator,
+        levels: NDArray[np.float32],
+        noises: NDArray[np.float32],
     ) -> Tensor:
-        c = self.config
         x0 = latents.float()
         x0 = x0.contiguous(memory_format=torch.channels_last)  # (B, Z, H, W)
-        logit = c.centre + c.spread * rng.standard_normal(len(x0), dtype=np.float32)
-        sigma = torch.from_numpy(logit).sigmoid().to(self.device)
-        noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(self.device)
+        sigma = torch.from_numpy(levels).to(self.device)
+        noise = torch.from_numpy(noises).to(self.device)
         noise = noise.contiguous(memory_format=torch.channels_last)
         x = self.process.mix(x0, noise, sigma)
         with multiplying(self.precision, self.device):
@@ -264,9 +302,10 @@ class DenoiserTask(Generic[Fact]):
             losses: list[float] = []
             for first in range(0, len(bank.facts), self.config.batch):
                 facts = bank.facts[first : first + self.config.batch]
-                words = [self.words.plain(f) for f in facts]
+                pieces = self.reader.pieces([self.words.plain(f) for f in facts])
                 x0 = bank.latents[first : first + self.config.batch]
-                error = self._error(modules["unet"], self._read(modules["adapter"], words), x0, rng)
+                told, noise = self._read(modules["adapter"], pieces), self._noise(rng, x0.shape)
+                error = self._error(modules["unet"], told, x0, *noise)
                 losses += [error.item()] * len(facts)
             figures[f"{name}_loss"] = float(np.mean(losses))
         return figures

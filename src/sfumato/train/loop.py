@@ -119,7 +119,7 @@ def fit(
         norm = nn.utils.clip_grad_norm_(list(muon.parameters.values()), config.clip)
         muon.step(step, config.factor(step))
         _average(task.modules, averaged, config.keep(step))
-        log.add(step, {name: loss.item() for name, loss in losses.items()}, norm.item())
+        log.add(step, losses, norm)
         last, stopped = step == config.steps, stop()
         judged = last or step % config.validate_steps == 0
         if judged or step % config.log_steps == 0:
@@ -130,6 +130,7 @@ def fit(
             log.write(line)
             tell(line)
         if last or stopped or time.monotonic() - saved > config.save_seconds:
+            log.settle()
             state.save(step)
             saved = time.monotonic()
         if stopped and not last:
@@ -140,9 +141,9 @@ def fit(
 @torch.no_grad()
 def _average(modules: Modules, averaged: Modules, keep: float) -> None:
     for name, module in modules.items():
-        both = zip(averaged[name].parameters(), module.parameters(), strict=True)
-        for mean, now in both:
-            mean.lerp_(now, 1 - keep)
+        means: list[Tensor] = list(averaged[name].parameters())
+        now: list[Tensor] = list(module.parameters())
+        torch._foreach_lerp_(means, now, 1 - keep)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
 
 def _tensors(modules: Modules, averaged: Modules, muon: Muon) -> dict[str, Tensor]:
@@ -191,36 +192,42 @@ class _Log:
 
     def __init__(self, path: Path, done: int) -> None:
         self.path = path
-        self.losses: list[Mapping[str, float]] = []
-        self.norms: list[float] = []
+        self.told: list[dict[str, float]] = []
+        self.fresh: list[tuple[int, Mapping[str, Tensor]]] = []
         self.since = time.monotonic()
         if path.exists():  # what was trained after the last save was lost, and is trained again
             lines = path.read_text("utf-8").splitlines(keepends=True)
             kept = [x for x in lines if x.endswith("\n") and json.loads(x)["step"] <= done]
             write_bytes("".join(kept).encode(), path)
 
-    def add(self, step: int, losses: Mapping[str, float], norm: float) -> None:
-        told = {**losses, "gradient": norm}
-        wrong = [
-            f"the {name} is {value}" for name, value in told.items() if not math.isfinite(value)
-        ]
-        if wrong:
-            raise TrainingError(
-                f"Training fell apart at step {step}: {', '.join(wrong)}.\n"
-                "  Train again with lower learning rates, or a longer warm-up; the state saved "
-                "last is still good."
-            )
-        self.losses.append(losses)
-        self.norms.append(norm)
+    def add(self, step: int, losses: Losses, norm: Tensor) -> None:
+        """Notes a step's figures where they are: to read one is to wait for the device."""
+        told = {name: loss.detach() for name, loss in losses.items()}
+        self.fresh.append((step, {**told, "gradient": norm}))
+
+    def settle(self) -> None:
+        """Reads what was noted. Raises TrainingError at the first step with what is no number."""
+        for step, tensors in self.fresh:
+            told = {name: tensor.item() for name, tensor in tensors.items()}
+            wrong = [
+                f"the {name} is {value}" for name, value in told.items() if not math.isfinite(value)
+            ]
+            if wrong:
+                raise TrainingError(
+                    f"Training fell apart at step {step}: {', '.join(wrong)}.\n"
+                    "  Train again with lower learning rates, or a longer warm-up; the state saved "
+                    "last is still good."
+                )
+            self.told.append(told)
+        self.fresh = []
 
     def take(self) -> dict[str, float]:
-        n, now = len(self.losses), time.monotonic()
-        line = {
-            **{name: sum(each[name] for each in self.losses) / n for name in self.losses[0]},
-            "gradient": sum(self.norms) / n,
-            "seconds_a_step": (now - self.since) / n,
-        }
-        self.losses, self.norms, self.since = [], [], now
+        """Means since the last time."""
+        self.settle()
+        n, now = len(self.told), time.monotonic()
+        line = {name: sum(each[name] for each in self.told) / n for name in self.told[0]}
+        line["seconds_a_step"] = (now - self.since) / n
+        self.told, self.since = [], now
         return line
 
     def write(self, line: dict[str, float]) -> None:

@@ -4,6 +4,9 @@ Muon (Jordan et al. 2024) replaces each matrix's momentum by the nearest orthogo
 all directions learn at the same speed; a convolution counts as a matrix (out, in * kh * kw).
 """
 
+# The list operations of torch are documented, and public but for their names:
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -88,32 +91,35 @@ class Muon:
         for p in self.parameters.values():
             p.grad = None
 
+    # All parameters of a kind in one call: on a GPU a step would else be thousands of small ones.
     def _matrices(self, shape: tuple[int, int], names: list[str], factor: float) -> None:
         c = self.config
         gradients = [self._gradient(name) for name in names]
-        for name, g in zip(names, gradients, strict=True):
-            self.first[name].lerp_(g, 1 - c.momentum)
-        ahead = [
-            g.lerp(self.first[name], c.momentum).reshape(shape)
-            for name, g in zip(names, gradients, strict=True)
-        ]
-        updates = orthogonal(torch.stack(ahead), c.rounds)
+        first = [self.first[name] for name in names]
+        here: list[Tensor] = [self.parameters[name] for name in names]
+        torch._foreach_lerp_(first, gradients, 1 - c.momentum)
+        ahead = torch._foreach_lerp(gradients, first, c.momentum)
+        updates = orthogonal(torch.stack([a.reshape(shape) for a in ahead]), c.rounds)
         scale = max(1.0, shape[0] / shape[1]) ** 0.5
-        for name, update in zip(names, updates, strict=True):
-            p = self.parameters[name]
-            p.mul_(1 - factor * c.rate * c.decay)
-            p.add_(update.view(p.shape), alpha=-factor * c.rate * scale)
+        shaped = [update.view(p.shape) for update, p in zip(updates, here, strict=True)]
+        torch._foreach_mul_(here, 1 - factor * c.rate * c.decay)
+        torch._foreach_add_(here, shaped, alpha=-factor * c.rate * scale)
 
     def _vectors(self, number: int, factor: float) -> None:
+        if not self.vectors:
+            return
         c = self.config
         slow, fast = 1 - c.betas[0] ** number, 1 - c.betas[1] ** number
-        for name in self.vectors:
-            g = self._gradient(name)
-            first, second = self.first[name], self.second[name]
-            first.lerp_(g, 1 - c.betas[0])
-            second.lerp_(g.square(), 1 - c.betas[1])
-            update = (first / slow) / ((second / fast).sqrt() + 1e-8)
-            self.parameters[name].add_(update, alpha=-factor * c.adam)
+        gradients = [self._gradient(name) for name in self.vectors]
+        first = [self.first[name] for name in self.vectors]
+        second = [self.second[name] for name in self.vectors]
+        torch._foreach_lerp_(first, gradients, 1 - c.betas[0])
+        torch._foreach_lerp_(second, torch._foreach_mul(gradients, gradients), 1 - c.betas[1])
+        spread = torch._foreach_sqrt(torch._foreach_div(second, fast))
+        torch._foreach_add_(spread, 1e-8)
+        updates = torch._foreach_div(torch._foreach_div(first, slow), spread)
+        here: list[Tensor] = [self.parameters[name] for name in self.vectors]
+        torch._foreach_add_(here, updates, alpha=-factor * c.adam)
 
     def _gradient(self, name: str) -> Tensor:
         g = self.parameters[name].grad

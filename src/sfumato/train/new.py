@@ -25,6 +25,7 @@ from sfumato.train.bundled import (
     reader_of,
     trained_autoencoder,
     vocabulary,
+    workers_on,
 )
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, latents_of
 from sfumato.train.loop import LoopConfig, Stop, Tell, never
@@ -117,6 +118,7 @@ def train_new(
         banks,
         precision=products(recipe.precision, device),
         compiled=recipe.compiled,
+        workers=workers_on(recipe, device),
     )
     if parts is not None:
         task.take(parts)

