@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from sfumato.familiar import words_of
+from sfumato.text.wordpiece import WordPieceTokenizer
+from sfumato.train.bundled import vocabulary
 from sfumato.train.captions import (
+    BACKDROPS,
     FRAMES,
     ORDERS,
     STYLES,
@@ -16,14 +19,17 @@ from sfumato.train.captions import (
     Subject,
     caption,
     focus_subjects,
+    other_subjects,
     plain,
 )
+from sfumato.train.drawings import held_cells
 from sfumato.train.grammar import COLOURS, bare, has_colour, noun_phrase, plural, with_article
 
 SUBJECTS = {
     code: Subject(code, entry.words, entry.weight, "any", entry.colour, entry.wider, entry.kinds)
     for code, entry in focus_subjects().items()
 }
+OTHERS = other_subjects()
 APPLE, ROSE, GRAPES, MOON, MOUNTAIN = "1f34e", "1f339", "1f347", "1f319", "26f0"
 
 
@@ -102,6 +108,8 @@ def test_adjectives_stand_between_article_and_noun() -> None:
         (Facts(APPLE, "3d"), "an apple, 3d"),
         (Facts(APPLE, "3d", colour="blue", recoloured=True), "a blue apple, 3d"),
         (Facts(APPLE, "flat", background="teal"), "an apple, flat on a teal background"),
+        (Facts(APPLE, "flat", background="meadow"), "an apple in a meadow, flat"),
+        (Facts(APPLE, "3d", background="night", size="big"), "a big apple under a starry sky, 3d"),
         (Facts("1f353", "flat", count=3), "three strawberries, flat"),
         (Facts("1f353", "flat", size="small"), "a small strawberry, flat"),
         (Facts(MOON, "3d", relation=("above", MOUNTAIN)), "a moon above a mountain, 3d"),
@@ -124,6 +132,25 @@ def test_only_the_true_colour_and_background_are_named() -> None:
         assert COLOURS.intersection(text.replace(",", "").split()) <= {"red"}
         assert "background" not in text or "teal background" in text
         assert "white" not in text
+
+
+@pytest.mark.parametrize("name", BACKDROPS)
+def test_a_backdrop_is_said_in_each_of_its_wordings_and_never_called_a_background(
+    name: str,
+) -> None:
+    texts = captions(Facts(APPLE, "flat", background=name), 1000)
+    assert not any("background" in text for text in texts)
+    for words in BACKDROPS[name]:
+        assert any(f" {words}" in text for text in texts), words
+    said = [any(f" {words}" in text for words in BACKDROPS[name]) for text in texts]
+    assert sum(said) == pytest.approx(950, abs=25)
+    assert sum(f" {BACKDROPS[name][0]}" in text for text in texts) > 300  # the plainest, mostly
+
+
+def test_no_wording_stands_for_two_backdrops() -> None:
+    words = [each for wordings in BACKDROPS.values() for each in wordings]
+    assert len(words) == len(set(words))
+    assert all(len(wordings) > 5 for wordings in BACKDROPS.values())
 
 
 def test_a_recoloured_drawing_always_names_its_colour_and_never_the_old_one() -> None:
@@ -184,11 +211,12 @@ def test_the_words_are_all_that_are_ever_said() -> None:
         Facts("1f353", "flat", count=3, background="navy"),
         Facts(MOON, "neon", background=None, relation=("next to", MOUNTAIN)),
         Facts(GRAPES, "sticker", size="small"),
+        Facts(MOUNTAIN, "cartoon", background="sunset"),
     ]
     words = Named(SUBJECTS).words(some)
     said = words_of(text for facts in some for text in captions(facts))
     assert said <= words
-    assert "stethoscope" not in words
+    assert "sextant" not in words
 
 
 def test_no_caption_at_all_in_a_tenth() -> None:
@@ -196,7 +224,9 @@ def test_no_caption_at_all_in_a_tenth() -> None:
 
 
 def test_an_unsaid_style_is_mostly_3d() -> None:
-    weights = {"3d": 0.24, "flat": 0.17, "cartoon": 0.17, "line art": 0.15, "sticker": 0.12}
+    weights = {"3d": 0.15, "flat": 0.15, "cartoon": 0.15, "sticker": 0.15, "line art": 0.10}
+    weights |= {"pixel art": 0.10, "blueprint": 0.05, "neon": 0.05, "pencil sketch": 0.05}
+    weights |= {"silhouette": 0.05}
     unsaid: dict[str, float] = {}
     for style, weight in weights.items():
         texts = captions(Facts(MOUNTAIN, style), many=2000)
@@ -204,8 +234,9 @@ def test_an_unsaid_style_is_mostly_3d() -> None:
         said = (*words.after, *words.before, *words.of)
         silent = [text for text in texts if not any(word in text for word in said)]
         unsaid[style] = weight * len(silent) / len(texts)
-    assert sum(unsaid.values()) / sum(weights.values()) == pytest.approx(0.13, abs=0.02)
-    assert unsaid["3d"] / sum(unsaid.values()) == pytest.approx(0.62, abs=0.06)
+    assert sum(weights.values()) == pytest.approx(1)
+    assert sum(unsaid.values()) == pytest.approx(0.12, abs=0.02)
+    assert unsaid["3d"] / sum(unsaid.values()) == pytest.approx(0.60, abs=0.06)
 
 
 def test_the_same_random_state_says_the_same() -> None:
@@ -233,6 +264,31 @@ def test_a_colour_is_found_in_any_word() -> None:
 def test_no_wording_stands_for_two_focus_subjects() -> None:
     words = [word for s in SUBJECTS.values() for word in (*s.words, *s.wider, *s.kinds)]
     assert len(words) == len(set(words))
+
+
+def test_the_other_subjects_are_of_no_other_list_and_rarer() -> None:
+    _, held = held_cells()
+    assert not OTHERS.keys() & (SUBJECTS.keys() | held)
+    assert len(OTHERS) > 1000
+    assert all(0 < entry.weight < 1 for entry in OTHERS.values())
+
+
+def test_every_other_subject_has_a_first_name_of_its_own() -> None:
+    first = [entry.words[0] for entry in OTHERS.values()]
+    assert len(first) == len(set(first))
+    assert not set(first) & {word for subject in SUBJECTS.values() for word in subject.words}
+    for entry in OTHERS.values():
+        names = (*entry.words, *entry.wider)
+        assert len(names) == len(set(names)), names
+
+
+def test_every_name_and_wording_can_be_read_by_the_bundled_model() -> None:
+    tokenizer = WordPieceTokenizer(vocabulary(), 32)
+    entries = (*OTHERS.values(), *focus_subjects().values())
+    names = {name for e in entries for name in (*e.words, *e.wider, *e.kinds)}
+    wordings = {words for some in BACKDROPS.values() for words in some}
+    assert [name for name in sorted(names | wordings) if tokenizer.unknown(name)] == []
+    assert tokenizer.unknown("a 猫") == ("猫",)
 
 
 def test_the_prompt_grid_is_in_the_focus_list() -> None:

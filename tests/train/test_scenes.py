@@ -2,17 +2,22 @@
 
 import io
 import json
+import sys
 import zipfile
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from sfumato.train.captions import Facts
-from sfumato.train.drawings import held_cells
-from sfumato.train.scenes import GROUNDS, SceneConfig, Scenes
+from sfumato.train import scenes as room
+from sfumato.train.backdrops import BACKDROPS
+from sfumato.train.captions import Facts, Subject, other_subjects
+from sfumato.train.drawings import BLACK, held_cells, may_be_mirrored
+from sfumato.train.scenes import GROUNDS, Example, SceneConfig, Scenes, drawn
 from sfumato.train.sources import SourcesError
 from sfumato.train.stylize import DERIVED, tint
 
@@ -25,6 +30,7 @@ COLOURS = {
     GHOST: (250, 250, 250),
     RED_HEART: (220, 20, 40),
 }
+OWL, FLASK, COMPASS = "1f989", "2697", "1f9ed"  # the last two: not of the focus list
 BASE = ("3d", "flat", "line art", "cartoon", "sticker")
 
 
@@ -239,6 +245,200 @@ def test_pictures_come_in_the_asked_size(pack: Path) -> None:
         assert picture.shape == (64, 64, 3)
         assert picture.dtype == np.uint8
     assert {e.picture.shape for e in small.seen()} == {(64, 64, 3)}
+
+
+def lopsided(path: Path, subgroups: Mapping[str, str]) -> Path:
+    """A packed file of red drawings, tall on their left and low on their right."""
+    kinds = {
+        code: {"label": "thing", "group": "any", "subgroup": kind, "styles": ["flat"]}
+        for code, kind in subgroups.items()
+    }
+    image = Image.new("RGBA", (128, 128))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((9, 9, 40, 118), fill=(214, 30, 36))
+    pen.rectangle((41, 90, 118, 118), fill=(214, 30, 36))
+    out = io.BytesIO()
+    image.save(out, "WEBP", lossless=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("index.json", json.dumps({"subjects": kinds}))
+        for code in kinds:
+            archive.writestr(f"flat/{code}.webp", out.getvalue())
+    return path
+
+
+ALONE = SceneConfig(
+    styles=(("flat", 1.0),), counts=0, relations=0, ground=0, recolour=0, small=0, big=0
+)
+
+
+def inked(example: Example) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what is not white."""
+    rows, columns = (np.flatnonzero((example.picture < 250).any(axis=(2, i))) for i in (1, 0))
+    return (
+        int(columns[0]),
+        int(rows[0]),
+        int(columns[-1] - columns[0] + 1),
+        int(rows[-1] - rows[0] + 1),
+    )
+
+
+def test_all_that_are_listed_are_drawn_by_the_names_of_their_lists(tmp_path: Path) -> None:
+    strange = "1f9ff-0000"
+    kinds = dict.fromkeys(sorted([OWL, FLASK, COMPASS, strange, RED_HEART]), "animal-bird")
+    path = lopsided(tmp_path / "emoji.zip", kinds)
+    assert Scenes(path, ALONE).subjects.keys() == {OWL}
+    everything = Scenes(path, replace(ALONE, focus=False))
+    assert everything.subjects.keys() == {OWL, FLASK, COMPASS}
+    others = other_subjects()
+    for code in (FLASK, COMPASS):
+        assert everything.subjects[code].words == others[code].words
+        assert everything.subjects[code].wider == others[code].wider
+    told = Counter(everything.facts(i).subject for i in range(4000))
+    assert told[FLASK] / told[OWL] == pytest.approx(
+        others[FLASK].weight / everything.subjects[OWL].weight, rel=0.25
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "name", "free"),
+    [
+        (OWL, "animal-bird", "an owl", True),
+        (CAR, "transport-ground", "a car", True),
+        ("1f691", "transport-ground", "an ambulance", False),  # letters stand on it
+        ("1f448", "hand-single-finger", "a finger that points left", False),
+        ("27a1", "arrow", "a right arrow", False),
+        ("1f199", "alphanum", "a sign", False),
+        ("1f6c3", "animal-bird", "a left wing", False),
+    ],
+)
+def test_what_shows_the_same_the_other_way_round_may_be_mirrored(
+    code: str, kind: str, name: str, free: bool
+) -> None:
+    assert may_be_mirrored(Subject(code, (name,), 1.0, kind)) == free
+
+
+def test_drawings_that_may_be_are_mirrored_and_nothing_else_is_said(tmp_path: Path) -> None:
+    path = lopsided(tmp_path / "emoji.zip", {OWL: "animal-bird", STAR: "sky & weather"})
+    usual, turned = (Scenes(path, replace(ALONE, mirror=share)) for share in (0.0, 0.5))
+    ways = Counter[tuple[str, bool]]()
+    for i in range(60):
+        one, other = usual.draw(i), turned.draw(i)
+        assert one.facts == other.facts
+        same = np.array_equal(other.picture, one.picture)
+        assert same or np.array_equal(other.picture, one.picture[:, ::-1])
+        ways[one.facts.subject, same] += 1
+    assert ways[STAR, False] == 0 < ways[STAR, True]
+    assert min(ways[OWL, False], ways[OWL, True]) > 5
+
+
+def test_each_of_several_is_mirrored_by_itself(tmp_path: Path) -> None:
+    path = lopsided(tmp_path / "emoji.zip", {OWL: "animal-bird"})
+    pairs = Scenes(path, replace(ALONE, mirror=0.5, counts=1.0))
+    ways: set[tuple[bool, ...]] = set()
+    for i in range(60):
+        if pairs.facts(i).count == 2:
+            quarters = np.split((pairs.draw(i).picture < 250).any(axis=2), 4, axis=1)
+            ink = [int(quarter.sum()) for quarter in quarters]
+            ways.add((ink[0] > ink[1], ink[2] > ink[3]))
+    assert len(ways) == 4
+
+
+def test_some_wander_with_their_margins_and_stay_in_the_picture(pack: Path) -> None:
+    usual = inked(Scenes(pack, ALONE).cell(DOG, "flat"))
+    scenes = Scenes(pack, replace(ALONE, wander=0.5))
+    found = [inked(scenes.draw(i)) for i in range(200) if scenes.facts(i).subject == DOG]
+    wandered = [box for box in found if box != usual]
+    assert len(wandered) / len(found) == pytest.approx(0.5, abs=0.25)
+    margin = usual[0] / usual[2]
+    for left, top, wide, high in wandered:
+        assert 0.76 * usual[2] <= wide <= usual[2] + 1
+        assert abs(wide - high) <= 2
+        room_on = (left, top, 128 - left - wide, 128 - top - high)
+        assert min(room_on) >= margin * wide - 2
+    assert len({box[:2] for box in wandered}) > 5
+
+
+def test_who_has_a_said_size_does_not_wander(pack: Path) -> None:
+    sized = replace(ALONE, small=0.5, big=0.5)
+    usual, other = (Scenes(pack, replace(sized, wander=share)) for share in (0.0, 1.0))
+    for i in range(30):
+        assert np.array_equal(usual.draw(i).picture, other.draw(i).picture)
+
+
+@pytest.fixture(scope="module")
+def outdoors(pack: Path) -> Scenes:
+    return Scenes(pack, SceneConfig(seed=3, backdrop=1.0))
+
+
+def in_backdrops(scenes: Scenes, many: int = 1500) -> dict[int, Facts]:
+    found = {i: scenes.facts(i) for i in range(many)}
+    return {i: facts for i, facts in found.items() if facts.background in BACKDROPS}
+
+
+def test_single_subjects_in_coloured_drawn_looks_stand_in_backdrops(outdoors: Scenes) -> None:
+    found = in_backdrops(outdoors)
+    assert {facts.background for facts in found.values()} == BACKDROPS.keys()
+    assert len(found) > 300
+    for facts in found.values():
+        assert facts.style not in DERIVED
+        assert facts.style not in BLACK
+        assert (facts.count, facts.relation, facts.size) == (1, None, None)
+
+
+def test_no_backdrop_is_chosen_that_the_drawing_does_not_stand_out_from(outdoors: Scenes) -> None:
+    found = in_backdrops(outdoors)
+    assert (GHOST, "snow") not in {(f.subject, f.background) for f in found.values()}
+    assert any(f.subject == GHOST for f in found.values())
+    assert "snow" not in outdoors.backdrops(Facts(GHOST, "flat"))
+    assert "snow" in outdoors.backdrops(Facts(CAR, "flat"))
+    assert outdoors.backdrops(Facts(CAR, "line art")) == []
+    assert outdoors.backdrops(Facts(CAR, "neon")) == []
+
+
+def test_each_backdrop_is_painted_anew_behind_the_same_drawing(outdoors: Scenes) -> None:
+    for name in BACKDROPS:
+        facts = Facts(CAR, "flat", background=name)
+        one, again, other = (outdoors.show(facts, seed=seed).picture for seed in (1, 1, 2))
+        assert np.array_equal(one, again)
+        assert not np.array_equal(one, other)
+        assert np.array_equal(one[70, 64], other[70, 64])  # the car
+        assert one[70, 64] == pytest.approx(COLOURS[CAR], abs=2)
+    alike: dict[Facts, list[int]] = {}
+    for i, facts in in_backdrops(outdoors).items():
+        alike.setdefault(facts, []).append(i)
+    one, other, *_ = max(alike.values(), key=len)
+    assert not np.array_equal(outdoors.draw(one).picture, outdoors.draw(other).picture)
+
+
+def test_what_is_in_a_backdrop_stands_on_its_floor(tmp_path: Path) -> None:
+    """Where the drawings of two colours differ is where they are."""
+    path = lopsided(tmp_path / "emoji.zip", {OWL: "animal-bird"})
+    scenes = Scenes(path, replace(ALONE, backdrop=1.0))
+    for i, facts in in_backdrops(scenes, 60).items():
+        red = np.abs(scenes.draw(i).picture.astype(int) - (214, 30, 36)).max(axis=2) < 6
+        rows, columns = (np.flatnonzero(red.sum(axis=axis) > 8) for axis in (1, 0))
+        assert 0 < columns[0] < columns[-1] < 127
+        assert 0.45 * 128 < columns[-1] - columns[0] < 0.78 * 128
+        name = facts.background
+        assert name is not None
+        low = rows[-1] / 128
+        assert 0.8 < low < 0.96 if BACKDROPS[name].floor else 0.65 < low < 0.95
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_first_scenes_are_drawn_in_their_order_by_any_number_of_processes(
+    scenes: Scenes, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if workers and sys.platform == "win32":
+        pytest.skip("Windows forks no processes")
+    monkeypatch.setattr(room, "_AT_ONCE", 4)
+    parts = list(drawn(scenes, 10, workers))
+    assert [len(pictures) for pictures, _ in parts] == [4, 4, 2]
+    examples = [scenes.draw(i) for i in range(10)]
+    assert [facts for _, some in parts for facts in some] == [e.facts for e in examples]
+    pictures = np.concatenate([pictures for pictures, _ in parts])
+    assert np.array_equal(pictures, np.stack([e.picture for e in examples]))
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from sfumato.train.grammar import (
 )
 
 __all__ = [
+    "BACKDROPS",
     "COLOURLESS",
     "ENDS",
     "FRAMES",
@@ -38,6 +39,7 @@ __all__ = [
     "Subject",
     "caption",
     "focus_subjects",
+    "other_subjects",
     "plain",
 ]
 
@@ -73,7 +75,7 @@ class Facts:
 
     subject: str  # code point of the subject
     style: str
-    background: str | None = "white"  # None: the style brings its own
+    background: str | None = "white"  # a colour or a backdrop; None: the style brings its own
     colour: str | None = None  # of a drawing with one clear colour
     recoloured: bool = False
     count: int = 1
@@ -92,7 +94,7 @@ class StyleWords:
 
 @dataclass(frozen=True)
 class FocusEntry:
-    """What the focus list says of one subject."""
+    """What the lists of subjects say of one."""
 
     words: tuple[str, ...]
     weight: float
@@ -109,15 +111,19 @@ def focus_subjects() -> dict[str, FocusEntry]:
     """The focus list by code point, from the package's own files."""
     kinds = _data("kinds.json")
     return {
-        code: FocusEntry(
-            tuple(entry["words"]),
-            float(entry["weight"]),
-            entry.get("colour"),
-            tuple(entry.get("wider", ())),
-            tuple(kinds.get(code, ())),
-        )
+        code: _entry(entry, tuple(kinds.get(code, ())))
         for code, entry in _data("subjects.json").items()
     }
+
+
+def other_subjects() -> dict[str, FocusEntry]:
+    """Those beside the focus list that can be told apart in a small picture, likewise."""
+    return {code: _entry(entry, ()) for code, entry in _data("others.json").items()}
+
+
+def _entry(entry: Mapping[str, Any], kinds: tuple[str, ...]) -> FocusEntry:
+    words, wider = tuple(entry["words"]), tuple(entry.get("wider", ()))
+    return FocusEntry(words, float(entry["weight"]), entry.get("colour"), wider, kinds)
 
 
 _WORDINGS = _data("wordings.json")
@@ -127,6 +133,10 @@ STYLES: Mapping[str, StyleWords] = {
 }
 # Whole sentences, in which {phrase} is the noun phrase with its background, {style} one of `after`.
 FRAMES: tuple[str, ...] = tuple(_WORDINGS["frames"])
+# Where a thing is, in words that follow its name; the first is the plainest.
+BACKDROPS: Mapping[str, tuple[str, ...]] = {
+    name: tuple(words) for name, words in _WORDINGS["backdrops"].items()
+}
 # What a picture is called when nothing is said of its look, and how one asks for it.
 _PICTURES = ("an image of", "an illustration of", "an icon of", "a drawing of")
 _ASKED = ("paint", "paint me", "make", "make me", "show me", "i want")
@@ -167,13 +177,14 @@ _GROUNDS = (
 )
 
 # The style goes unsaid in 12 % of captions, and 60 % of those are 3D, so that a prompt without a
-# style is drawn in 3D: with 24 % of pictures in 3D that makes .12 x .6 / .24 and .12 x .4 / .76.
-_UNSAID_3D, _UNSAID_OTHER = 0.30, 0.063
+# style is drawn in 3D: with 15 % in 3D (docs/model/recipe.toml): .12 x .6 / .15 and .12 x .4 / .85.
+_UNSAID_3D, _UNSAID_OTHER = 0.48, 0.056
 _SAY_WHITE, _SAY_BACKGROUND, _SAY_COLOUR = 0.15, 0.95, 0.45
 # Of names: the first, one of the less close ones, one of a kind.
 _SAY_LABEL, _SAY_WIDER, _SAY_KIND = 0.32, 0.42, 0.10
 _SAY_STYLE = 0.35  # the look by its own name
 _SAY_PLAIN_RELATION = 0.5
+_SAY_PLAIN_BACKDROP = 0.35
 
 
 def _background(facts: Facts) -> str | None:
@@ -194,9 +205,11 @@ def plain(facts: Facts, subjects: Mapping[str, Subject]) -> str:
         where, other = facts.relation
         text = f"{text} {where} {subjects[other].words[0]}"
     ground = _background(facts)
-    return f"{text}, {facts.style}" + (
-        "" if ground is None else f" on {with_article(ground)} background"
-    )
+    if ground is None:
+        return f"{text}, {facts.style}"
+    if ground in BACKDROPS:
+        return f"{text} {BACKDROPS[ground][0]}, {facts.style}"
+    return f"{text}, {facts.style} on {with_article(ground)} background"
 
 
 @dataclass(frozen=True)
@@ -224,7 +237,7 @@ class Named:
                 yield from (noun_phrase(words, count=2) for words in subject.words)
         for style in STYLES.values():
             yield from (*style.after, *style.before, *style.of)
-        for others in _RELATIONS.values():
+        for others in (*_RELATIONS.values(), *BACKDROPS.values()):
             yield from others
         yield from (frame.format(phrase="", style="") for frame in FRAMES)
         yield from (form.format(article="a", ground="") for form in _GROUNDS)
@@ -274,6 +287,9 @@ def _ground_words(facts: Facts, rng: np.random.Generator) -> str:
     ground, chance = facts.background, rng.random()
     if ground is None or chance >= (_SAY_WHITE if ground == "white" else _SAY_BACKGROUND):
         return ""
+    if ground in BACKDROPS:
+        place, *others = BACKDROPS[ground]
+        return f" {place if rng.random() < _SAY_PLAIN_BACKDROP else _pick(others, rng)}"
     return _pick(_GROUNDS, rng).format(article=with_article(ground), ground=ground)
 
 

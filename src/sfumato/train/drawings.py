@@ -18,12 +18,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sfumato.train.captions import COLOURLESS, Subject, focus_subjects
+from sfumato.train.captions import (
+    COLOURLESS,
+    FocusEntry,
+    Subject,
+    focus_subjects,
+    other_subjects,
+)
 from sfumato.train.grammar import has_colour, with_article
 from sfumato.train.sources import SourcesError
 from sfumato.train.stylize import DERIVED, Picture, Tint, may_recolour, raggedness, rim, tint
 
-__all__ = ["BLACK", "Cell", "Choice", "Drawings", "held_cells"]
+__all__ = ["BLACK", "Cell", "Choice", "Drawings", "held_cells", "may_be_mirrored"]
 
 BLACK = ("line art", "silhouette")  # looks that are white on dark grounds
 _CLEAR = 60.0  # distance in RGB that a drawing keeps from its ground
@@ -43,12 +49,25 @@ _HELD_NAMES: Mapping[str, str] = {
 _NO_SILHOUETTE = ("face-", "cat-face", "heart")
 _PLAIN_SHAPE = 1.27  # perimeter squared over 4 pi area: 1 for a disc
 
+# Kinds that are as true the other way round, and those among them that bear letters.
+_EITHER_WAY = (
+    *("animal-", "plant-", "food-", "drink", "dishware", "face-", "cat-face", "monkey-face"),
+    *("transport-", "person", "family", "clothing", "tool", "household", "musical-instrument"),
+    *("sport", "science", "light-video", "lock", "place-other", "place-geographic", "event"),
+)
+_ONE_WAY = frozenset(
+    (
+        *("1f376", "1f39f", "1f3ab", "1f3ee", "1f634", "1f911", "1f92c", "1f9e7", "1f9ec"),
+        *("1f691", "1f693", "1f694", "1f695", "1f696", "1f68c", "1f68d", "1f68f", "1f6d1", "26fd"),
+    )
+)
+
 Cell = tuple[str, str]  # code point, style
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which drawings: their side, the looks, and whether of the focus list alone.
+    """Which drawings: their side, the looks, and whether of the focus list alone, else of all.
 
     ``everything`` takes what is held out as well, for judges alone.
     """
@@ -57,6 +76,12 @@ class Choice:
     looks: tuple[str, ...]
     focus: bool
     everything: bool
+
+
+def may_be_mirrored(subject: Subject) -> bool:
+    """Whether a drawing of it is as true when left and right are exchanged."""
+    turned = any(side in subject.words[0].split() for side in ("left", "right"))
+    return subject.kind.startswith(_EITHER_WAY) and subject.code not in _ONE_WAY and not turned
 
 
 def held_cells() -> tuple[frozenset[Cell], frozenset[str]]:
@@ -69,27 +94,25 @@ def held_cells() -> tuple[frozenset[Cell], frozenset[str]]:
 
 def _subjects(index: Mapping[str, Any], choice: Choice) -> dict[str, Subject]:
     """The subjects to draw, in an order that does not depend on the file's."""
-    focus = focus_subjects()
+    listed = focus_subjects()
     _, held = held_cells()
-    subjects: dict[str, Subject] = {}
-    codes = focus if choice.focus else sorted(index)
+    codes = list(listed)
+    if not choice.focus:
+        listed |= other_subjects()
+        codes = sorted(listed)
     if choice.everything:
         codes = [*codes, *(code for code in sorted(held) if code not in codes)]
+    subjects: dict[str, Subject] = {}
     for code in codes:
         if (code in held and not choice.everything) or code not in index:
             continue
-        entry, told = index[code], focus.get(code)
-        if told is not None:
-            words, weight, colour = told.words, told.weight, told.colour
-            wider, kinds = told.wider, told.kinds
-        else:
-            # A keyword may be a verb or a sign ("diving", "4"): not a name of the thing.
-            names = [n for n in entry["synonyms"] if n.isalpha() and not n.endswith("ing")]
-            words = tuple(with_article(n) for n in (entry["label"].lower(), *names))
-            # A quarter of all subjects are people, many of them near-twins.
-            weight, colour = 0.35 if entry["group"] == "people-body" else 1.0, None
-            wider = kinds = ()
-        subjects[code] = Subject(code, words, weight, entry["subgroup"], colour, wider, kinds)
+        entry, told = index[code], listed.get(code)
+        if told is None:  # held out whole: for judges alone, who need no further names
+            told = FocusEntry((with_article(entry["label"].lower()),), 1.0, None, (), ())
+        subjects[code] = Subject(
+            *(code, told.words, told.weight, entry["subgroup"], told.colour),
+            *(told.wider, told.kinds),
+        )
     return subjects
 
 

@@ -8,27 +8,37 @@ Example `index` is a pure function of the configuration and `index`, the same on
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
+from sfumato.train.ahead import Ahead
+from sfumato.train.backdrops import BACKDROPS
 from sfumato.train.captions import Facts
-from sfumato.train.drawings import BLACK, Cell, Choice, Drawings
+from sfumato.train.drawings import BLACK, Cell, Choice, Drawings, may_be_mirrored
+from sfumato.train.layout import (
+    IN_BACKDROP,
+    PLACES,
+    RELATIONS,
+    Part,
+    in_backdrop,
+    wandered,
+)
 from sfumato.train.stylize import (
     DERIVED,
     Box,
     Picture,
     inverted_lines,
     over,
-    place,
     recolour,
     targets,
 )
 
-__all__ = ["GROUNDS", "WHITE", "Example", "SceneConfig", "Scenes"]
+__all__ = ["GROUNDS", "WHITE", "Example", "SceneConfig", "Scenes", "drawn"]
 
 GROUNDS: Mapping[str, tuple[int, int, int]] = {
     "red": (214, 48, 49),
@@ -48,6 +58,7 @@ GROUNDS: Mapping[str, tuple[int, int, int]] = {
 }
 WHITE = (255, 255, 255)
 _JITTER = 7  # each way, of 255, in every channel of a coloured ground
+_AT_ONCE = 256  # scenes that are drawn together
 _DARK = 96.0  # luminance below which black lines turn white
 _STYLE_WEIGHTS = (
     ("3d", 0.24),
@@ -62,23 +73,6 @@ _STYLE_WEIGHTS = (
     ("silhouette", 0.03),
 )
 
-# Where two, three or four stand: each fills its half or quarter, whose middle is a latent's corner,
-# so that a half-size drawing is the same latents in every such place.
-_LEFT, _RIGHT = (0.25, 0.5, 0.47, 0.8), (0.75, 0.5, 0.47, 0.8)
-_TOP, _BOTTOM = (0.5, 0.25, 0.8, 0.47), (0.5, 0.75, 0.8, 0.47)
-_PLACES: Mapping[int, tuple[Box, ...]] = {
-    2: (_LEFT, _RIGHT),
-    3: ((0.5, 0.25, 0.47, 0.47), (0.25, 0.75, 0.47, 0.47), (0.75, 0.75, 0.47, 0.47)),
-    4: tuple((x, y, 0.47, 0.47) for y in (0.25, 0.75) for x in (0.25, 0.75)),
-}
-_RELATIONS: Mapping[str, tuple[Box, Box]] = {
-    "above": (_TOP, _BOTTOM),
-    "below": (_BOTTOM, _TOP),
-    "to the left of": (_LEFT, _RIGHT),
-    "to the right of": (_RIGHT, _LEFT),
-    "next to": (_LEFT, _RIGHT),
-}
-
 
 @dataclass(frozen=True)
 class SceneConfig:
@@ -86,7 +80,7 @@ class SceneConfig:
 
     seed: int = 0
     size: int = 128  # side of the pictures, at most 128
-    focus: bool = True  # only the focus list, else every subject in the file
+    focus: bool = True  # only the focus list, else all that are listed
     emphasis: float = 1.0  # power of the subjects' weights: above 1, more of what is asked for most
     styles: tuple[tuple[str, float], ...] = _STYLE_WEIGHTS
     counts: float = 0.04  # two to four copies
@@ -95,6 +89,9 @@ class SceneConfig:
     recolour: float = 0.04  # of single subjects
     small: float = 0.03  # of single subjects
     big: float = 0.015  # of single subjects
+    mirror: float = 0.0  # of drawings that are as true the other way round
+    backdrop: float = 0.0  # of single subjects of no said size, in a drawn look with colours
+    wander: float = 0.0  # of single subjects of no said size: somewhat smaller, not in the middle
     everything: bool = False  # for judges alone: what is held out is drawn too
 
 
@@ -112,7 +109,8 @@ class _Plan:
 
     facts: Facts
     rgb: tuple[int, int, int]
-    parts: tuple[tuple[str, Box | None], ...]  # code and where; None fills the picture
+    parts: tuple[Part, ...]
+    seed: int = 0  # of a backdrop
 
 
 def _luminance(rgb: tuple[int, int, int]) -> float:
@@ -185,7 +183,7 @@ class Scenes:
         if several and kind >= self.config.relations and self.subjects[code].countable and whole:
             count = 2 + int(rng.random() * 3)
             style = self._choose_style(whole, rng)
-            parts = tuple((code, box) for box in _PLACES[count])
+            parts = tuple(Part(code, box) for box in PLACES[count])
             return self._finish(Facts(code, style, count=count), parts, rng)
         return self._plan_single(code, self._choose_style(styles, rng), rng)
 
@@ -198,12 +196,12 @@ class Scenes:
         if other == code or not both:
             return None
         style = self._choose_style(both, rng)
-        where = list(_RELATIONS)[int(rng.random() * len(_RELATIONS))]
-        first, second = _RELATIONS[where]
+        where = list(RELATIONS)[int(rng.random() * len(RELATIONS))]
+        first, second = RELATIONS[where]
         if where == "next to" and rng.random() < 0.5:
             first, second = second, first
         facts = Facts(code, style, relation=(where, other))
-        return self._finish(facts, ((code, first), (other, second)), rng)
+        return self._finish(facts, (Part(code, first), Part(other, second)), rng)
 
     def _plan_single(self, code: str, style: str, rng: np.random.Generator) -> _Plan:
         size, box, u = None, None, rng.random()
@@ -216,20 +214,45 @@ class Scenes:
         if found is not None and rng.random() < self._turn:
             others = targets(found)
             facts = replace(facts, colour=others[int(rng.random() * len(others))], recoloured=True)
-        return self._finish(facts, ((code, box),), rng)
+        part = Part(code, box)
+        if style not in DERIVED and size is None and self.config.wander:
+            part = wandered(part, self.config.size, self.config.wander, rng)
+        drawn = style not in DERIVED and style not in BLACK
+        free = drawn and size is None and not facts.recoloured  # else it may be as green as grass
+        if free and self.config.backdrop and rng.random() < self.config.backdrop:
+            plan = self._plan_backdrop(facts, rng)
+            if plan is not None:
+                return plan
+        return self._finish(facts, (part,), rng)
 
-    def _finish(
-        self, facts: Facts, parts: tuple[tuple[str, Box | None], ...], rng: np.random.Generator
-    ) -> _Plan:
-        """Choose the ground and note the colour."""
+    def _plan_backdrop(self, facts: Facts, rng: np.random.Generator) -> _Plan | None:
+        """The subject in a backdrop that it stands out from: on its ground, or in its middle."""
+        name = list(BACKDROPS)[int(rng.random() * len(BACKDROPS))]
+        if name not in self.backdrops(facts):
+            return None
+        backdrop = BACKDROPS[name]
+        colour = self._drawings.colour(facts.subject, facts.style)
+        facts = replace(facts, background=name, colour=colour)
+        part = Part(facts.subject, in_backdrop(rng, floor=backdrop.floor))
+        part = self._mirrored(part, rng) if self.config.mirror else part
+        return _Plan(facts, WHITE, (part,), int(rng.integers(2**31)))
+
+    def _mirrored(self, part: Part, rng: np.random.Generator) -> Part:
+        free = may_be_mirrored(self.subjects[part.code])
+        return replace(part, mirrored=free and rng.random() < self.config.mirror)
+
+    def _finish(self, facts: Facts, parts: tuple[Part, ...], rng: np.random.Generator) -> _Plan:
+        """Choose the ground and which way each drawing looks, and note the colour."""
         style = facts.style
+        if self.config.mirror:
+            parts = tuple(self._mirrored(part, rng) for part in parts)
         if not facts.recoloured and facts.relation is None:
             facts = replace(facts, colour=self._drawings.colour(facts.subject, style))
         if style in DERIVED and DERIVED[style].own_ground:
             return _Plan(replace(facts, background=None), WHITE, parts)
         name, rgb = "white", WHITE
         if rng.random() < self.config.ground:
-            cells = [(code, style) for code, _ in parts]
+            cells = [(part.code, style) for part in parts]
             name, rgb = self._ground(cells, facts.colour, rng)
         return _Plan(replace(facts, background=name), rgb, parts)
 
@@ -237,17 +260,17 @@ class Scenes:
         side, facts = self.config.size, plan.facts
         canvas = np.empty((side, side, 3), np.float32)
         canvas[:] = plan.rgb
-        for code, box in plan.parts:
-            picture = self._drawings.picture(code, facts.style)
-            found = self._drawings.tint(code, facts.style)
+        backdrop = BACKDROPS.get(facts.background or "")
+        if backdrop is not None:
+            canvas = backdrop.paint(side, np.random.default_rng(plan.seed))
+        for part in plan.parts:
+            picture = self._drawings.picture(part.code, facts.style)
+            found = self._drawings.tint(part.code, facts.style)
             if facts.recoloured and found is not None and facts.colour is not None:
                 picture = recolour(picture, found, facts.colour)
             if facts.style in BLACK and _luminance(plan.rgb) < _DARK:
                 picture = inverted_lines(picture)
-            if box is None:
-                canvas = over(picture, canvas)
-            else:
-                place(canvas, picture, box)
+            canvas = part.on(canvas, picture)
         return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
 
     def facts(self, index: int) -> Facts:
@@ -292,17 +315,33 @@ class Scenes:
             if name != facts.colour and self._drawings.stands_out(cell, rgb)
         ]
 
-    def show(self, facts: Facts, box: Box | None = None) -> Example:
-        """The picture of which the facts are true; ``box`` is where a single subject stands."""
-        parts: tuple[tuple[str, Box | None], ...] = ((facts.subject, box),)
+    def backdrops(self, facts: Facts) -> list[str]:
+        """The backdrops that a single subject stands out from."""
+        cell = (facts.subject, facts.style)
+        if facts.style in DERIVED or facts.style in BLACK:
+            return []
+        return [
+            name
+            for name, backdrop in BACKDROPS.items()
+            if all(self._drawings.stands_out(cell, colour) for colour in backdrop.colours)
+        ]
+
+    def show(self, facts: Facts, box: Box | None = None, seed: int = 0) -> Example:
+        """The picture of which the facts are true; ``box`` is where a single subject stands.
+
+        ``seed`` is that of its backdrop.
+        """
+        if box is None and facts.background in BACKDROPS:
+            box = IN_BACKDROP
+        parts: tuple[Part, ...] = (Part(facts.subject, box),)
         if facts.relation is not None:
             where, other = facts.relation
-            first, second = _RELATIONS[where]
-            parts = ((facts.subject, first), (other, second))
+            first, second = RELATIONS[where]
+            parts = (Part(facts.subject, first), Part(other, second))
         elif facts.count > 1:
-            parts = tuple((facts.subject, place) for place in _PLACES[facts.count])
+            parts = tuple(Part(facts.subject, place) for place in PLACES[facts.count])
         rgb = GROUNDS.get(facts.background or "white", WHITE)
-        return Example(self._paint(_Plan(facts, rgb, parts)), facts)
+        return Example(self._paint(_Plan(facts, rgb, parts, seed)), facts)
 
     def turned(self, facts: Facts, look: str) -> Picture:
         """A drawing on white in a look that this subject's scenes make of another drawing."""
@@ -320,3 +359,22 @@ class Scenes:
     def held_back(self) -> list[Cell]:
         """The cells of these subjects, in the styles that are drawn, which `draw` never draws."""
         return self._drawings.held_back()
+
+
+def drawn(
+    scenes: Scenes, count: int, workers: int = 0
+) -> Iterator[tuple[Picture, tuple[Facts, ...]]]:
+    """The first scenes, some hundreds at a time: pictures (N, S, S, 3) and the facts of each.
+
+    So many ``workers`` processes draw them ahead.
+    """
+
+    def some(number: int) -> tuple[Picture, tuple[Facts, ...]]:
+        first = _AT_ONCE * number
+        examples = [scenes.draw(i) for i in range(first, min(first + _AT_ONCE, count))]
+        return np.stack([e.picture for e in examples]), tuple(e.facts for e in examples)
+
+    parts = -(-count // _AT_ONCE)
+    with closing(Ahead(some, workers, last=parts - 1)) as ahead:
+        for number in range(parts):
+            yield ahead(number)

@@ -190,6 +190,13 @@ def place(canvas: Floats, picture: Picture, box: Box) -> None:
     canvas[region] = over(small, canvas[region])
 
 
+def lay(canvas: Floats, picture: Picture, left: int, top: int, side: int) -> None:
+    """Lay `picture`, margins and all, into a square of the float canvas (S, S, 3), in place."""
+    small = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS))
+    region = (slice(top, top + side), slice(left, left + side))
+    canvas[region] = over(small, canvas[region])
+
+
 def _edges(picture: Picture, faint: float = 0.10) -> Floats:
     """Strength in [0, 1] of colour edges, the outline among them: (S, S); 0 below `faint`."""
     flat = over(picture, (128, 255, 128)) / 255  # a ground that few drawings have
