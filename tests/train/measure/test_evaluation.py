@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfumato.train.backdrops import BACKDROPS
 from sfumato.train.captions import plain
 from sfumato.train.grammar import bare
 from sfumato.train.measure import evaluation, features
@@ -93,9 +94,15 @@ def figures(made: Evaluation) -> dict[str, float]:
 
 def test_a_perfect_painter_gets_it_right_and_copies(perfect: Evaluation) -> None:
     found = figures(perfect)
-    for name in ("seen cells: subject, top 1", "count", "relation"):
+    for name in (
+        "seen cells: subject, top 1",
+        "in a backdrop: subject, top 1",
+        "count",
+        "relation",
+    ):
         assert found[name] >= 75, name
     assert found["background, named"] >= 50  # the few drawings were not laid on every ground
+    assert found["backdrop, named"] >= 75
     assert found["seen cells: near-copies"] == 100
 
 
@@ -103,6 +110,7 @@ def test_a_blind_painter_gets_no_more_than_chance_and_copies_nothing(place: Plac
     found = figures(measured(place, blind=True))
     assert found["seen cells: subject, top 1"] < 60  # of four subjects
     assert found["background, named"] < 40
+    assert found["backdrop, named"] < 40
     assert found["seen cells: near-copies"] == 0
 
 
@@ -186,9 +194,25 @@ def test_every_ask_says_what_is_to_be_seen_and_paraphrases_say_it_otherwise(plac
     label, other = ([a.facts for a in made[group]] for group in ("label", "paraphrase"))
     assert label == other
     assert all(a.facts.background not in (None, "white") for a in made["ground"])
+    outdoors = [a.facts for a in made["backdrop"]]
+    assert len({facts.background for facts in outdoors}) > 3
+    for facts in outdoors:
+        assert facts.background in place.scenes.backdrops(facts)
     for group, size in GROUPS.items():
         seeds = [ask.seed for ask in made[group]]
         assert len(seeds) == len(set(seeds)) <= max(1, round(PORTION * size.most))
+
+
+def test_real_drawings_are_shown_in_the_backdrops_too(place: Place) -> None:
+    reals = place.bench.reals
+    outdoors = [real for real in reals.singles() if real.facts.background in BACKDROPS]
+    assert {real.ground for real in outdoors} == BACKDROPS.keys()
+    assert {real.soft is None for real in outdoors} == {True, False}
+    assert len({real.seed for real in outdoors}) > 5
+    for real in outdoors[:6]:
+        assert (real.alone, real.plain) == (False, False)
+        other = reals.draw(replace(real, seed=real.seed + 1))
+        assert not np.array_equal(reals.draw(real), other)
 
 
 def test_no_paraphrase_is_a_wording_of_the_training() -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from sfumato.train.captions import Facts, plain
+from sfumato.train.captions import BACKDROPS, Facts, plain
 from sfumato.train.drawings import Cell, held_cells
 from sfumato.train.measure.reals import RELATIONS
 from sfumato.train.scenes import GROUNDS, Scenes
@@ -35,6 +35,7 @@ class Size:
 GROUPS: Mapping[str, Size] = {
     "seen": Size(442, 1105),
     "ground": Size(112, 672),
+    "backdrop": Size(120, 600),
     "held cells": Size(144, 576),
     "held subjects": Size(96, 96),
     "label": Size(222, 777),
@@ -68,6 +69,7 @@ def asks(scenes: Scenes, everything: Scenes, portion: float = 1.0) -> dict[str, 
     makers: Mapping[str, Callable[[], Made]] = {
         "seen": lambda: _seen(scenes),
         "ground": lambda: _grounds(scenes),
+        "backdrop": lambda: _backdrops(scenes),
         "held cells": lambda: _cells(scenes, scenes.held_back()),
         "held subjects": lambda: _cells(everything, _held_subjects(scenes, everything)),
         "label": lambda: _paraphrased(scenes, in_other_words=False),
@@ -125,6 +127,17 @@ def _grounds(scenes: Scenes) -> Made:
             if ground in free[(code, style)]:
                 facts = replace(scenes.told(code, style), background=ground)
                 yield ground, facts, plain(facts, scenes.subjects)
+
+
+def _backdrops(scenes: Scenes) -> Made:
+    """Subjects in each of the backdrops in turn, where they stand out from it."""
+    free = {cell: scenes.backdrops(scenes.told(*cell)) for cell in scenes.cells()}
+    for turn in _turns(scenes, [cell for cell, names in free.items() if names], 6):
+        for i, (code, style) in enumerate(turn):
+            name = list(BACKDROPS)[i % len(BACKDROPS)]
+            if name in free[(code, style)]:
+                facts = replace(scenes.told(code, style), background=name)
+                yield name, facts, plain(facts, scenes.subjects)
 
 
 def _cells(scenes: Scenes, cells: Sequence[Cell]) -> Made:

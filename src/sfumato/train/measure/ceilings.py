@@ -24,6 +24,7 @@ Through = Callable[[Picture], Picture]  # pictures (N, S, S, 3), encoded and dec
 _COUNTS: Mapping[str, int] = {
     "seen": 300,
     "ground": 112,
+    "backdrop": 90,
     "held cells": 72,
     "held subjects": 48,
     "label": 133,

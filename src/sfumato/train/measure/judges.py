@@ -35,7 +35,7 @@ _STRENGTHS: Mapping[str, float] = {
     "colour": 0.03,
     "count": 0.03,
 }
-_VERSION = "4"  # of all that decides what a judge says, beside the drawings
+_VERSION = "5"  # of all that decides what a judge says, beside the drawings
 
 
 @dataclass(frozen=True)

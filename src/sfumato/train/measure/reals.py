@@ -39,6 +39,7 @@ class Real:
     plain: bool  # as a model is asked for it: in one of its styles, as it was drawn
     style: str | None  # None where the look is no one's style
     ground: str | None  # None where the look brings its own
+    seed: int = 0  # of a backdrop
 
 
 class Reals:
@@ -72,6 +73,12 @@ class Reals:
             box = None if style in DERIVED else (x, y, wide, wide)
             real = self._real(facts, plain=False)
             made.append(replace(real, box=box, soft=3 * number + 1))
+            backdrops = self.scenes.backdrops(facts) if style in self.styles else []
+            if backdrops:
+                name = backdrops[number % len(backdrops)]
+                real = self._real(replace(facts, background=name), plain=False)
+                made.append(replace(real, seed=number))
+                made.append(replace(real, box=_lower(box), seed=1 + number, soft=3 * number + 1))
             if HANDS.get(style, 0) > 0:
                 real = self._real(self.scenes.told(code, style), plain=False)
                 told = replace(real.facts, colour=None)
@@ -124,7 +131,7 @@ class Reals:
 
     def draw(self, real: Real) -> Picture:
         """The picture (S, S, 3)."""
-        picture = self.scenes.show(real.facts, real.box).picture
+        picture = self.scenes.show(real.facts, real.box, real.seed).picture
         if real.made == LINES:
             opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
             picture = outline(np.dstack([picture, opaque]))[..., :3]
@@ -141,3 +148,11 @@ class Reals:
             drawn = [self.draw(real) for real in reals[first : first + _AT_ONCE]]
             parts.append(eye.look(np.stack(drawn)))
         return Looked.join(parts)
+
+
+def _lower(box: Box | None) -> Box | None:
+    """The box lower down, and not wider than subjects are in a backdrop."""
+    if box is None:
+        return None
+    wide = 0.75 * box[2]
+    return (0.5 + 0.5 * (box[0] - 0.5), 0.9 - wide / 2, wide, wide)

@@ -132,6 +132,8 @@ _FIGURES = (
         sought=False,
         of=lambda ask: ask.facts.background == "white",
     ),
+    _Figure("backdrop, named", "backdrop", _ground, _guess("background")),
+    *_subject("in a backdrop", "backdrop", sought=False),
     _Figure("colour", "colour", _colour, _guess("colour"), None),
     _Figure("count", "count", _count, _guess("count")),
     _Figure(
