@@ -66,6 +66,35 @@ def test_the_loss_falls() -> None:
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
 
 
+def test_noise_on_latents_makes_the_loss_greater_and_changes_nothing_else() -> None:
+    task = tiny.autoencoder()
+    adam = torch.optim.Adam(task.vae.parameters(), lr=0.01)
+    for step in range(1, 51):
+        task.losses(step)["loss"].backward()
+        adam.step()
+        adam.zero_grad()
+
+    def loss(noise: float) -> float:
+        other = tiny.autoencoder(noise=noise)
+        other.take(task.vae)
+        assert other.validate(other.modules) == task.validate(task.modules)
+        return sum(other.losses(step)["loss"].item() for step in range(1, 5))
+
+    assert loss(0) < loss(1) < loss(4)
+    assert loss(1e-4) == pytest.approx(loss(0), rel=1e-4)  # of the same crops
+
+
+def test_it_begins_from_the_weights_of_another_and_leaves_those_as_they_are() -> None:
+    task, other = tiny.autoencoder(seed=0), tiny.autoencoder(seed=1)
+    before = copy.deepcopy(other.vae.state_dict())
+    task.take(other.vae)
+    assert all(torch.equal(t, before[name]) for name, t in task.vae.state_dict().items())
+    with torch.no_grad():
+        for p in task.vae.parameters():
+            p.zero_()
+    assert all(torch.equal(t, before[name]) for name, t in other.vae.state_dict().items())
+
+
 def test_a_frozen_encoder_takes_no_gradient() -> None:
     task = tiny.autoencoder(encoder=False)
     task.losses(1)["loss"].backward()

@@ -27,6 +27,8 @@ class AutoencoderConfig:
     """What a step sees, and how strongly the latent is held near a unit Gaussian.
 
     ``seed`` gives the first weights and every crop; without ``encoder`` the decoder alone learns.
+    ``noise`` is the most that is laid on a latent beside its own, of its spread: what a denoiser
+    paints is never quite a latent, and a decoder that knows the like makes smooth fills of it.
     """
 
     seed: int = 0
@@ -34,6 +36,7 @@ class AutoencoderConfig:
     crop: int = 64
     kl: float = 1.5e-3
     encoder: bool = True
+    noise: float = 0.0
 
 
 def reconstruction_loss(got: Tensor, want: Tensor) -> Tensor:
@@ -67,7 +70,7 @@ class AutoencoderTask:
         compiled: bool = False,
     ) -> None:
         self.config, self.device, self.precision = config, device, precision
-        self.pictures = torch.from_numpy(pictures)
+        self.pictures = torch.from_numpy(pictures).to(device)
         self.held = torch.from_numpy(held)
         self.vae = Vae(vae)
         start(self.vae, config.seed)
@@ -84,15 +87,24 @@ class AutoencoderTask:
     def modules(self) -> Modules:
         return {"vae": self.vae}
 
+    def take(self, vae: Vae) -> None:
+        """Begin from the weights of another of the same make."""
+        self.vae.load_state_dict(vae.state_dict())
+
     def losses(self, step: int) -> Losses:
         rng = np.random.default_rng([self.config.seed, step])
-        picture = to_unit(self._crops(rng)).to(self.device)
+        picture = to_unit(self._crops(rng))
         picture = picture.contiguous(memory_format=torch.channels_last)
         with multiplying(self.precision, self.device):
             mean, log_variance = self._encoder(picture)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 10)
             noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
-            latent = mean + (0.5 * log_variance).exp() * noise.to(self.device)
+            spread = (0.5 * log_variance).exp()
+            if self.config.noise:
+                most = self.config.noise * mean.detach().std()
+                share = torch.from_numpy(rng.random((len(mean), 1, 1, 1), dtype=np.float32))
+                spread = (spread.square() + (most * share.to(self.device)).square()).sqrt()
+            latent = mean + spread * noise.to(self.device)
             got = self._decoder(latent)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return {"loss": reconstruction_loss(got.float(), picture) + self.config.kl * kl}
@@ -100,13 +112,14 @@ class AutoencoderTask:
     def _crops(self, rng: np.random.Generator) -> Tensor:
         batch, crop = self.config.batch, self.config.crop
         n, height, width, _ = self.pictures.shape
-        places = zip(
+        corners = (
             rng.integers(n, size=batch),
             rng.integers(0, height - crop + 1, size=batch),
             rng.integers(0, width - crop + 1, size=batch),
-            strict=True,
         )
-        return torch.stack([self.pictures[i, y : y + crop, x : x + crop] for i, y, x in places])
+        which, top, left = (torch.from_numpy(c).to(self.device)[:, None, None] for c in corners)
+        along = torch.arange(crop, device=self.device)
+        return self.pictures[which, top + along[:, None], left + along]
 
     @torch.no_grad()
     def validate(self, modules: Modules) -> dict[str, float]:
