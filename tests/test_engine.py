@@ -188,7 +188,7 @@ def test_a_size_beyond_memory_is_refused_with_one_that_fits(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, known: str
 ) -> None:
     monkeypatch.setattr(f"sfumato.engine.{known}", lambda device: 2**30)
-    with pytest.raises(RequestError, match=r"8192x8192 needs about 8 GiB on cpu.*2816x2816 fits"):
+    with pytest.raises(RequestError, match=r"8192x8192 needs about 9 GiB on cpu.*2688x2688 fits"):
         engine.submit(replace(FOX, width=8192, height=8192))
 
 

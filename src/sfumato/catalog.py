@@ -31,11 +31,11 @@ MINI = ModelSpec(
     name="mini",
     title="sfumato mini",
     family="mini",
-    texts=(TextPart(BertConfig(vocab=11620, length=32, positions=32, adapter=1), "text"),),
+    texts=(TextPart(BertConfig(vocab=12658, length=32, positions=32, adapter=1), "text"),),
     denoiser=UNetConfig(
         in_channels=8,
         out_channels=8,
-        channels=(96, 256),
+        channels=(128, 256),
         blocks=1,
         depth=(0, 1),
         middle=1,

@@ -69,10 +69,10 @@ def test_a_reader_that_the_model_paints_without_is_told(sfumato: Sfumato, tmp_pa
 
 
 def test_what_the_model_was_never_shown_is_told(sfumato: Sfumato):
-    assert "never shown to the model: stethoscope" in sfumato("tokens", "a stethoscope, flat").out
+    assert "never shown to the model: sextant" in sfumato("tokens", "a sextant, flat").out
     assert "never shown" not in sfumato("tokens", "three foxes, flat").out
-    told = json.loads(sfumato("tokens", "a stethoscope", "--json").out)
-    assert told["strange"] == ["stethoscope"]
+    told = json.loads(sfumato("tokens", "a sextant", "--json").out)
+    assert told["strange"] == ["sextant"]
 
 
 @pytest.mark.parametrize(

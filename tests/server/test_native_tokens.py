@@ -47,9 +47,9 @@ def test_what_painting_would_refuse_is_told(calm: TestClient) -> None:
 
 
 def test_what_the_model_was_never_shown_is_told(calm: TestClient) -> None:
-    prompt = {"prompt": "a stethoscope amidst a fox, flat"}
+    prompt = {"prompt": "a sextant amidst a fox, flat"}
     told = calm.post("/api/tokens", json={"request": prompt}).json()
-    assert told["strange"] == ["stethoscope", "amidst"]
+    assert told["strange"] == ["sextant", "amidst"]
 
 
 @pytest.mark.parametrize(

@@ -80,18 +80,23 @@ def test_the_error_that_is_told_is_that_of_the_file(folder: Path) -> None:
     assert made.mean_error < made.largest_error < 0.2
 
 
-def test_big_matrices_take_a_byte_an_element_and_all_else_two() -> None:
+def test_big_matrices_take_a_byte_an_element_and_ends_and_all_else_two() -> None:
     parts = {
         "unet.down.0.res.0.conv1.weight": torch.randn(64, 64, 3, 3),
         "unet.down.0.res.0.conv1.bias": torch.randn(5000),
         "unet.small.weight": torch.randn(63, 65),
         "unet.conv_in.weight": torch.randn(96, 64, 3, 3),
-        "vae.encoder.conv.weight": torch.randn(64, 64, 3, 3),
+        "vae.encoder.middle.0.conv1.weight": torch.randn(64, 64, 3, 3),
+        "vae.encoder.conv_in.weight": torch.randn(64, 64, 3, 3),
+        "vae.encoder.quant.weight": torch.randn(64, 64, 1, 1),
+        "vae.decoder.conv_out.weight": torch.randn(64, 64, 3, 3),
+        "vae.decoder.quant.weight": torch.randn(64, 64, 1, 1),
         "text.bert.words.weight": torch.randn(200, 64),
         "text.adapter.pool.weight": torch.randn(200, 64),
     }
     kinds = {name: tensor.dtype for name, tensor in pack(parts).items()}
     packed = {"unet.down.0.res.0.conv1.weight", "text.bert.words.weight"}
+    packed.add("vae.encoder.middle.0.conv1.weight")
     for name in parts:
         assert kinds.pop(name) == (torch.int8 if name in packed else torch.float16)
     assert kinds == {f"{name}.scale": torch.float32 for name in packed}

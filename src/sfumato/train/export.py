@@ -1,7 +1,7 @@
 """The trained parts become one file of sfumato's own layout, small enough to ship.
 
-Matrices of the U-Net and of the reader are stored as int8 rows (`weights.int8`), the autoencoder
-and all that is small as float16.
+Matrices are stored as int8 rows (`weights.int8`), all that is small and the ends of the networks as
+float16.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,11 @@ from sfumato.weights.load import load_model
 __all__ = ["Exported", "export", "pack"]
 
 _SMALL = 4096  # elements; below, a byte each saves nothing worth its error
-# The ends of the U-Net, where an error goes straight into the picture or into every block.
-_WHOLE = ("unet.conv_in.", "unet.conv_out.", "unet.time_in.", "unet.added_in.", "text.adapter.pool")
+# The ends of the networks, where an error goes straight into the picture or into every block.
+_WHOLE = (
+    *("unet.conv_in.", "unet.conv_out.", "unet.time_in.", "unet.added_in.", "text.adapter.pool"),
+    *("vae.encoder.conv_", "vae.encoder.quant", "vae.decoder.conv_", "vae.decoder.quant"),
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def pack(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 "apart. Train again with lower learning rates."
             )
         small = tensor.ndim < 2 or tensor.numel() < _SMALL
-        if small or name.startswith(("vae.", *_WHOLE)):
+        if small or name.startswith(_WHOLE):
             packed[name] = tensor.half()
         else:
             packed[name], packed[name + SCALE] = pack_rows(tensor)

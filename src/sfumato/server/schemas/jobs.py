@@ -66,7 +66,7 @@ class Job(Told):
     remarks: list[str] = Field(
         description="What hinders nothing, and may surprise: words that the model was never shown, "
         "a reader of prompts that its file lacks, a negative prompt beside guidance 1.",
-        examples=[['mini was never shown "stethoscope", and may paint something else.']],
+        examples=[['mini was never shown "sextant", and may paint something else.']],
     )
     tags: list[str]
     pictures: list[Picture] = Field(description="The finished ones.")

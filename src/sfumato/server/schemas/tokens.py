@@ -65,7 +65,7 @@ class TokensTold(Told):
     strange: list[str] = Field(
         description="Words of the prompt that the model was never shown, where its file says which "
         "it was: it may paint something else.",
-        examples=[["stethoscope"]],
+        examples=[["sextant"]],
     )
     absent: list[str] = Field(
         description="Encoders that the model paints without, for its file does not hold them: it "
