@@ -233,19 +233,18 @@ class Scenes:
         backdrop = BACKDROPS[name]
         colour = self._drawings.colour(facts.subject, facts.style)
         facts = replace(facts, background=name, colour=colour)
-        part = Part(facts.subject, in_backdrop(rng, floor=backdrop.floor))
-        part = self._mirrored(part, rng) if self.config.mirror else part
+        part = self._mirrored(Part(facts.subject, in_backdrop(rng, floor=backdrop.floor)), rng)
         return _Plan(facts, WHITE, (part,), int(rng.integers(2**31)))
 
     def _mirrored(self, part: Part, rng: np.random.Generator) -> Part:
-        free = may_be_mirrored(self.subjects[part.code])
-        return replace(part, mirrored=free and rng.random() < self.config.mirror)
+        if not self.config.mirror or not may_be_mirrored(self.subjects[part.code]):
+            return part
+        return replace(part, mirrored=rng.random() < self.config.mirror)
 
     def _finish(self, facts: Facts, parts: tuple[Part, ...], rng: np.random.Generator) -> _Plan:
         """Choose the ground and which way each drawing looks, and note the colour."""
         style = facts.style
-        if self.config.mirror:
-            parts = tuple(self._mirrored(part, rng) for part in parts)
+        parts = tuple(self._mirrored(part, rng) for part in parts)
         if not facts.recoloured and facts.relation is None:
             facts = replace(facts, colour=self._drawings.colour(facts.subject, style))
         if style in DERIVED and DERIVED[style].own_ground:
