@@ -12,12 +12,12 @@ from PIL import Image
 from sfumato.catalog import MINI
 from sfumato.cli.training import stopping
 from sfumato.shipped import shipped
-from sfumato.train import bundled, export, store
+from sfumato.train import bundled, export, polish, store
 from sfumato.train.beginning import parts_of
-from sfumato.train.bundled import Recipe
 from sfumato.train.export import Exported
 from sfumato.train.loop import Losses, Stop
 from sfumato.train.own import Captioned
+from sfumato.train.recipe import Recipe
 from sfumato.train.scenes import Scenes
 from sfumato.weights.load import Parts
 from tests.cli.conftest import Sfumato
@@ -237,6 +237,26 @@ def test_options_stand_in_place_of_the_recipe_s(
     assert answer.out.splitlines() == ["run/unet.safetensors", "run/adapter.safetensors"]
 
 
+def test_the_decoder_is_trained_by_its_own_numbers_or_left_as_it_is(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = Told()
+    monkeypatch.setattr(polish, "train_decoder", told.train)
+    words = ("train", "decoder", "--folder", "run", "--device", "cpu", "--steps", "40")
+    answer = sfumato(*words, "--batch", "3")
+    assert answer.status == 0
+    ((recipe, folder),) = told.calls
+    assert (recipe.decoder.batch, recipe.decoder_loop.steps) == (3, 40)
+    assert folder == Path("run")
+    assert "Decoder: 6,000 pictures, 40 steps of 3." in answer.err
+    assert answer.out.splitlines() == ["run/decoder.safetensors"]
+    (tmp_path / "my.toml").write_text("[decoder]\nscenes = 0\n")
+    answer = sfumato(*words, "--config", "my.toml")
+    assert answer.status == 0
+    assert "stays as it is" in answer.err
+    assert len(told.calls) == 1
+
+
 def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -322,9 +342,10 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first, second = Told(), Told()
+    first, second, last = Told(), Told(), Told()
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
+    monkeypatch.setattr(polish, "train_decoder", last.train)
 
     def make(folder: Path, out: Path, card: dict[str, str]) -> Exported:
         return Exported(out, 39_000_000, 35_000_000, 6500, 0.0078, 0.036)
@@ -333,7 +354,7 @@ def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     words = ("train", "--no-compile", "--device", "cpu", "--folder", "run")
     answer = sfumato(*words)
     assert answer.status == 0
-    assert len(first.calls) == len(second.calls) == 1
+    assert len(first.calls) == len(second.calls) == len(last.calls) == 1
     assert "35,000,000 numbers in 39.0 MB" in answer.out
     assert "off by 0.78%, at most 3.60%" in answer.out
     (tmp_path / "run").mkdir()
@@ -349,6 +370,7 @@ def test_from_a_model_its_autoencoder_is_taken_and_its_denoiser_is_the_beginning
     first, second = Told(), Told()
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
+    monkeypatch.setattr(polish, "train_decoder", Told().train)
     monkeypatch.setattr(export, "export", lambda *_: Exported(Path("x"), 1, 1, 1, 0.0, 0.0))
     answer = sfumato(
         "train", "--no-compile", "--device", "cpu", "--folder", "run", "--from", "mini"

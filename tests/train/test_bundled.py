@@ -16,10 +16,11 @@ from sfumato.train import bundled, export, store
 from sfumato.train.adapter import AdapterConfig
 from sfumato.train.autoencoder import AutoencoderConfig
 from sfumato.train.beginning import parts_of
-from sfumato.train.bundled import Recipe, average, train_autoencoder, train_denoiser
+from sfumato.train.bundled import average, train_autoencoder, train_denoiser
 from sfumato.train.denoiser import DenoiserConfig
 from sfumato.train.loop import LoopConfig, never
 from sfumato.train.muon import MuonConfig
+from sfumato.train.recipe import Recipe
 from sfumato.train.scenes import SceneConfig, Scenes
 from tests.train import tiny
 

@@ -11,10 +11,10 @@ from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig
 from sfumato.train import bundled
 from sfumato.train.adapter import AdapterConfig
-from sfumato.train.bundled import Recipe
 from sfumato.train.compare import Compared, compare, in_time, table
 from sfumato.train.denoiser import DenoiserConfig
 from sfumato.train.loop import LoopConfig
+from sfumato.train.recipe import Recipe
 from sfumato.train.scenes import SceneConfig
 from sfumato.train.start import start
 from tests.train import tiny

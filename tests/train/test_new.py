@@ -12,11 +12,13 @@ from sfumato.nn.bert import Bert
 from sfumato.spec import BertConfig
 from sfumato.train import bundled, export, loop, store
 from sfumato.train.autoencoder import AutoencoderConfig
-from sfumato.train.bundled import Recipe
+from sfumato.train.decoder import DecoderConfig
 from sfumato.train.denoiser import DenoiserConfig
 from sfumato.train.loop import LoopConfig, never
 from sfumato.train.new import train_new
 from sfumato.train.own import Captioned
+from sfumato.train.polish import DECODER
+from sfumato.train.recipe import Recipe
 from tests.train import tiny
 
 LOOP = LoopConfig(steps=4, warmup=1, cooldown=2, log_steps=2, validate_steps=4)
@@ -25,6 +27,8 @@ RECIPE = Recipe(
     autoencoder_loop=LOOP,
     denoiser=DenoiserConfig(batch=2),
     denoiser_loop=LOOP,
+    decoder=DecoderConfig(scenes=6, batch=2, crop=16),
+    decoder_loop=LOOP,
     compiled=False,
 )
 CAPTIONS = tuple((f"a {what}",) for what in ("dog", "car", "star", "tree") * 2)
@@ -68,7 +72,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_nothing_both_parts_are_trained(first: Path) -> None:
-    for part in ("vae", "unet", "adapter"):
+    for part in ("vae", "unet", "adapter", "decoder"):
         assert (first / f"{part}.safetensors").exists()
     lines = (first / "denoiser" / "log.jsonl").read_text().splitlines()
     assert {"held_loss", "seen_loss"} <= json.loads(lines[-1]).keys()
@@ -82,6 +86,9 @@ def test_from_a_model_its_autoencoder_is_kept_and_its_weights_are_the_beginning(
     for part in ("vae", "unet", "adapter"):
         ours, _ = store.read(tmp_path / f"{part}.safetensors")
         theirs, _ = store.read(first / f"{part}.safetensors")
+        if part == "vae":
+            polished, _ = store.read(first / DECODER)
+            theirs |= {f"decoder.{name}": tensor for name, tensor in polished.items()}
         for name, tensor in theirs.items():
             scale = float(tensor.abs().max()) + 1e-6
             assert float((ours[name] - tensor).abs().max()) < 0.01 * scale, name  # packed to int8

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sfumato.errors import RequestError
-from sfumato.train.bundled import Recipe
+from sfumato.train.recipe import Recipe
 from sfumato.train.settings import read_recipe
 
 ROOT = Path(__file__).parents[2]

@@ -53,12 +53,12 @@ def evaluate(
     from sfumato.engine import Engine
     from sfumato.images import check_output
     from sfumato.request import Request
-    from sfumato.train.bundled import Recipe
     from sfumato.train.measure.evaluation import Bench, Measured
     from sfumato.train.measure.evaluation import evaluate as judge
     from sfumato.train.measure.features import find_eye
     from sfumato.train.measure.judges import judges
     from sfumato.train.measure.reals import Reals
+    from sfumato.train.recipe import Recipe
     from sfumato.train.scenes import Scenes
     from sfumato.train.settings import read_recipe
 

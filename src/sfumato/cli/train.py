@@ -70,6 +70,7 @@ def whole(
         elif begin == "nothing":
             _train_autoencoder(order)
         _train_denoiser(order)
+        _train_decoder(order)
         export(folder)
 
 
@@ -172,6 +173,20 @@ def denoiser(
     From a model it takes the autoencoder too, where the folder has none.
     """
     _train_denoiser(Order(data, folder, config, device, threads, compiled, steps, batch, begin))
+
+
+@app.command()
+def decoder(
+    data: Pictures = DATA,
+    folder: Folder = RUN,
+    config: Config = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train the first part's decoder once more, on what the second part paints."""
+    _train_decoder(Order(data, folder, config, device, threads, False, steps, batch))
 
 
 @app.command()
@@ -312,3 +327,22 @@ def _train_denoiser(order: Order) -> None:
         train_denoiser(recipe, scenes, order.folder, device, tell, begin=parts, stop=stop)
     say(str(order.folder / "unet.safetensors"))
     say(str(order.folder / "adapter.safetensors"))
+
+
+def _train_decoder(order: Order) -> None:
+    recipe, device = prepared(order)
+    from sfumato.train.polish import DECODER, train_decoder
+    from sfumato.train.scenes import Scenes
+
+    loop, part = recipe.decoder_loop, recipe.decoder
+    loop = loop if order.steps is None else replace(loop, steps=order.steps)
+    part = part if order.batch is None else replace(part, batch=order.batch)
+    if part.scenes == 0:
+        note("Decoder: stays as it is, for the recipe's decoder.scenes is 0.")
+        return
+    note(f"Decoder: {part.scenes:,} pictures, {loop.steps:,} steps of {part.batch}.")
+    recipe = replace(recipe, decoder=part, decoder_loop=loop)
+    with stopping() as stop:
+        scenes = Scenes(order.data, recipe.decoder_scenes)
+        train_decoder(recipe, scenes, order.folder, device, tell, stop=stop)
+    say(str(order.folder / DECODER))

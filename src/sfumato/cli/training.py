@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from sfumato.train.bundled import Recipe
     from sfumato.train.loop import Stop
+    from sfumato.train.recipe import Recipe
 
 DATA, RUN, PACKAGES = Path("data/emoji.zip"), Path("runs/mini"), Path("data/packages")
 
@@ -93,7 +93,7 @@ def prepared(order: Order, usual: Recipe | None = None) -> tuple[Recipe, torch.d
     import torch
 
     from sfumato.engine import choose_device
-    from sfumato.train.bundled import Recipe
+    from sfumato.train.recipe import Recipe
     from sfumato.train.settings import read_recipe
 
     if order.threads is not None:
@@ -148,6 +148,7 @@ def tell(line: dict[str, float]) -> None:
         "plain_right": "right in plain words",
         "said_right": "in any",
         "held_psnr": "held dB",
+        "guess_psnr": "of guesses",
         "seen_loss": "seen",
         "held_loss": "held",
     }

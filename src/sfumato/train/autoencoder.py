@@ -14,12 +14,19 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sfumato.nn.vae import Vae
 from sfumato.spec import VaeConfig
-from sfumato.train.loop import Losses, Modules
+from sfumato.train.loop import Losses, Modules, TrainingError
 from sfumato.train.precision import multiplying
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 
-__all__ = ["AutoencoderConfig", "AutoencoderTask", "reconstruction_loss", "to_unit", "whiten"]
+__all__ = [
+    "AutoencoderConfig",
+    "AutoencoderTask",
+    "reconstruction_loss",
+    "require_crop",
+    "to_unit",
+    "whiten",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,15 @@ def reconstruction_loss(got: Tensor, want: Tensor) -> Tensor:
     return loss
 
 
+def require_crop(name: str, crop: int, factor: int, side: int) -> None:
+    """Raises TrainingError where crops of so many pixels cannot be cut from pictures so wide."""
+    if crop > side or crop % factor:
+        raise TrainingError(
+            f"{name}.crop is {crop}, but must be a multiple of {factor} and at most {side}, the "
+            "side of the pictures.\n  Change it in the recipe."
+        )
+
+
 def to_unit(pictures: Tensor) -> Tensor:
     """(B, S, S, 3) uint8 to (B, 3, S, S) in [-1, 1]."""
     return pictures.movedim(-1, 1).float().contiguous() / 127.5 - 1
@@ -69,6 +85,7 @@ class AutoencoderTask:
         precision: torch.dtype = torch.bfloat16,
         compiled: bool = False,
     ) -> None:
+        require_crop("autoencoder", config.crop, vae.factor, min(pictures.shape[1:3]))
         self.config, self.device, self.precision = config, device, precision
         self.pictures = torch.from_numpy(pictures).to(device)
         self.held = torch.from_numpy(held)

@@ -2,15 +2,15 @@
 
 Everything lies in one folder: ``autoencoder/``, ``adapter/`` and ``denoiser/`` hold the states that
 training goes on from, ``bank-N.safetensors`` the pictures as latents, ``words.txt`` every word of
-the captions, and ``vae``, ``unet`` and ``adapter.safetensors`` the trained parts; ``train.export``
-makes the package's file of them.
+the captions, and ``vae``, ``unet`` and ``adapter.safetensors`` the trained parts. `train.polish`
+adds the last training, and `train.export` makes the package's file of all.
 """
 
 import json
 import os
 import platform
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -29,28 +29,28 @@ from sfumato.shipped import shipped
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
-from sfumato.train.adapter import AdapterConfig, AdapterTask
-from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask, to_unit, whiten
+from sfumato.train.adapter import AdapterTask
+from sfumato.train.autoencoder import AutoencoderTask, to_unit, whiten
 from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
-from sfumato.train.loop import LoopConfig, Stop, Tell, fit, never
-from sfumato.train.muon import MuonConfig
+from sfumato.train.loop import Stop, Tell, fit, never
 from sfumato.train.places import Places
-from sfumato.train.precision import Precision, products
+from sfumato.train.precision import products
 from sfumato.train.reader import Reader, find_published, published
-from sfumato.train.scenes import SceneConfig, Scenes, drawn
+from sfumato.train.recipe import Recipe
+from sfumato.train.scenes import Scenes, drawn
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
 
 __all__ = [
     "WORDS",
-    "Recipe",
     "adapter_comes_first",
     "average",
     "encoder",
     "fit_autoencoder",
     "fit_denoiser",
+    "note",
     "reader_of",
     "train_autoencoder",
     "train_denoiser",
@@ -61,60 +61,7 @@ __all__ = [
 
 Fact = TypeVar("Fact")
 WORDS = "words.txt"  # in the folder: every word of the captions
-
-_DRAWINGS = SceneConfig(
-    focus=False,
-    styles=tuple(
-        (style, 0.125)
-        for style in ("3d", "gradient", "flat", "line art", "cartoon", "blob", "sticker", "soft")
-    ),
-    counts=0.0,
-    relations=0.0,
-    recolour=0.0,
-)
-_AUTOENCODER_LOOP = LoopConfig(
-    steps=2100, cooldown=750, save_seconds=120.0, log_steps=50, validate_steps=200
-)
-_AUTOENCODER_RATES = MuonConfig(adam=2e-3)
-_ADAPTER_LOOP = LoopConfig(
-    steps=960, warmup=20, cooldown=80, average=0.95, log_steps=30, validate_steps=120
-)
-_ADAPTER_RATES = MuonConfig(adam=1e-3)
 _TELLING = ("save_seconds", "log_steps", "validate_steps")  # of a loop: they change no weight
-_SCENES = SceneConfig(emphasis=4.0)
-_DENOISER_LOOP = LoopConfig(
-    steps=2500, warmup=150, cooldown=900, save_seconds=150.0, validate_steps=400
-)
-_DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every number of a training; the defaults suit some hours of two cores.
-
-    ``docs/model/recipe.toml`` and ``finish.toml`` hold what the bundled model was trained by.
-
-    The autoencoder sees ``pictures`` scenes of every listed subject and drawing, the denoiser those
-    of ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
-    ``scenes.emphasis``). Where the adapter has a lesson beside it (``denoiser.places``), it learns
-    that alone first.
-    """
-
-    pictures: int = 8000
-    drawings: SceneConfig = _DRAWINGS
-    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    autoencoder_loop: LoopConfig = _AUTOENCODER_LOOP
-    autoencoder_rates: MuonConfig = _AUTOENCODER_RATES
-    scenes: SceneConfig = _SCENES
-    adapter: AdapterConfig = field(default_factory=AdapterConfig)
-    adapter_loop: LoopConfig = _ADAPTER_LOOP
-    adapter_rates: MuonConfig = _ADAPTER_RATES
-    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
-    denoiser_loop: LoopConfig = _DENOISER_LOOP
-    denoiser_rates: MuonConfig = _DENOISER_RATES
-    precision: Precision = "auto"  # of products: bf16 or fp32; auto as `train.precision` says
-    compiled: bool = True
-    workers: int = 0  # processes that draw and word what is seen; 0: all cores but two on a GPU
 
 
 def train_autoencoder(
@@ -150,7 +97,7 @@ def fit_autoencoder(
     spec: ModelSpec = MINI,
 ) -> None:
     """The first training on any ``pictures``, judged by ``held``: (N, S, S, 3) uint8."""
-    _note(recipe, folder, "autoencoder", device)
+    note(recipe, folder, "autoencoder", device)
     task = AutoencoderTask(
         spec.vae,
         recipe.autoencoder,
@@ -238,7 +185,7 @@ def _fit_adapter(
 ) -> None:
     """The adapter alone, in ``adapter/``; its averaged weights take the place of the last."""
     _require_same_beginning(recipe, task, folder / "adapter")
-    _note(recipe, folder, "adapter", device)
+    note(recipe, folder, "adapter", device)
     loop, rates = recipe.adapter_loop, recipe.adapter_rates
     everything = ("",)  # for AdamW, by which the lesson was found to begin
     with closing(task):
@@ -285,7 +232,7 @@ def fit_denoiser(
     recipe: Recipe, task: DenoiserTask[Fact], folder: Path, tell: Tell, *, stop: Stop = never
 ) -> None:
     """The second training, of any task, to its two files."""
-    _note(recipe, folder, "denoiser", task.device)
+    note(recipe, folder, "denoiser", task.device)
     words = sorted(task.words.words(task.banks["train"].facts))
     write_bytes(("\n".join(words) + "\n").encode(), folder / WORDS)
     plain = ("conv_in", "conv_out", "time_in", "added_in", "lesson.")
@@ -377,7 +324,7 @@ def _require_same(
         )
 
 
-def _note(recipe: Recipe, folder: Path, part: str, device: torch.device) -> None:
+def note(recipe: Recipe, folder: Path, part: str, device: torch.device) -> None:
     """Writes down with what a training was begun or taken up, for the model's card."""
     facts = {
         "recipe": asdict(recipe),

@@ -15,8 +15,9 @@ from sfumato.catalog import MINI
 from sfumato.nn.vae import Vae
 from sfumato.spec import ModelSpec
 from sfumato.train import store
-from sfumato.train.bundled import Recipe, train_denoiser
+from sfumato.train.bundled import train_denoiser
 from sfumato.train.loop import LoopConfig, Tell
+from sfumato.train.recipe import Recipe
 from sfumato.train.report import figures
 from sfumato.train.scenes import Scenes
 

@@ -19,6 +19,7 @@ from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train import store
 from sfumato.train.bundled import WORDS, average, encoder
+from sfumato.train.polish import DECODER
 from sfumato.weights.files import open_weights
 from sfumato.weights.int8 import SCALE, pack_rows
 from sfumato.weights.layouts import tables
@@ -67,6 +68,9 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     for lead, name in (("unet.", "unet"), ("vae.", "vae"), ("text.adapter.", "adapter")):
         found, _ = store.read(folder / f"{name}.safetensors")
         parts |= {f"{lead}{n}": t for n, t in found.items()}
+    if (folder / DECODER).exists():
+        polished, _ = store.read(folder / DECODER)
+        parts |= {f"vae.decoder.{n}": t for n, t in polished.items()}
     parts |= {f"text.bert.{n}": t for n, t in encoder(text)[0].state_dict().items()}
     words = folder / WORDS
     said = header(words_of([words.read_text("utf-8")])) if words.exists() else {}

@@ -19,7 +19,6 @@ from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
 from sfumato.train.beginning import parts_of
 from sfumato.train.bundled import (
-    Recipe,
     fit_autoencoder,
     fit_denoiser,
     reader_of,
@@ -27,11 +26,14 @@ from sfumato.train.bundled import (
     vocabulary,
     workers_on,
 )
+from sfumato.train.decoder import DecoderConfig
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, latents_of
 from sfumato.train.loop import LoopConfig, Stop, Tell, never
 from sfumato.train.muon import MuonConfig
 from sfumato.train.own import Captioned, Captions, Lines, Objection
+from sfumato.train.polish import fit_decoder
 from sfumato.train.precision import products
+from sfumato.train.recipe import Recipe
 
 __all__ = ["FROM_A_MODEL", "FROM_NOTHING", "objection", "train_new"]
 
@@ -42,6 +44,7 @@ FROM_A_MODEL = Recipe(
     denoiser=_PART,
     denoiser_loop=_LOOP,
     denoiser_rates=MuonConfig(rate=0.007, decay=0.1, adam=3e-4),
+    decoder=DecoderConfig(scenes=0),
     compiled=False,
 )
 FROM_NOTHING = replace(
@@ -123,6 +126,10 @@ def train_new(
     if parts is not None:
         task.take(parts)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
+    if recipe.decoder.scenes:
+        some = rest[: recipe.decoder.scenes]
+        said = [task.words.plain(data.captions[i]) for i in some]
+        fit_decoder(recipe, data.pictures[some], said, folder, device, tell, stop=stop, spec=spec)
 
 
 def _require_same(data: Captioned, begin: Path | None, folder: Path) -> None:

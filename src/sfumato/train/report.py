@@ -49,6 +49,7 @@ def card(folder: Path) -> dict[str, str]:
         ("autoencoder", {"held_psnr": "held_psnr_db"}),
         ("adapter", {"plain_right": "plain_right", "said_right": "said_right"}),
         ("denoiser", {"loss": "train_loss", "seen_loss": "seen_loss", "held_loss": "held_loss"}),
+        ("decoder", {"held_psnr": "held_psnr_db", "guess_psnr": "guess_psnr_db"}),
     ):
         if not (folder / part / "log.jsonl").exists():
             continue

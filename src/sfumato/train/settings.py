@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args
 
 from sfumato.errors import RequestError
-from sfumato.train.bundled import Recipe
 from sfumato.train.captions import STYLES
 from sfumato.train.precision import Precision
+from sfumato.train.recipe import Recipe
 
 __all__ = ["read_recipe"]
 
