@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from sfumato.nn.vae import Vae
-from sfumato.train.autoencoder import reconstruction_loss, to_unit, whiten
+from sfumato.train.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderTask,
+    reconstruction_loss,
+    to_unit,
+    whiten,
+)
+from sfumato.train.loop import TrainingError
 from sfumato.train.start import start
 from tests.train import tiny
 
@@ -76,7 +83,7 @@ def test_noise_on_latents_makes_the_loss_greater_and_changes_nothing_else() -> N
 
     def loss(noise: float) -> float:
         other = tiny.autoencoder(noise=noise)
-        other.take(task.vae)
+        other.vae.load_state_dict(task.vae.state_dict())
         assert other.validate(other.modules) == task.validate(task.modules)
         return sum(other.losses(step)["loss"].item() for step in range(1, 5))
 
@@ -84,22 +91,10 @@ def test_noise_on_latents_makes_the_loss_greater_and_changes_nothing_else() -> N
     assert loss(1e-4) == pytest.approx(loss(0), rel=1e-4)  # of the same crops
 
 
-def test_it_begins_from_the_weights_of_another_and_leaves_those_as_they_are() -> None:
-    task, other = tiny.autoencoder(seed=0), tiny.autoencoder(seed=1)
-    before = copy.deepcopy(other.vae.state_dict())
-    task.take(other.vae)
-    assert all(torch.equal(t, before[name]) for name, t in task.vae.state_dict().items())
-    with torch.no_grad():
-        for p in task.vae.parameters():
-            p.zero_()
-    assert all(torch.equal(t, before[name]) for name, t in other.vae.state_dict().items())
-
-
-def test_a_frozen_encoder_takes_no_gradient() -> None:
-    task = tiny.autoencoder(encoder=False)
-    task.losses(1)["loss"].backward()
-    assert all(p.grad is None for p in task.vae.encoder.parameters())
-    assert all(p.grad is not None for p in task.vae.decoder.parameters())
+def test_a_crop_wider_than_the_pictures_is_refused_by_name() -> None:
+    pictures = tiny.pictures(2)
+    with pytest.raises(TrainingError, match=r"autoencoder\.crop is 64, but .* at most 32"):
+        AutoencoderTask(tiny.VAE, AutoencoderConfig(crop=64), pictures, pictures, tiny.CPU)
 
 
 def test_judging_is_the_same_each_time_and_sees_no_training_picture() -> None:

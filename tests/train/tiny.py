@@ -76,8 +76,8 @@ def pictures(count: int, side: int = 32, seed: int = 0) -> Picture:
     return np.stack(made)
 
 
-def autoencoder(seed: int = 0, *, encoder: bool = True, noise: float = 0.0) -> AutoencoderTask:
-    config = AutoencoderConfig(seed=seed, batch=4, crop=16, encoder=encoder, noise=noise)
+def autoencoder(seed: int = 0, *, noise: float = 0.0) -> AutoencoderTask:
+    config = AutoencoderConfig(seed=seed, batch=4, crop=16, noise=noise)
     return AutoencoderTask(VAE, config, pictures(12), pictures(3, seed=9), CPU)
 
 

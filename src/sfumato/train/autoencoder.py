@@ -33,16 +33,15 @@ __all__ = [
 class AutoencoderConfig:
     """What a step sees, and how strongly the latent is held near a unit Gaussian.
 
-    ``seed`` gives the first weights and every crop; without ``encoder`` the decoder alone learns.
-    ``noise`` is the most that is laid on a latent beside its own, of its spread: what a denoiser
-    paints is never quite a latent, and a decoder that knows the like makes smooth fills of it.
+    ``seed`` gives the first weights and every crop. ``noise`` is the most that is laid on a latent
+    beside its own, of its spread: what a denoiser paints is never quite a latent, and a decoder
+    that knows the like makes smooth fills of it.
     """
 
     seed: int = 0
     batch: int = 32
     crop: int = 64
     kl: float = 1.5e-3
-    encoder: bool = True
     noise: float = 0.0
 
 
@@ -93,7 +92,6 @@ class AutoencoderTask:
         start(self.vae, config.seed)
         _start_quietly(self.vae)
         self.vae = convert_conv2d_weight_memory_format(self.vae.to(device), torch.channels_last)
-        self.vae.encoder.requires_grad_(config.encoder)
         self._encoder: Callable[[Tensor], tuple[Tensor, Tensor]] = self.vae.encoder
         self._decoder: Callable[[Tensor], Tensor] = self.vae.decoder
         if compiled:
@@ -103,10 +101,6 @@ class AutoencoderTask:
     @property
     def modules(self) -> Modules:
         return {"vae": self.vae}
-
-    def take(self, vae: Vae) -> None:
-        """Begin from the weights of another of the same make."""
-        self.vae.load_state_dict(vae.state_dict())
 
     def losses(self, step: int) -> Losses:
         rng = np.random.default_rng([self.config.seed, step])
