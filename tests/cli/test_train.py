@@ -178,10 +178,18 @@ def test_exporting_nothing_is_told(sfumato: Sfumato) -> None:
     assert "There is no run/" in said
 
 
-class Told:
-    """Stands for a training: notes what it was given, and tells two lines."""
+def parts(folder: Path) -> None:
+    """Empty files in the place of the trained parts."""
+    folder.mkdir(exist_ok=True)
+    for name in ("vae", "unet", "adapter"):
+        (folder / f"{name}.safetensors").write_bytes(b"")
 
-    def __init__(self) -> None:
+
+class Told:
+    """Stands for a training: notes what it was given, tells two lines, may leave parts."""
+
+    def __init__(self, *, leaves: bool = False) -> None:
+        self.leaves = leaves
         self.calls: list[tuple[Recipe, Path]] = []
         self.begun: list[Parts | None] = []
 
@@ -201,6 +209,8 @@ class Told:
         tell({"step": 20, "steps": 40, "loss": 1.25, "seconds_a_step": 0.5, "held_loss": 1.5})
         tell({"step": 40, "steps": 40, "loss": 1.0, "seconds_a_step": 0.5})
         assert not stop()
+        if self.leaves:
+            parts(folder)
 
 
 def test_options_stand_in_place_of_the_recipe_s(
@@ -241,6 +251,7 @@ def test_the_decoder_is_trained_by_its_own_numbers_or_left_as_it_is(
     sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     told = Told()
+    parts(tmp_path / "run")
     monkeypatch.setattr(polish, "train_decoder", told.train)
     words = ("train", "decoder", "--folder", "run", "--device", "cpu", "--steps", "40")
     answer = sfumato(*words, "--batch", "3")
@@ -248,7 +259,7 @@ def test_the_decoder_is_trained_by_its_own_numbers_or_left_as_it_is(
     ((recipe, folder),) = told.calls
     assert (recipe.decoder.batch, recipe.decoder_loop.steps) == (3, 40)
     assert folder == Path("run")
-    assert "Decoder: 6,000 pictures, 40 steps of 3." in answer.err
+    assert "Decoder: 40 steps of 3, after 6,000 pictures are drawn" in answer.err
     assert answer.out.splitlines() == ["run/decoder.safetensors"]
     (tmp_path / "my.toml").write_text("[decoder]\nscenes = 0\n")
     answer = sfumato(*words, "--config", "my.toml")
@@ -342,7 +353,7 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first, second, last = Told(), Told(), Told()
+    first, second, last = Told(), Told(leaves=True), Told()
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
     monkeypatch.setattr(polish, "train_decoder", last.train)
@@ -357,8 +368,6 @@ def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     assert len(first.calls) == len(second.calls) == len(last.calls) == 1
     assert "35,000,000 numbers in 39.0 MB" in answer.out
     assert "off by 0.78%, at most 3.60%" in answer.out
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "vae.safetensors").write_bytes(b"")
     assert "Autoencoder: trained already." in sfumato(*words).err
     assert len(first.calls) == 1
     assert len(second.calls) == 2
@@ -367,7 +376,7 @@ def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
 def test_from_a_model_its_autoencoder_is_taken_and_its_denoiser_is_the_beginning(
     sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first, second = Told(), Told()
+    first, second = Told(), Told(leaves=True)
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
     monkeypatch.setattr(polish, "train_decoder", Told().train)

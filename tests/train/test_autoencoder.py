@@ -14,6 +14,7 @@ from sfumato.train.autoencoder import (
     whiten,
 )
 from sfumato.train.loop import TrainingError
+from sfumato.train.machine import Machine
 from sfumato.train.start import start
 from tests.train import tiny
 
@@ -94,7 +95,7 @@ def test_noise_on_latents_makes_the_loss_greater_and_changes_nothing_else() -> N
 def test_a_crop_wider_than_the_pictures_is_refused_by_name() -> None:
     pictures = tiny.pictures(2)
     with pytest.raises(TrainingError, match=r"autoencoder\.crop is 64, but .* at most 32"):
-        AutoencoderTask(tiny.VAE, AutoencoderConfig(crop=64), pictures, pictures, tiny.CPU)
+        AutoencoderTask(tiny.VAE, AutoencoderConfig(crop=64), pictures, pictures, Machine(tiny.CPU))
 
 
 def test_judging_is_the_same_each_time_and_sees_no_training_picture() -> None:

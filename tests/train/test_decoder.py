@@ -14,6 +14,7 @@ from sfumato.train.autoencoder import to_unit
 from sfumato.train.decoder import DecoderConfig, DecoderTask, Guesser, Painted
 from sfumato.train.denoiser import latents_of
 from sfumato.train.loop import TrainingError
+from sfumato.train.machine import Machine
 from sfumato.train.start import start
 from tests.train import tiny
 
@@ -29,8 +30,9 @@ def vae() -> Vae:
 
 def guesser() -> Guesser:
     unet, adapter = UNet(tiny.UNET), Adapter(tiny.TEXT)
-    start(unet, 1)
-    start(adapter, 2)
+    for seed, part in enumerate((unet, adapter)):
+        start(part, seed)
+        part.eval().requires_grad_(False)
     return Guesser(unet, adapter, tiny.reader(), process_of(tiny.SPEC.process))
 
 
@@ -42,7 +44,7 @@ def painted(count: int = 8) -> Painted:
 
 
 def task(config: DecoderConfig = CONFIG) -> DecoderTask:
-    return DecoderTask(vae(), config, painted(), painted(2), tiny.CPU)
+    return DecoderTask(vae(), config, painted(), painted(2), Machine(tiny.CPU))
 
 
 def crops(config: DecoderConfig, step: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,7 +103,7 @@ def test_a_guess_is_the_guided_estimate_of_the_picture_from_its_noisy_latent() -
     found = made.guesses(latents, CAPTIONS, config)
     assert found.dtype == torch.float16
     rng = np.random.default_rng([5, 0])
-    rng.random()
+    rng.random(2, dtype=np.float32)
     noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
     sigma = torch.full((2,), 0.3)
     x = made.process.mix(latents.float(), noise, sigma)
@@ -126,6 +128,42 @@ def test_a_guess_is_decided_by_the_seed() -> None:
     first = guesser().guesses(latents, CAPTIONS, config)
     assert torch.equal(first, guesser().guesses(latents, CAPTIONS, config))
     assert not torch.equal(first, guesser().guesses(latents, CAPTIONS, replace(config, seed=6)))
+
+
+def test_each_guess_is_at_its_own_caption_beyond_those_made_at_once() -> None:
+    few = painted(2).latents
+    many, captions = few[[0] * 65 + [1]], [CAPTIONS[0]] * 65 + [CAPTIONS[1]]
+    found = guesser().guesses(many, captions, DecoderConfig(seed=5))
+    other = guesser().guesses(many, [CAPTIONS[0]] * 66, DecoderConfig(seed=5))
+    assert torch.equal(found[:65], other[:65])
+    assert not torch.equal(found[65], other[65])
+
+
+def test_guesses_lie_nearer_the_latents_the_less_noise_they_are_made_from() -> None:
+    latents = painted(4).latents
+    captions = CAPTIONS * 2
+
+    def off(level: float) -> float:
+        config = DecoderConfig(low=level, high=level)
+        return float((guesser().guesses(latents, captions, config) - latents).float().std())
+
+    assert off(0.01) < off(0.3) < off(0.9)
+
+
+def test_guessing_ends_when_it_is_told_to() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        guesser().guesses(painted(2).latents, CAPTIONS, DecoderConfig(), lambda: True)
+
+
+def test_the_autoencoder_that_it_begins_from_stays_as_it_is() -> None:
+    whole = vae()
+    before = {name: tensor.clone() for name, tensor in whole.state_dict().items()}
+    trained = DecoderTask(whole, CONFIG, painted(), painted(2), Machine(tiny.CPU))
+    adam = torch.optim.Adam(trained.decoder.parameters(), lr=0.1)
+    trained.losses(1)["loss"].backward()
+    adam.step()
+    assert all(torch.equal(tensor, before[n]) for n, tensor in whole.state_dict().items())
+    assert not torch.equal(trained.decoder.conv_in.weight, before["decoder.conv_in.weight"])
 
 
 @pytest.mark.parametrize("crop", [64, 12])

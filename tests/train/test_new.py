@@ -102,7 +102,7 @@ def test_stopped_anywhere_it_ends_in_the_same_bits(first: Path, tmp_path: Path) 
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "torn", begin=begin, stop=lambda: True)
     train(tmp_path / "torn", begin=begin)
-    for part in ("vae", "unet", "adapter"):
+    for part in ("vae", "unet", "adapter", "decoder"):
         name = f"{part}.safetensors"
         assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

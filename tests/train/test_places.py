@@ -7,6 +7,7 @@ from torch import Tensor
 from sfumato.nn.bert import Adapter
 from sfumato.train.captions import ENDS, Facts, plain
 from sfumato.train.denoiser import DenoiserConfig, DenoiserTask
+from sfumato.train.machine import Machine
 from sfumato.train.muon import Muon, MuonConfig
 from sfumato.train.places import PLACES, Places
 from sfumato.train.start import start
@@ -100,8 +101,8 @@ def test_a_lesson_is_trained_by_its_share_and_told_apart_from_the_pictures_error
             tiny.reader(),
             tiny.denoiser().words,
             tiny.banks(),
+            Machine(tiny.CPU, torch.float32),
             lesson=lesson(share) if share else None,
-            precision=torch.float32,
         )
 
     none, some, twice = (task(share).losses(1) for share in (0.0, 0.5, 1.0))

@@ -14,8 +14,9 @@ from sfumato.spec import BertConfig
 from sfumato.train import bundled, export, store
 from sfumato.train.decoder import DecoderConfig
 from sfumato.train.loop import LoopConfig, Stop, never
-from sfumato.train.polish import DECODER, train_decoder
+from sfumato.train.polish import DECODER, begins_anew, is_polished, parts_digest, train_decoder
 from sfumato.train.recipe import Recipe
+from sfumato.train.report import card
 from sfumato.train.scenes import SceneConfig, Scenes
 from sfumato.train.start import start
 from sfumato.weights.files import open_weights
@@ -84,45 +85,101 @@ def test_stopped_and_taken_up_it_ends_as_if_it_had_never_stopped(
     for path in folder.glob("*.safetensors"):
         (other / path.name).write_bytes(path.read_bytes())
     polish(scenes, folder)
+    asked = iter([False] * 3 + [True])  # twice while guesses are made, then after every step
     with pytest.raises(KeyboardInterrupt):
-        polish(scenes, other, stop=lambda: True)
-    assert store.read(other / "decoder" / "state.safetensors")[1] == {"step": "1"}
+        polish(scenes, other, stop=lambda: next(asked))
+    step = store.read(other / "decoder" / "state.safetensors")[1]["step"]
+    assert step == "2"
+    assert not (other / DECODER).exists()
     polish(scenes, other)
     assert (other / DECODER).read_bytes() == (folder / DECODER).read_bytes()
+
+
+def test_stopped_before_there_are_steps_nothing_is_lost(scenes: Scenes, folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        polish(scenes, folder, stop=lambda: True)
+    assert not (folder / "decoder" / "state.safetensors").exists()
+    polish(scenes, folder)
+    assert (folder / DECODER).exists()
 
 
 def test_the_model_s_file_has_the_polished_decoder_and_the_old_encoder(
     scenes: Scenes, folder: Path
 ) -> None:
-    polish(scenes, folder)
+    polished = Vae(tiny.VAE).decoder
+    start(polished, 77)
+    store.write(polished.state_dict(), folder / DECODER, {"parts": parts_digest(folder)})
     out = folder / "model.safetensors"
     export.export(folder, out, {}, spec=tiny.SPEC)
     made = load_model(open_weights(out), tiny.SPEC, tables("sfumato", tiny.SPEC), torch.float32).vae
-    polished, _ = store.read(folder / DECODER)
     old, _ = store.read(folder / "vae.safetensors")
     for name, tensor in made.state_dict().items():
         part, rest = name.split(".", 1)
-        want = polished[rest] if part == "decoder" else old[name]
+        want = polished.state_dict()[rest] if part == "decoder" else old[name]
         torch.testing.assert_close(tensor, want, atol=2e-2, rtol=2e-2)
 
 
-def test_another_denoiser_than_it_began_with_is_refused(scenes: Scenes, folder: Path) -> None:
+@pytest.mark.parametrize("name", ["vae", "unet", "adapter"])
+def test_a_decoder_of_other_parts_is_not_exported(folder: Path, scenes: Scenes, name: str) -> None:
     polish(scenes, folder)
-    unet = UNet(tiny.UNET)
-    start(unet, 99)
-    store.write(unet.state_dict(), folder / "unet.safetensors")
-    with pytest.raises(WeightsError, match=r"for another denoiser[\s\S]*Remove that folder"):
-        polish(scenes, folder)
+    tensors, _ = store.read(folder / f"{name}.safetensors")
+    store.write({n: t + 1 for n, t in tensors.items()}, folder / f"{name}.safetensors")
+    with pytest.raises(WeightsError, match="was trained for other parts"):
+        export.export(folder, folder / "model.safetensors", {}, spec=tiny.SPEC)
+
+
+@pytest.mark.parametrize("name", ["vae", "unet", "adapter"])
+def test_for_other_parts_it_begins_anew(folder: Path, scenes: Scenes, name: str) -> None:
+    polish(scenes, folder)
+    before = store.read(folder / DECODER)[0]
+    tensors, _ = store.read(folder / f"{name}.safetensors")
+    store.write({n: 1.1 * t for n, t in tensors.items()}, folder / f"{name}.safetensors")
+    assert begins_anew(RECIPE, folder)
+    assert not is_polished(RECIPE, folder)
+    polish(scenes, folder)
+    after = store.read(folder / DECODER)[0]
+    assert any(not torch.equal(after[n], before[n]) for n in after)
+    assert is_polished(RECIPE, folder)
+
+
+def test_by_another_recipe_it_begins_anew_and_by_the_same_it_is_done(
+    scenes: Scenes, folder: Path
+) -> None:
+    polish(scenes, folder)
+    log = (folder / "decoder" / "log.jsonl").read_bytes()
+    other = replace(RECIPE, decoder=replace(RECIPE.decoder, guidance=1.0))
+    assert begins_anew(other, folder)
+    assert not begins_anew(RECIPE, folder)
+    often = replace(RECIPE, decoder_loop=replace(RECIPE.decoder_loop, log_steps=1))
+    assert is_polished(often, folder)  # what is told changes no weight
+    polish(scenes, folder)
+    assert (folder / "decoder" / "log.jsonl").read_bytes() == log
+    polish(scenes, folder, recipe=other)
+    assert (folder / "decoder" / "log.jsonl").read_bytes() != log
+
+
+def test_where_it_is_not_wanted_nothing_is_done(scenes: Scenes, folder: Path) -> None:
+    polish(scenes, folder, recipe=replace(RECIPE, decoder=replace(RECIPE.decoder, scenes=0)))
+    assert not (folder / DECODER).exists()
+    assert not (folder / "decoder").exists()
 
 
 def test_without_a_denoiser_there_is_nothing_to_learn_from(scenes: Scenes, folder: Path) -> None:
     (folder / "unet.safetensors").unlink()
-    with pytest.raises(WeightsError, match="the denoiser is trained before the decoder"):
+    with pytest.raises(WeightsError, match="the decoder is trained last"):
         polish(scenes, folder)
     assert not (folder / DECODER).exists()
 
 
-def test_few_pictures_are_enough(scenes: Scenes, folder: Path) -> None:
-    few = replace(RECIPE, decoder=replace(RECIPE.decoder, scenes=2))
-    polish(scenes, folder, recipe=few)
+def test_the_card_tells_of_a_decoder_that_is_at_its_end_alone(scenes: Scenes, folder: Path) -> None:
+    asked = iter([False] * 3 + [True])
+    with pytest.raises(KeyboardInterrupt):
+        polish(scenes, folder, stop=lambda: next(asked))
+    assert not [name for name in card(folder) if name.startswith("decoder")]
+    polish(scenes, folder)
+    assert card(folder)["decoder_steps"] == "4"
+
+
+def test_one_picture_is_enough(scenes: Scenes, folder: Path) -> None:
+    polish(scenes, folder, recipe=replace(RECIPE, decoder=replace(RECIPE.decoder, scenes=1)))
     assert (folder / DECODER).exists()

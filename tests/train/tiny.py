@@ -16,6 +16,7 @@ from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask
 from sfumato.train.captions import Facts, Named, Subject
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask
+from sfumato.train.machine import Machine
 from sfumato.train.reader import Reader
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
@@ -78,7 +79,7 @@ def pictures(count: int, side: int = 32, seed: int = 0) -> Picture:
 
 def autoencoder(seed: int = 0, *, noise: float = 0.0) -> AutoencoderTask:
     config = AutoencoderConfig(seed=seed, batch=4, crop=16, noise=noise)
-    return AutoencoderTask(VAE, config, pictures(12), pictures(3, seed=9), CPU)
+    return AutoencoderTask(VAE, config, pictures(12), pictures(3, seed=9), Machine(CPU))
 
 
 def reader(length: int = 24) -> Reader:
@@ -106,7 +107,7 @@ def banks() -> dict[str, Bank[Facts]]:
 def denoiser(seed: int = 0, length: int = 24, workers: int = 0) -> DenoiserTask[Facts]:
     config = DenoiserConfig(seed=seed, batch=4, length=length)
     words = Named(SUBJECTS)
-    return DenoiserTask(SPEC, config, reader(length), words, banks(), workers=workers)
+    return DenoiserTask(SPEC, config, reader(length), words, banks(), Machine(CPU, workers=workers))
 
 
 def pack(path: Path) -> None:

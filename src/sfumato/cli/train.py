@@ -1,4 +1,4 @@
-"""`sfumato train`: the data, the two trainings, the model's file, and a look at what it paints.
+"""`sfumato train`: the data, the trainings, the model's file, and a look at what it paints.
 
 Without a further word it trains from the pictures to the file, or goes on where it was stopped.
 """
@@ -65,6 +65,7 @@ def whole(
     """
     if context.invoked_subcommand is None:
         order = Order(data, folder, config, device, threads, compiled, begin=begin)
+        _require_crops(order)
         if (folder / "vae.safetensors").exists():
             note("Autoencoder: trained already.")
         elif begin == "nothing":
@@ -293,6 +294,19 @@ def compare(
 app.command()(evaluate)
 
 
+def _require_crops(order: Order) -> None:
+    """Both at once, so that the second is not found out hours after the first."""
+    recipe, _ = prepared(order)
+    from sfumato.catalog import MINI
+    from sfumato.train.autoencoder import require_crop
+
+    for name, crop, side in (
+        ("autoencoder", recipe.autoencoder.crop, recipe.drawings.size),
+        ("decoder", recipe.decoder.crop, recipe.decoder_scenes.size),
+    ):
+        require_crop(name, crop, MINI.vae.factor, side)
+
+
 def _train_autoencoder(order: Order) -> None:
     recipe, device = prepared(order)
     from sfumato.train.bundled import train_autoencoder
@@ -331,7 +345,7 @@ def _train_denoiser(order: Order) -> None:
 
 def _train_decoder(order: Order) -> None:
     recipe, device = prepared(order)
-    from sfumato.train.polish import DECODER, train_decoder
+    from sfumato.train.polish import DECODER, begins_anew, is_polished, train_decoder
     from sfumato.train.scenes import Scenes
 
     loop, part = recipe.decoder_loop, recipe.decoder
@@ -340,8 +354,16 @@ def _train_decoder(order: Order) -> None:
     if part.scenes == 0:
         note("Decoder: stays as it is, for the recipe's decoder.scenes is 0.")
         return
-    note(f"Decoder: {part.scenes:,} pictures, {loop.steps:,} steps of {part.batch}.")
     recipe = replace(recipe, decoder=part, decoder_loop=loop)
+    if is_polished(recipe, order.folder):
+        note("Decoder: trained already.")
+        return
+    if begins_anew(recipe, order.folder):
+        note("Decoder: the one in the folder is of other parts or another recipe; it begins anew.")
+    note(
+        f"Decoder: {loop.steps:,} steps of {part.batch}, after {part.scenes:,} pictures are drawn "
+        "and the denoiser has guessed at them."
+    )
     with stopping() as stop:
         scenes = Scenes(order.data, recipe.decoder_scenes)
         train_decoder(recipe, scenes, order.folder, device, tell, stop=stop)

@@ -15,6 +15,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from sfumato.nn.vae import Vae
 from sfumato.spec import VaeConfig
 from sfumato.train.loop import Losses, Modules, TrainingError
+from sfumato.train.machine import Machine
 from sfumato.train.precision import multiplying
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
@@ -79,22 +80,21 @@ class AutoencoderTask:
         config: AutoencoderConfig,
         pictures: Picture,
         held: Picture,
-        device: torch.device,
-        *,
-        precision: torch.dtype = torch.bfloat16,
-        compiled: bool = False,
+        machine: Machine,
     ) -> None:
         require_crop("autoencoder", config.crop, vae.factor, min(pictures.shape[1:3]))
-        self.config, self.device, self.precision = config, device, precision
-        self.pictures = torch.from_numpy(pictures).to(device)
+        self.config, self.machine, self.device = config, machine, machine.device
+        self.pictures = torch.from_numpy(pictures).to(self.device)
         self.held = torch.from_numpy(held)
         self.vae = Vae(vae)
         start(self.vae, config.seed)
         _start_quietly(self.vae)
-        self.vae = convert_conv2d_weight_memory_format(self.vae.to(device), torch.channels_last)
+        self.vae = convert_conv2d_weight_memory_format(
+            self.vae.to(self.device), torch.channels_last
+        )
         self._encoder: Callable[[Tensor], tuple[Tensor, Tensor]] = self.vae.encoder
         self._decoder: Callable[[Tensor], Tensor] = self.vae.decoder
-        if compiled:
+        if machine.compiled:
             self._encoder = torch.compile(self.vae.encoder)
             self._decoder = torch.compile(self.vae.decoder)
 
@@ -106,7 +106,7 @@ class AutoencoderTask:
         rng = np.random.default_rng([self.config.seed, step])
         picture = to_unit(self._crops(rng))
         picture = picture.contiguous(memory_format=torch.channels_last)
-        with multiplying(self.precision, self.device):
+        with multiplying(self.machine.precision, self.device):
             mean, log_variance = self._encoder(picture)
             mean, log_variance = mean.float(), log_variance.float().clamp(-20, 10)
             noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))

@@ -28,22 +28,23 @@ from sfumato.nn.vae import Vae
 from sfumato.shipped import shipped
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
-from sfumato.train import store
+from sfumato.train import begun, store
 from sfumato.train.adapter import AdapterTask
 from sfumato.train.autoencoder import AutoencoderTask, to_unit, whiten
 from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
 from sfumato.train.loop import Stop, Tell, fit, never
+from sfumato.train.machine import Machine
 from sfumato.train.places import Places
-from sfumato.train.precision import products
 from sfumato.train.reader import Reader, find_published, published
-from sfumato.train.recipe import Recipe
+from sfumato.train.recipe import Recipe, machine_for
 from sfumato.train.scenes import Scenes, drawn
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
 
 __all__ = [
+    "TELLING",
     "WORDS",
     "adapter_comes_first",
     "average",
@@ -56,12 +57,11 @@ __all__ = [
     "train_denoiser",
     "trained_autoencoder",
     "vocabulary",
-    "workers_on",
 ]
 
 Fact = TypeVar("Fact")
 WORDS = "words.txt"  # in the folder: every word of the captions
-_TELLING = ("save_seconds", "log_steps", "validate_steps")  # of a loop: they change no weight
+TELLING = ("save_seconds", "log_steps", "validate_steps")  # of a loop: they change no weight
 
 
 def train_autoencoder(
@@ -79,7 +79,8 @@ def train_autoencoder(
     Ends in ``vae.safetensors``: the averaged autoencoder, its latents made zero-mean and
     unit-variance. Raises what `loop.fit` raises.
     """
-    some = [seen for seen, _ in drawn(scenes, recipe.pictures, workers_on(recipe, device))]
+    workers = machine_for(recipe, device).workers
+    some = [seen for seen, _ in drawn(scenes, recipe.pictures, workers)]
     pictures = np.concatenate(some)
     held = np.stack([example.picture for example in scenes.held_out()])
     fit_autoencoder(recipe, pictures, held, folder, device, tell, stop=stop, spec=spec)
@@ -103,9 +104,7 @@ def fit_autoencoder(
         recipe.autoencoder,
         pictures,
         held,
-        device,
-        precision=products(recipe.precision, device),
-        compiled=recipe.compiled,
+        machine_for(recipe, device),
     )
     loop, rates = recipe.autoencoder_loop, recipe.autoencoder_rates
     plain = ("conv_in", "conv_out", "quant")
@@ -138,10 +137,10 @@ def train_denoiser(
     assert isinstance(text, BertConfig)
     if begin is not None and not (folder / "vae.safetensors").exists():
         store.write(begin.vae.state_dict(), folder / "vae.safetensors")
-    vae, workers = trained_autoencoder(spec, folder, device), workers_on(recipe, device)
+    vae, machine = trained_autoencoder(spec, folder, device), machine_for(recipe, device)
     reader = reader_of(text, c.length, device)
     banks = {
-        "train": _train_bank(vae, scenes, folder, c.bank, device, workers),
+        "train": _train_bank(vae, scenes, folder, c.bank, machine),
         "seen": encode(vae, scenes.seen()[::24], device),
         "held": encode(vae, scenes.held_out(), device),
     }
@@ -152,17 +151,15 @@ def train_denoiser(
         reader,
         Named(scenes.subjects),
         banks,
+        machine,
         lesson=lesson,
-        precision=products(recipe.precision, device),
-        compiled=recipe.compiled,
-        workers=workers,
     )
     if begin is not None:
         task.take(begin)
     if lesson is not None and adapter_comes_first(recipe, folder):
         hold = begin is not None
         alone = AdapterTask(
-            recipe.adapter, scenes, reader, task.adapter, lesson, hold=hold, workers=workers
+            recipe.adapter, scenes, reader, task.adapter, lesson, hold=hold, workers=machine.workers
         )
         _fit_adapter(recipe, alone, folder, device, tell, stop)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
@@ -203,8 +200,8 @@ def _require_same_beginning(recipe: Recipe, task: AdapterTask, folder: Path) -> 
         for module in task.modules.values()
         for p in module.parameters()
     )
-    loop = {n: v for n, v in asdict(recipe.adapter_loop).items() if n not in _TELLING}
-    begun = {
+    loop = {n: v for n, v in asdict(recipe.adapter_loop).items() if n not in TELLING}
+    facts = {
         "weights": sha256(weights).hexdigest(),
         "scenes": asdict(recipe.scenes),
         "length": recipe.denoiser.length,
@@ -212,14 +209,13 @@ def _require_same_beginning(recipe: Recipe, task: AdapterTask, folder: Path) -> 
         "loop": loop,
         "rates": asdict(recipe.adapter_rates),
     }
-    path, text = folder / "begun.json", json.dumps(begun, indent=1)
-    trained = (folder / "state.safetensors").exists() and path.exists()
-    if trained and path.read_text("utf-8") != text:
+    path = folder / "begun.json"
+    if (folder / "state.safetensors").exists() and begun.odd(facts, path):
         raise WeightsError(
             f"{folder} holds an adapter's training from other weights (--from) or by another "
             "recipe.\n  Train into another folder, or remove that one to begin anew."
         )
-    write_bytes(text.encode(), path)
+    begun.write_down(facts, path)
 
 
 def reader_of(text: BertConfig, length: int, device: torch.device) -> Reader:
@@ -280,29 +276,15 @@ def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
     return published(find_published(), text, words), words
 
 
-def workers_on(recipe: Recipe, device: torch.device) -> int:
-    """How many processes make a training's data: on a CPU the cores train, a GPU would wait.
-
-    0, the training's own, where none can be forked safely, which is anywhere but on Linux.
-    """
-    if platform.system() != "Linux":
-        return 0
-    if recipe.workers or device.type == "cpu":
-        return recipe.workers
-    return max(1, len(os.sched_getaffinity(0)) - 2)
-
-
-def _train_bank(
-    vae: Vae, scenes: Scenes, folder: Path, size: int, device: torch.device, workers: int
-) -> Bank[Facts]:
+def _train_bank(vae: Vae, scenes: Scenes, folder: Path, size: int, machine: Machine) -> Bank[Facts]:
     """The training pictures as latents: read from the folder, or made once and kept there."""
     path = folder / f"bank-{size}.safetensors"
     if not path.exists():
-        bank = draw_bank(vae, scenes, size, device, workers=workers)
+        bank = draw_bank(vae, scenes, size, machine.device, workers=machine.workers)
         store.write({"latents": bank.latents}, path)
         return bank
     latents = store.read(path)[0]["latents"]
-    _require_same(vae, scenes, latents, path, device)
+    _require_same(vae, scenes, latents, path, machine.device)
     return Bank(latents, tuple(scenes.facts(i) for i in range(size)))
 
 

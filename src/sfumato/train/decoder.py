@@ -9,6 +9,7 @@ between them.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +21,15 @@ from sfumato.diffusion.combine import guided
 from sfumato.diffusion.process import Process
 from sfumato.nn.vae import Vae
 from sfumato.train.autoencoder import reconstruction_loss, require_crop, to_unit
-from sfumato.train.loop import Losses, Modules
+from sfumato.train.loop import Losses, Modules, Stop, never
+from sfumato.train.machine import Machine
 from sfumato.train.precision import multiplying
 from sfumato.train.reader import Reader
 from sfumato.train.stylize import Picture
 
 __all__ = ["DecoderConfig", "DecoderTask", "Guesser", "Painted"]
 
-_AT_ONCE = 64  # pictures of one noise level
+_AT_ONCE = 64  # pictures
 _JUDGED = 16  # pictures at once
 
 
@@ -61,10 +63,6 @@ class Painted:
     latents: Tensor
     guesses: Tensor
 
-    def part(self, rows: slice) -> "Painted":
-        """Some of them."""
-        return Painted(self.pictures[rows], self.latents[rows], self.guesses[rows])
-
 
 class Guesser:
     """A trained denoiser and the reader before it: a noisy latent and words in, a guess out."""
@@ -72,20 +70,30 @@ class Guesser:
     def __init__(
         self, unet: nn.Module, adapter: nn.Module, reader: Reader, process: Process
     ) -> None:
-        self.unet = unet.eval().requires_grad_(False)
-        self.adapter = adapter.eval().requires_grad_(False)
-        self.reader, self.process, self.device = reader, process, reader.device
+        self.unet, self.adapter, self.reader = unet, adapter, reader
+        self.process, self.device = process, reader.device
 
     @torch.no_grad()
-    def guesses(self, latents: Tensor, captions: Sequence[str], config: DecoderConfig) -> Tensor:
-        """A guess (N, Z, H, W), float16, at every latent, from noise that the seed decides."""
+    def guesses(
+        self,
+        latents: Tensor,
+        captions: Sequence[str],
+        config: DecoderConfig,
+        stop: Stop = never,
+    ) -> Tensor:
+        """A guess (N, Z, H, W), float16, at every latent, from noise that the seed decides.
+
+        Raises KeyboardInterrupt when ``stop`` says so.
+        """
         made: list[Tensor] = []
         for first in range(0, len(latents), _AT_ONCE):
+            if stop():
+                raise KeyboardInterrupt
             rng = np.random.default_rng([config.seed, first])
             x0 = latents[first : first + _AT_ONCE].float().to(self.device)
-            level = config.low + (config.high - config.low) * rng.random()
+            share = torch.from_numpy(rng.random(len(x0), dtype=np.float32))
+            sigma = (config.low + (config.high - config.low) * share).to(self.device)
             noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
-            sigma = torch.full((len(x0),), level, dtype=torch.float32, device=self.device)
             x = self.process.mix(x0, noise.to(self.device), sigma)
             part = captions[first : first + _AT_ONCE]
             guess = self.process.x0(self._guided(x, sigma, part, config.guidance), x, sigma)
@@ -116,16 +124,14 @@ class DecoderTask:
         config: DecoderConfig,
         seen: Painted,
         held: Painted,
-        device: torch.device,
-        *,
-        precision: torch.dtype = torch.bfloat16,
+        machine: Machine,
     ) -> None:
         require_crop("decoder", config.crop, vae.config.factor, seen.pictures.shape[1])
-        self.config, self.device, self.precision = config, device, precision
+        self.config, self.machine, self.device = config, machine, machine.device
         self.seen, self.held, self.factor = seen, held, vae.config.factor
         self.scale, self.shift = vae.config.scale, vae.config.shift
         self.decoder = convert_conv2d_weight_memory_format(
-            vae.decoder.to(device).train().requires_grad_(True), torch.channels_last
+            deepcopy(vae.decoder).to(self.device).requires_grad_(True), torch.channels_last
         )
 
     @property
@@ -135,7 +141,7 @@ class DecoderTask:
     def losses(self, step: int) -> Losses:
         latents, pictures = self._crops(np.random.default_rng([self.config.seed, step]))
         latents = latents.to(self.device).contiguous(memory_format=torch.channels_last)
-        with multiplying(self.precision, self.device):
+        with multiplying(self.machine.precision, self.device):
             got = self._decode(self.decoder, latents)
         return {"loss": reconstruction_loss(got.float(), to_unit(pictures.to(self.device)))}
 

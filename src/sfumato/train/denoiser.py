@@ -24,6 +24,7 @@ from sfumato.train.ahead import Ahead
 from sfumato.train.autoencoder import to_unit
 from sfumato.train.captions import Facts
 from sfumato.train.loop import Losses, Modules, TrainingError
+from sfumato.train.machine import Machine
 from sfumato.train.precision import multiplying
 from sfumato.train.reader import Pieces, Reader
 from sfumato.train.scenes import Example, Scenes, drawn
@@ -184,19 +185,17 @@ class DenoiserTask(Generic[Fact]):
         reader: Reader,
         words: Words[Fact],
         banks: Mapping[str, Bank[Fact]],
+        machine: Machine,
         *,
         lesson: Lesson[Fact] | None = None,
-        precision: torch.dtype = torch.bfloat16,
-        compiled: bool = False,
-        workers: int = 0,
     ) -> None:
-        """``workers`` processes put pictures into words and draw noise, ahead of their step."""
+        """The machine's workers put pictures into words and draw noise, ahead of their step."""
         text, unet = spec.texts[0].config, spec.denoiser
         assert isinstance(text, BertConfig)
         assert isinstance(unet, UNetConfig)
         self.config, self.process = config, process_of(spec.process)
-        self.reader, self.device = reader, reader.device
-        self.words, self.precision = words, precision
+        self.reader, self.words = reader, words
+        self.machine, self.device = machine, machine.device
         # On the device: a step then moves a few numbers there, and no pictures.
         self.banks = {
             name: Bank(bank.latents.to(self.device), bank.facts) for name, bank in banks.items()
@@ -210,8 +209,10 @@ class DenoiserTask(Generic[Fact]):
         )
         self.adapter = self.adapter.to(self.device)
         self.lesson = None if lesson is None else lesson.to(self.device)
-        self._unet: Callable[..., Tensor] = torch.compile(self.unet) if compiled else self.unet
-        self._ahead = Ahead(self._sight, workers)
+        self._unet: Callable[..., Tensor] = (
+            torch.compile(self.unet) if machine.compiled else self.unet
+        )
+        self._ahead = Ahead(self._sight, machine.workers)
 
     @property
     def modules(self) -> Modules:
@@ -263,7 +264,7 @@ class DenoiserTask(Generic[Fact]):
 
     def _read(self, adapter: nn.Module, pieces: Pieces) -> Told:
         read = self.reader.states(pieces)
-        with multiplying(self.precision, self.device):
+        with multiplying(self.machine.precision, self.device):
             context, pooled = adapter(read.states, read.mask)
         return Told(context, pooled, read.mask)
 
@@ -281,7 +282,7 @@ class DenoiserTask(Generic[Fact]):
         noise = torch.from_numpy(noises).to(self.device)
         noise = noise.contiguous(memory_format=torch.channels_last)
         x = self.process.mix(x0, noise, sigma)
-        with multiplying(self.precision, self.device):
+        with multiplying(self.machine.precision, self.device):
             output = unet(
                 self.process.model_input(x, sigma),
                 self.process.time(sigma),

@@ -4,19 +4,17 @@ It begins from a model of the same make, whose autoencoder it takes as it is, or
 then trains both. The folder is laid out as `train.bundled` says; the same words go on from it.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from sfumato.catalog import MINI
 from sfumato.errors import RequestError
-from sfumato.images import write as write_bytes
 from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
-from sfumato.train import store
+from sfumato.train import begun, store
+from sfumato.train.autoencoder import require_crop
 from sfumato.train.beginning import parts_of
 from sfumato.train.bundled import (
     fit_autoencoder,
@@ -24,16 +22,14 @@ from sfumato.train.bundled import (
     reader_of,
     trained_autoencoder,
     vocabulary,
-    workers_on,
 )
 from sfumato.train.decoder import DecoderConfig
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, latents_of
 from sfumato.train.loop import LoopConfig, Stop, Tell, never
 from sfumato.train.muon import MuonConfig
 from sfumato.train.own import Captioned, Captions, Lines, Objection
-from sfumato.train.polish import fit_decoder
-from sfumato.train.precision import products
-from sfumato.train.recipe import Recipe
+from sfumato.train.polish import Shown, fit_decoder
+from sfumato.train.recipe import Recipe, machine_for
 
 __all__ = ["FROM_A_MODEL", "FROM_NOTHING", "objection", "train_new"]
 
@@ -83,7 +79,7 @@ def train_new(
 ) -> None:
     """Trains on ``data``, or goes on where it stopped; ``begin`` is a model's file, or None.
 
-    Ends in the three files of which `export` makes a model. Raises RequestError where the folder
+    Ends in the files of which `export` makes a model. Raises RequestError where the folder
     holds a training on other pictures or from another beginning, or the recipe asks for a lesson
     that captions cannot give, and what `loop.fit` raises.
     """
@@ -93,6 +89,10 @@ def train_new(
             "so many words what stands where.\n  Leave it out of the recipe: only the bundled "
             "model's own scenes can teach it."
         )
+    crops = {"autoencoder": recipe.autoencoder.crop} if begin is None else {}
+    crops |= {"decoder": recipe.decoder.crop} if recipe.decoder.scenes else {}
+    for name, crop in crops.items():
+        require_crop(name, crop, spec.vae.factor, data.pictures.shape[1])
     text = spec.texts[0].config
     assert isinstance(text, BertConfig)
     parts = None if begin is None else parts_of(begin, spec)
@@ -119,17 +119,18 @@ def train_new(
         reader,
         Lines(),
         banks,
-        precision=products(recipe.precision, device),
-        compiled=recipe.compiled,
-        workers=workers_on(recipe, device),
+        machine_for(recipe, device),
     )
     if parts is not None:
         task.take(parts)
     fit_denoiser(recipe, task, folder, tell, stop=stop)
     if recipe.decoder.scenes:
-        some = rest[: recipe.decoder.scenes]
-        said = [task.words.plain(data.captions[i]) for i in some]
-        fit_decoder(recipe, data.pictures[some], said, folder, device, tell, stop=stop, spec=spec)
+        some = rest[:: -(-len(rest) // recipe.decoder.scenes)]
+        seen, judged = (
+            Shown(data.pictures[rows], [task.words.plain(data.captions[i]) for i in rows])
+            for rows in (some, held)
+        )
+        fit_decoder(recipe, seen, judged, folder, device, tell, stop=stop, spec=spec)
 
 
 def _require_same(data: Captioned, begin: Path | None, folder: Path) -> None:
@@ -140,18 +141,13 @@ def _require_same(data: Captioned, begin: Path | None, folder: Path) -> None:
         "pictures": len(data.captions),
         "begun from": "nothing" if begin is None else begin.name,
     }
-    if not path.exists():
-        write_bytes((json.dumps(facts, indent=1) + "\n").encode(), path)
-        return
-    try:
-        known = cast(dict[str, object], json.loads(path.read_text("utf-8")))
-    except ValueError as error:
-        raise RequestError(f"{path} is damaged ({error}); train into another folder.") from error
-    odd = [name for name in facts if known.get(name) != facts[name]]
-    if odd:
+    wrong, before = begun.odd(facts, path), begun.known(path)
+    if before is None:
+        begun.write_down(facts, path)
+    if before is not None and wrong:
         raise RequestError(
-            f"{folder} holds a training on other data: {known.get('pictures')} pictures, begun "
-            f"from {known.get('begun from')}; now it is {len(data.captions)} pictures, from "
-            f"{facts['begun from']}, and {', '.join(odd)} differ.\n"
+            f"{folder} holds a training on other data: {before.get('pictures')} pictures, begun "
+            f"from {before.get('begun from')}; now it is {len(data.captions)} pictures, from "
+            f"{facts['begun from']}, and {', '.join(wrong)} differ.\n"
             "  Train into another --folder, or give the pictures and captions as they were."
         )

@@ -1,9 +1,12 @@
 """The last training of a recipe: the decoder, polished on what the trained denoiser paints.
 
 It ends in ``decoder.safetensors``, which `train.export` takes in place of the autoencoder's own.
-The encoder stays as it is, and with it every latent.
+The encoder stays as it is, and with it every latent. A polished decoder belongs to the very parts
+that it was trained for: where one of these is another, it is of no use, and is trained anew.
 """
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,26 +16,42 @@ import torch
 from sfumato.catalog import MINI
 from sfumato.errors import WeightsError
 from sfumato.families.base import process_of
-from sfumato.images.files import write as write_bytes
 from sfumato.nn.bert import Adapter
 from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
-from sfumato.train import store
-from sfumato.train.bundled import note, reader_of, trained_autoencoder, workers_on
-from sfumato.train.captions import Named
+from sfumato.train import begun, store
+from sfumato.train.bundled import TELLING, note, reader_of, trained_autoencoder
+from sfumato.train.captions import Facts, Named
 from sfumato.train.decoder import DecoderTask, Guesser, Painted
-from sfumato.train.denoiser import latents_of
+from sfumato.train.denoiser import latents_of, said_whole
 from sfumato.train.loop import Stop, Tell, fit, never
-from sfumato.train.precision import products
-from sfumato.train.recipe import Recipe
+from sfumato.train.reader import Reader
+from sfumato.train.recipe import Recipe, machine_for
 from sfumato.train.scenes import Scenes, drawn
 from sfumato.train.stylize import Picture
 
-__all__ = ["DECODER", "fit_decoder", "train_decoder"]
+__all__ = [
+    "DECODER",
+    "Shown",
+    "begins_anew",
+    "fit_decoder",
+    "is_polished",
+    "parts_digest",
+    "train_decoder",
+]
 
 DECODER = "decoder.safetensors"
-_HELD = 256  # pictures that judge, at most an eighth of all
+_PARTS = ("vae.safetensors", "unet.safetensors", "adapter.safetensors")
+_FOLDER, _BEGUN, _PAINTED = "decoder", "begun.json", "painted.safetensors"
 _PLAIN = ("conv_in", "conv_out", "quant")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Pictures (N, S, S, 3) uint8, with a caption each."""
+
+    pictures: Picture
+    captions: Sequence[str]
 
 
 def train_decoder(
@@ -49,21 +68,45 @@ def train_decoder(
 
     Raises what `fit_decoder` raises.
     """
-    pictures: list[Picture] = []
-    captions: list[str] = []
+    if is_polished(recipe, folder):
+        return
+    reader = _reader(recipe, device, spec)
     words = Named(scenes.subjects)
-    for some, facts in drawn(scenes, recipe.decoder.scenes, workers_on(recipe, device)):
-        pictures.append(some)
-        captions += map(words.plain, facts)
-    fit_decoder(
-        recipe, np.concatenate(pictures), captions, folder, device, tell, stop=stop, spec=spec
+    count, size, workers = (
+        recipe.decoder.scenes,
+        scenes.config.size,
+        machine_for(recipe, device).workers,
     )
+    pictures = np.empty((count, size, size, 3), np.uint8)
+    captions: list[str] = []
+    for some, facts in drawn(scenes, count, workers):
+        pictures[len(captions) : len(captions) + len(some)] = some
+        captions += [_said(words, each, reader) for each in facts]
+    held = scenes.held_out()
+    fit_decoder(
+        recipe,
+        Shown(pictures, captions),
+        Shown(np.stack([e.picture for e in held]), [_said(words, e.facts, reader) for e in held]),
+        folder,
+        device,
+        tell,
+        stop=stop,
+        spec=spec,
+    )
+
+
+def _said(words: Named, facts: Facts, reader: Reader) -> str:
+    """The canonical wording, or where that is too long another."""
+    plain = words.plain(facts)
+    if reader.fits(plain):
+        return plain
+    return said_whole(words, facts, np.random.default_rng(0), 0.0, reader)
 
 
 def fit_decoder(
     recipe: Recipe,
-    pictures: Picture,
-    captions: list[str],
+    seen: Shown,
+    held: Shown,
     folder: Path,
     device: torch.device,
     tell: Tell,
@@ -71,29 +114,99 @@ def fit_decoder(
     stop: Stop = never,
     spec: ModelSpec = MINI,
 ) -> None:
-    """The last training on any ``pictures`` (N, S, S, 3) uint8, with a caption each.
+    """The last training on any pictures, judged by those that no part was trained on.
 
-    Raises what `loop.fit` raises, and WeightsError where a part is missing, or where the folder
-    holds the training of a decoder for another denoiser.
+    Raises what `loop.fit` raises, WeightsError where a part is missing, and TrainingError for a
+    crop that the pictures have no room for.
     """
-    _require_same_denoiser(folder)
-    note(recipe, folder, "decoder", device)
-    vae = trained_autoencoder(spec, folder, device)
-    latents = latents_of(vae, pictures, device)
-    guesses = _guesser(recipe, folder, device, spec).guesses(latents, captions, recipe.decoder)
-    painted = Painted(pictures, latents, guesses)
-    held = max(1, min(_HELD, len(pictures) // 8))
+    if is_polished(recipe, folder):
+        return
+    if begins_anew(recipe, folder):
+        for path in (*(folder / _FOLDER).iterdir(), folder / DECODER):
+            path.unlink(missing_ok=True)
+    begun.write_down(_facts(recipe, folder), folder / _FOLDER / _BEGUN)
+    note(recipe, folder, _FOLDER, device)
     task = DecoderTask(
-        vae,
+        trained_autoencoder(spec, folder, device),
         recipe.decoder,
-        painted.part(slice(held, None)),
-        painted.part(slice(0, held)),
-        device,
-        precision=products(recipe.precision, device),
+        *_painted(recipe, seen, held, folder, device, stop, spec),
+        machine_for(recipe, device),
     )
     loop, rates = recipe.decoder_loop, recipe.decoder_rates
-    averaged = fit(task, loop, rates, folder / "decoder", plain=_PLAIN, tell=tell, stop=stop)
-    store.write(averaged["decoder"].state_dict(), folder / DECODER)
+    averaged = fit(task, loop, rates, folder / _FOLDER, plain=_PLAIN, tell=tell, stop=stop)
+    words = {"parts": parts_digest(folder)}
+    store.write(averaged["decoder"].state_dict(), folder / DECODER, words)
+
+
+def is_polished(recipe: Recipe, folder: Path) -> bool:
+    """Whether there is nothing left to do: it is not wanted, or done for these very parts."""
+    if not recipe.decoder.scenes:
+        return True
+    facts, path = _facts(recipe, folder), folder / _FOLDER / _BEGUN
+    if not (folder / DECODER).exists() or not path.exists():
+        return False
+    return not begun.odd(facts, path)
+
+
+def begins_anew(recipe: Recipe, folder: Path) -> bool:
+    """Whether the training in the folder is for other parts, or by another recipe."""
+    return bool(begun.odd(_facts(recipe, folder), folder / _FOLDER / _BEGUN))
+
+
+def parts_digest(folder: Path) -> str:
+    """What tells the trained parts of a folder from others. WeightsError where one is missing."""
+    for name in _PARTS:
+        if not (folder / name).exists():
+            raise WeightsError(
+                f"There is no {folder / name}; the decoder is trained last, after all other parts."
+            )
+    return sha256(b"".join((folder / name).read_bytes() for name in _PARTS)).hexdigest()
+
+
+def _facts(recipe: Recipe, folder: Path) -> begun.Facts:
+    """All that a polished decoder depends on."""
+    loop = {n: v for n, v in asdict(recipe.decoder_loop).items() if n not in TELLING}
+    return {
+        "parts": parts_digest(folder),
+        "scenes": asdict(recipe.decoder_scenes),
+        "decoder": asdict(recipe.decoder),
+        "loop": loop,
+        "rates": asdict(recipe.decoder_rates),
+        "length": recipe.denoiser.length,
+    }
+
+
+def _painted(
+    recipe: Recipe,
+    seen: Shown,
+    held: Shown,
+    folder: Path,
+    device: torch.device,
+    stop: Stop,
+    spec: ModelSpec,
+) -> tuple[Painted, Painted]:
+    """The pictures with their latents and the denoiser's guesses, made once and kept."""
+    path = folder / _FOLDER / _PAINTED
+    if not path.exists():
+        vae = trained_autoencoder(spec, folder, device)
+        guesser = _guesser(recipe, folder, device, spec)
+        made: dict[str, torch.Tensor] = {}
+        for name, shown in (("seen", seen), ("held", held)):
+            latents = latents_of(vae, shown.pictures, device)
+            guesses = guesser.guesses(latents, shown.captions, recipe.decoder, stop)
+            made |= {f"{name}.latents": latents, f"{name}.guesses": guesses}
+        store.write(made, path)
+    kept, _ = store.read(path)
+    return (
+        Painted(seen.pictures, kept["seen.latents"], kept["seen.guesses"]),
+        Painted(held.pictures, kept["held.latents"], kept["held.guesses"]),
+    )
+
+
+def _reader(recipe: Recipe, device: torch.device, spec: ModelSpec) -> Reader:
+    text = spec.texts[0].config
+    assert isinstance(text, BertConfig)
+    return reader_of(text, recipe.denoiser.length, device)
 
 
 def _guesser(recipe: Recipe, folder: Path, device: torch.device, spec: ModelSpec) -> Guesser:
@@ -102,24 +215,7 @@ def _guesser(recipe: Recipe, folder: Path, device: torch.device, spec: ModelSpec
     assert isinstance(text, BertConfig)
     assert isinstance(config, UNetConfig)
     unet, adapter = UNet(config), Adapter(text)
-    unet.load_state_dict(store.read(folder / "unet.safetensors")[0])
-    adapter.load_state_dict(store.read(folder / "adapter.safetensors")[0])
-    reader = reader_of(text, recipe.denoiser.length, device)
-    return Guesser(unet.to(device), adapter.to(device), reader, process_of(spec.process))
-
-
-def _require_same_denoiser(folder: Path) -> None:
-    """Writes down whose latents the decoder learns, or refuses a folder where it was another's."""
-    parts = [folder / name for name in ("unet.safetensors", "adapter.safetensors")]
-    for path in parts:
-        if not path.exists():
-            raise WeightsError(f"There is no {path}; the denoiser is trained before the decoder.")
-    digest = sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
-    path = folder / "decoder" / "denoiser.sha256"
-    begun = (folder / "decoder" / "state.safetensors").exists() and path.exists()
-    if begun and path.read_text("utf-8").strip() != digest:
-        raise WeightsError(
-            f"{path.parent} holds a decoder's training for another denoiser than {parts[0]}.\n"
-            "  Remove that folder, and the decoder is trained anew for this one."
-        )
-    write_bytes(f"{digest}\n".encode(), path)
+    for part, name in ((unet, "unet"), (adapter, "adapter")):
+        part.load_state_dict(store.read(folder / f"{name}.safetensors")[0])
+        part.to(device).eval().requires_grad_(False)
+    return Guesser(unet, adapter, _reader(recipe, device, spec), process_of(spec.process))

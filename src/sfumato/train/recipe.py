@@ -1,17 +1,22 @@
 """The recipe of the bundled model: every number of its trainings, by its name."""
 
+import os
+import platform
 from dataclasses import dataclass, field
+
+import torch
 
 from sfumato.train.adapter import AdapterConfig
 from sfumato.train.autoencoder import AutoencoderConfig
 from sfumato.train.decoder import DecoderConfig
 from sfumato.train.denoiser import DenoiserConfig
 from sfumato.train.loop import LoopConfig
+from sfumato.train.machine import Machine
 from sfumato.train.muon import MuonConfig
-from sfumato.train.precision import Precision
+from sfumato.train.precision import Precision, products
 from sfumato.train.scenes import SceneConfig
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "machine_for"]
 
 _DRAWINGS = SceneConfig(
     focus=False,
@@ -39,7 +44,6 @@ _DENOISER_RATES = MuonConfig(rate=0.02, decay=0.1)
 # Most of what a decoder smears: hard edges and plain fills.
 _DECODER_SCENES = SceneConfig(
     seed=1,
-    focus=False,
     styles=(
         *(("3d", 0.12), ("flat", 0.20), ("cartoon", 0.12), ("line art", 0.10), ("sticker", 0.20)),
         *(("pixel art", 0.20), ("blueprint", 0.015), ("neon", 0.015), ("pencil sketch", 0.015)),
@@ -83,3 +87,18 @@ class Recipe:
     precision: Precision = "auto"  # of products: bf16 or fp32; auto as `train.precision` says
     compiled: bool = True
     workers: int = 0  # processes that draw and word what is seen; 0: all cores but two on a GPU
+
+
+def machine_for(recipe: Recipe, device: torch.device) -> Machine:
+    """The device as a recipe wants it used.
+
+    On a CPU the cores train, and there are workers only where the recipe names some; a GPU would
+    wait, and all cores but two work for it. There are none where they cannot be forked safely,
+    which is anywhere but on Linux.
+    """
+    workers = recipe.workers
+    if platform.system() != "Linux":
+        workers = 0
+    elif not workers and device.type != "cpu":
+        workers = max(1, len(os.sched_getaffinity(0)) - 2)
+    return Machine(device, products(recipe.precision, device), recipe.compiled, workers)
