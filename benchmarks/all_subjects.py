@@ -17,16 +17,14 @@ from sfumato.request import Request
 from sfumato.train.captions import focus_subjects, plain
 from sfumato.train.measure.features import Looked, find_eye
 from sfumato.train.measure.figures import share
-from sfumato.train.measure.hands import HANDS
-from sfumato.train.measure.judges import fit
+from sfumato.train.measure.hands import FOLDS, HANDS, fold_of
+from sfumato.train.measure.judges import STRENGTHS, fit
 from sfumato.train.measure.paint import Settings, paint
-from sfumato.train.measure.reals import FOLDS
 from sfumato.train.measure.soften import soften
 from sfumato.train.scenes import SceneConfig, Scenes
 
 PACK = Path("data/emoji.zip")
 LOOKS = ("3d", "flat", "cartoon", "line art", "sticker")
-STRENGTH = 0.03  # of the ridge, as in train.measure.judges
 
 
 def main() -> None:
@@ -35,7 +33,7 @@ def main() -> None:
     eye = find_eye()
     cells = real.cells()
     places = {code: i for i, code in enumerate(real.subjects)}
-    folds = np.array([(HANDS[look] + places[code]) % FOLDS for code, look in cells])
+    folds = np.array([fold_of(look, places[code]) for code, look in cells])
     parts: list[Looked] = []
     for first in range(0, len(cells), 256):
         drawn = [real.cell(*cell).picture for cell in cells[first : first + 256]]
@@ -47,7 +45,10 @@ def main() -> None:
     plainly, softly = Looked.join(parts[::2]).shown, Looked.join(parts[1::2]).shown
     names = [code for code, _ in cells]
     judge, *without = fit(
-        np.concatenate([plainly, softly]), names * 2, np.concatenate([folds, folds]), STRENGTH
+        np.concatenate([plainly, softly]),
+        names * 2,
+        np.concatenate([folds, folds]),
+        STRENGTHS["subject"],
     )
     focus = focus_subjects()
     mine = np.array([code not in focus and look in LOOKS for code, look in cells])

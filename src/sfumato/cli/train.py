@@ -352,7 +352,8 @@ def _train_decoder(order: Order) -> None:
     loop = loop if order.steps is None else replace(loop, steps=order.steps)
     part = part if order.batch is None else replace(part, batch=order.batch)
     if part.scenes == 0:
-        note("Decoder: stays as it is, for the recipe's decoder.scenes is 0.")
+        kept = "the polished one of before" if (order.folder / DECODER).exists() else "as it is"
+        note(f"Decoder: stays {kept}, for the recipe's decoder.scenes is 0.")
         return
     recipe = replace(recipe, decoder=part, decoder_loop=loop)
     if is_polished(recipe, order.folder):

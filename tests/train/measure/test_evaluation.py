@@ -17,10 +17,11 @@ from sfumato.train.measure.asks import GROUPS, Ask, asks
 from sfumato.train.measure.ceilings import Through
 from sfumato.train.measure.evaluation import Bench, Evaluation, Measured, evaluate
 from sfumato.train.measure.features import Eye
+from sfumato.train.measure.hands import FOLDS
 from sfumato.train.measure.judges import judges
 from sfumato.train.measure.page import page, samples
 from sfumato.train.measure.paint import Settings
-from sfumato.train.measure.reals import FOLDS, Reals
+from sfumato.train.measure.reals import Reals
 from sfumato.train.scenes import SceneConfig, Scenes
 from sfumato.train.start import start
 from sfumato.train.stylize import Picture

@@ -10,8 +10,9 @@ import numpy as np
 
 from sfumato.train.measure.asks import Ask
 from sfumato.train.measure.features import Eye
+from sfumato.train.measure.hands import FOLDS
 from sfumato.train.measure.judges import Judges
-from sfumato.train.measure.reals import FOLDS, Real, Reals
+from sfumato.train.measure.reals import Real, Reals
 from sfumato.train.measure.rows import Told
 from sfumato.train.measure.verdicts import Verdict, verdicts
 from sfumato.train.stylize import Picture

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-__all__ = ["HANDS"]
+__all__ = ["FOLDS", "HANDS", "fold_of"]
+
+FOLDS = 5
 
 HANDS: Mapping[str, int] = {
     "3d": 0,
@@ -14,3 +16,11 @@ HANDS: Mapping[str, int] = {
     "sticker": 3,
     "soft": 4,
 }
+
+
+def fold_of(look: str, place: int) -> int:
+    """Which fifth of the drawings it is of, by a drawn look and the subject's place in the list.
+
+    All looks of one drawing are of the same.
+    """
+    return (HANDS[look] + place) % FOLDS

@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 from sfumato.train import store
 from sfumato.train.measure.crowd import Crowd
 from sfumato.train.measure.features import Eye, Looked
-from sfumato.train.measure.reals import FOLDS, Real, Reals
+from sfumato.train.measure.hands import FOLDS
+from sfumato.train.measure.reals import Real, Reals
 from sfumato.train.stylize import Floats
 
-__all__ = ["Judge", "Judges", "Panel", "fit", "judges", "made_of"]
+__all__ = ["STRENGTHS", "Judge", "Judges", "Panel", "fit", "judges", "made_of"]
 
 # Of each ridge, against the variance of a feature; chosen on real drawings that were not seen, of
 # these and ten times as much and as little.
-_STRENGTHS: Mapping[str, float] = {
+STRENGTHS: Mapping[str, float] = {
     "subject": 0.03,
     "style": 0.03,
     "background": 0.01,
@@ -154,7 +155,7 @@ def made_of(reals: Reals, every: Sequence[Real], looked: Looked) -> Judges:
         known = np.array([label is not None for label in labels])
         asked = np.flatnonzero(known if kind == "count" else known & single)
         names = [cast(str, labels[int(i)]) for i in asked]
-        return fit(features[asked], names, folds[asked], _STRENGTHS[kind])
+        return fit(features[asked], names, folds[asked], STRENGTHS[kind])
 
     fitted = (
         judge("subject", looked.shown, [real.facts.subject for real in every]),

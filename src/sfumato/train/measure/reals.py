@@ -13,14 +13,13 @@ import numpy as np
 
 from sfumato.train.captions import Facts
 from sfumato.train.measure.features import Eye, Looked
-from sfumato.train.measure.hands import HANDS
+from sfumato.train.measure.hands import HANDS, fold_of
 from sfumato.train.measure.soften import soften
 from sfumato.train.scenes import SceneConfig, Scenes
 from sfumato.train.stylize import DERIVED, Box, Picture, outline
 
-__all__ = ["FOLDS", "RELATIONS", "Real", "Reals"]
+__all__ = ["RELATIONS", "Real", "Reals"]
 
-FOLDS = 5
 RELATIONS = ("above", "below", "to the left of", "to the right of")
 LINES = "lines"
 _AT_ONCE = 256
@@ -115,10 +114,9 @@ class Reals:
         return self._fold(first, facts.style) == self._fold(second, facts.style)
 
     def _fold(self, code: str, style: str) -> int:
-        """Which fifth of the drawings it is of: all looks of one drawing are of the same."""
         source = self.scenes.made_from(code, style)
         assert source is not None
-        return (HANDS[source] + self._places[code]) % FOLDS
+        return fold_of(source, self._places[code])
 
     def asked(self, facts: Facts) -> Real:
         """The drawing of which these facts are true, as a model is asked for it."""
