@@ -1,20 +1,29 @@
 """The last training of a recipe, from the trained parts to a decoder that the file is made with."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from sfumato.errors import WeightsError
+from sfumato.errors import RequestError, WeightsError
 from sfumato.nn.bert import Adapter, Bert
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.spec import BertConfig
 from sfumato.train import bundled, export, store
 from sfumato.train.decoder import DecoderConfig
-from sfumato.train.loop import LoopConfig, Stop, never
-from sfumato.train.polish import DECODER, begins_anew, is_polished, parts_digest, train_decoder
+from sfumato.train.loop import LoopConfig, Stop, TrainingError, never
+from sfumato.train.polish import (
+    DECODER,
+    Shown,
+    begins_anew,
+    fit_decoder,
+    is_polished,
+    parts_digest,
+    train_decoder,
+)
 from sfumato.train.recipe import Recipe
 from sfumato.train.report import card
 from sfumato.train.scenes import SceneConfig, Scenes
@@ -183,3 +192,45 @@ def test_the_card_tells_of_a_decoder_that_is_at_its_end_alone(scenes: Scenes, fo
 def test_one_picture_is_enough(scenes: Scenes, folder: Path) -> None:
     polish(scenes, folder, recipe=replace(RECIPE, decoder=replace(RECIPE.decoder, scenes=1)))
     assert (folder / DECODER).exists()
+
+
+def test_a_decoder_of_which_nothing_is_written_down_is_not_taken_for_done(
+    scenes: Scenes, folder: Path
+) -> None:
+    polish(scenes, folder)
+    shutil.rmtree(folder / "decoder")
+    with pytest.raises(KeyboardInterrupt):
+        polish(scenes, folder, stop=lambda: True)
+    assert not is_polished(RECIPE, folder)
+    assert not (folder / DECODER).exists()
+
+
+def test_guesses_are_kept_for_other_rates_and_made_again_for_other_pictures(
+    scenes: Scenes, folder: Path
+) -> None:
+    polish(scenes, folder)
+    painted = folder / "decoder" / "painted.safetensors"
+    before = painted.stat().st_mtime_ns
+    gently = replace(RECIPE, decoder_rates=replace(RECIPE.decoder_rates, rate=1e-3))
+    polish(scenes, folder, recipe=gently)
+    assert painted.stat().st_mtime_ns == before
+    (folder / DECODER).unlink()
+    shown = Shown(tiny.pictures(9, seed=3), ["a dog, flat"] * 9)
+    fit_decoder(gently, shown, shown, folder, tiny.CPU, silent, spec=tiny.SPEC)
+    assert len(store.read(painted)[0]["seen.guesses"]) == 9
+
+
+def test_a_crop_that_cannot_be_cut_costs_nothing(scenes: Scenes, folder: Path) -> None:
+    polish(scenes, folder)
+    wrong = replace(RECIPE, decoder=replace(RECIPE.decoder, crop=64))
+    with pytest.raises(TrainingError, match=r"decoder\.crop is 64"):
+        polish(scenes, folder, recipe=wrong)
+    assert is_polished(RECIPE, folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null"])
+def test_damaged_notes_are_named(scenes: Scenes, folder: Path, text: str) -> None:
+    polish(scenes, folder)
+    (folder / "decoder" / "begun.json").write_text(text)
+    with pytest.raises(RequestError, match=r"begun\.json is damaged"):
+        polish(scenes, folder)

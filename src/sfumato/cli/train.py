@@ -300,11 +300,11 @@ def _require_crops(order: Order) -> None:
     from sfumato.catalog import MINI
     from sfumato.train.autoencoder import require_crop
 
-    for name, crop, side in (
-        ("autoencoder", recipe.autoencoder.crop, recipe.drawings.size),
-        ("decoder", recipe.decoder.crop, recipe.decoder_scenes.size),
-    ):
-        require_crop(name, crop, MINI.vae.factor, side)
+    factor = MINI.vae.factor
+    if order.begin == "nothing" and not (order.folder / "vae.safetensors").exists():
+        require_crop("autoencoder", recipe.autoencoder.crop, factor, recipe.drawings.size)
+    if recipe.decoder.scenes:
+        require_crop("decoder", recipe.decoder.crop, factor, recipe.decoder_scenes.size)
 
 
 def _train_autoencoder(order: Order) -> None:
@@ -352,8 +352,9 @@ def _train_decoder(order: Order) -> None:
     loop = loop if order.steps is None else replace(loop, steps=order.steps)
     part = part if order.batch is None else replace(part, batch=order.batch)
     if part.scenes == 0:
-        kept = "the polished one of before" if (order.folder / DECODER).exists() else "as it is"
-        note(f"Decoder: stays {kept}, for the recipe's decoder.scenes is 0.")
+        note("Decoder: stays as it is, for the recipe's decoder.scenes is 0.")
+        if (order.folder / DECODER).exists():
+            note(f"{order.folder / DECODER} goes into the file all the same, until it is removed.")
         return
     recipe = replace(recipe, decoder=part, decoder_loop=loop)
     if is_polished(recipe, order.folder):

@@ -8,7 +8,7 @@ from typing import cast
 from sfumato.errors import RequestError
 from sfumato.images.files import write as write_bytes
 
-__all__ = ["known", "odd", "write_down"]
+__all__ = ["Facts", "known", "odd", "write_down"]
 
 Facts = Mapping[str, object]
 
@@ -18,9 +18,19 @@ def known(path: Path) -> Facts | None:
     if not path.exists():
         return None
     try:
-        return cast(Facts, json.loads(path.read_text("utf-8")))
+        found: object = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise RequestError(f"{path} is damaged ({error}); train into another folder.") from error
+        raise _damaged(path, str(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(path, "no table of facts")
+    return cast(Facts, found)
+
+
+def _damaged(path: Path, why: str) -> RequestError:
+    return RequestError(
+        f"{path} is damaged: {why}.\n  Train into another folder, or remove that file if all is "
+        "as it was when the training began."
+    )
 
 
 def odd(facts: Facts, path: Path) -> list[str]:

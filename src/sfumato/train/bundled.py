@@ -30,7 +30,7 @@ from sfumato.spec import BertConfig, ModelSpec
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import begun, store
 from sfumato.train.adapter import AdapterTask
-from sfumato.train.autoencoder import AutoencoderTask, to_unit, whiten
+from sfumato.train.autoencoder import AutoencoderTask, require_crop, to_unit, whiten
 from sfumato.train.captions import Facts, Named
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask, draw_bank, encode
 from sfumato.train.loop import Stop, Tell, fit, never
@@ -79,6 +79,7 @@ def train_autoencoder(
     Ends in ``vae.safetensors``: the averaged autoencoder, its latents made zero-mean and
     unit-variance. Raises what `loop.fit` raises.
     """
+    require_crop("autoencoder", recipe.autoencoder.crop, spec.vae.factor, scenes.config.size)
     workers = machine_for(recipe, device).workers
     some = [seen for seen, _ in drawn(scenes, recipe.pictures, workers)]
     pictures = np.concatenate(some)

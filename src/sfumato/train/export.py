@@ -19,7 +19,7 @@ from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train import store
 from sfumato.train.bundled import WORDS, average, encoder
-from sfumato.train.polish import DECODER, parts_digest
+from sfumato.train.polish import DECODER, fits
 from sfumato.weights.files import open_weights
 from sfumato.weights.int8 import SCALE, pack_rows
 from sfumato.weights.layouts import tables
@@ -69,12 +69,13 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
         found, _ = store.read(folder / f"{name}.safetensors")
         parts |= {f"{lead}{n}": t for n, t in found.items()}
     if (folder / DECODER).exists():
-        polished, words_of_it = store.read(folder / DECODER)
-        if words_of_it.get("parts") != parts_digest(folder):
+        if not fits(folder):
             raise WeightsError(
                 f"{folder / DECODER} was trained for other parts than lie beside it.\n"
-                "  Train the decoder again (`sfumato train decoder`), or remove that file."
+                "  End the training by the words that it was begun with, or remove that file: then "
+                "the autoencoder's own decoder is taken."
             )
+        polished, _ = store.read(folder / DECODER)
         parts |= {f"vae.decoder.{n}": t for n, t in polished.items()}
     parts |= {f"text.bert.{n}": t for n, t in encoder(text)[0].state_dict().items()}
     words = folder / WORDS

@@ -89,7 +89,8 @@ def train_new(
             "so many words what stands where.\n  Leave it out of the recipe: only the bundled "
             "model's own scenes can teach it."
         )
-    crops = {"autoencoder": recipe.autoencoder.crop} if begin is None else {}
+    anew = begin is None and not (folder / "vae.safetensors").exists()
+    crops = {"autoencoder": recipe.autoencoder.crop} if anew else {}
     crops |= {"decoder": recipe.decoder.crop} if recipe.decoder.scenes else {}
     for name, crop in crops.items():
         require_crop(name, crop, spec.vae.factor, data.pictures.shape[1])

@@ -20,6 +20,7 @@ from sfumato.nn.bert import Adapter
 from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train import begun, store
+from sfumato.train.autoencoder import require_crop
 from sfumato.train.bundled import TELLING, note, reader_of, trained_autoencoder
 from sfumato.train.captions import Facts, Named
 from sfumato.train.decoder import DecoderTask, Guesser, Painted
@@ -35,6 +36,7 @@ __all__ = [
     "Shown",
     "begins_anew",
     "fit_decoder",
+    "fits",
     "is_polished",
     "parts_digest",
     "train_decoder",
@@ -70,6 +72,7 @@ def train_decoder(
     """
     if is_polished(recipe, folder):
         return
+    require_crop("decoder", recipe.decoder.crop, spec.vae.factor, scenes.config.size)
     reader = _reader(recipe, device, spec)
     words = Named(scenes.subjects)
     count, size, workers = (
@@ -116,15 +119,18 @@ def fit_decoder(
 ) -> None:
     """The last training on any pictures, judged by those that no part was trained on.
 
-    Raises what `loop.fit` raises, WeightsError where a part is missing, and TrainingError for a
-    crop that the pictures have no room for.
+    Raises what `loop.fit` raises, WeightsError where a part is missing, TrainingError for a crop
+    that the pictures have no room for, and KeyboardInterrupt when ``stop`` says so: the guesses are
+    kept once all are made.
     """
     if is_polished(recipe, folder):
         return
-    if begins_anew(recipe, folder):
-        for path in (*(folder / _FOLDER).iterdir(), folder / DECODER):
-            path.unlink(missing_ok=True)
-    begun.write_down(_facts(recipe, folder), folder / _FOLDER / _BEGUN)
+    require_crop("decoder", recipe.decoder.crop, spec.vae.factor, seen.pictures.shape[1])
+    facts = {**_facts(recipe, folder), "shown": _digest(seen, held)}
+    path = folder / _FOLDER / _BEGUN
+    if not path.exists() or begun.odd(facts, path):
+        _clear(folder)
+    begun.write_down(facts, path)
     note(recipe, folder, _FOLDER, device)
     task = DecoderTask(
         trained_autoencoder(spec, folder, device),
@@ -134,7 +140,7 @@ def fit_decoder(
     )
     loop, rates = recipe.decoder_loop, recipe.decoder_rates
     averaged = fit(task, loop, rates, folder / _FOLDER, plain=_PLAIN, tell=tell, stop=stop)
-    words = {"parts": parts_digest(folder)}
+    words = {"parts": str(facts["parts"])}
     store.write(averaged["decoder"].state_dict(), folder / DECODER, words)
 
 
@@ -151,6 +157,15 @@ def is_polished(recipe: Recipe, folder: Path) -> bool:
 def begins_anew(recipe: Recipe, folder: Path) -> bool:
     """Whether the training in the folder is for other parts, or by another recipe."""
     return bool(begun.odd(_facts(recipe, folder), folder / _FOLDER / _BEGUN))
+
+
+def fits(folder: Path) -> bool:
+    """Whether there is a polished decoder, and of the parts beside it.
+
+    Raises WeightsError where a part is missing, or the decoder is damaged.
+    """
+    path = folder / DECODER
+    return path.exists() and store.read(path)[1].get("parts") == parts_digest(folder)
 
 
 def parts_digest(folder: Path) -> str:
@@ -176,6 +191,29 @@ def _facts(recipe: Recipe, folder: Path) -> begun.Facts:
     }
 
 
+def _digest(*some: Shown) -> str:
+    """What tells pictures and captions from others."""
+    found = sha256()
+    for shown in some:
+        found.update(shown.pictures.tobytes())
+        found.update("\n".join(shown.captions).encode())
+    return found.hexdigest()
+
+
+def _clear(folder: Path) -> None:
+    """Takes away a decoder that is of no use; what says so goes last, should this be broken off.
+
+    The guesses stay: they say themselves what they are of.
+    """
+    (folder / DECODER).unlink(missing_ok=True)
+    own = folder / _FOLDER
+    if own.exists():
+        for path in own.iterdir():
+            if path.name not in (_BEGUN, _PAINTED):
+                path.unlink()
+        (own / _BEGUN).unlink(missing_ok=True)
+
+
 def _painted(
     recipe: Recipe,
     seen: Shown,
@@ -187,7 +225,10 @@ def _painted(
 ) -> tuple[Painted, Painted]:
     """The pictures with their latents and the denoiser's guesses, made once and kept."""
     path = folder / _FOLDER / _PAINTED
-    if not path.exists():
+    facts, config = _facts(recipe, folder), recipe.decoder
+    guessed = [config.seed, config.low, config.high, config.guidance]
+    of = f"{facts['parts']} {facts['length']} {guessed} {_digest(seen, held)}"
+    if not path.exists() or store.read(path)[1].get("of") != of:
         vae = trained_autoencoder(spec, folder, device)
         guesser = _guesser(recipe, folder, device, spec)
         made: dict[str, torch.Tensor] = {}
@@ -195,7 +236,7 @@ def _painted(
             latents = latents_of(vae, shown.pictures, device)
             guesses = guesser.guesses(latents, shown.captions, recipe.decoder, stop)
             made |= {f"{name}.latents": latents, f"{name}.guesses": guesses}
-        store.write(made, path)
+        store.write(made, path, {"of": of})
     kept, _ = store.read(path)
     return (
         Painted(seen.pictures, kept["seen.latents"], kept["seen.guesses"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from sfumato.errors import WeightsError
-from sfumato.train.polish import DECODER
+from sfumato.train.polish import fits
 
 __all__ = ["Figures", "card", "figures"]
 
@@ -54,8 +54,8 @@ def card(folder: Path) -> dict[str, str]:
     ):
         if not (folder / part / "log.jsonl").exists():
             continue
-        if part == "decoder" and not (folder / DECODER).exists():
-            continue  # it is not at its end, and the model has the autoencoder's own
+        if part == "decoder" and not fits(folder):
+            continue  # not at its end or of other parts: the model has the autoencoder's own
         found = figures(folder / part)
         rows[f"{part}_steps"] = str(found.steps)
         rows[f"{part}_seconds"] = f"{found.seconds:.0f}"
