@@ -115,7 +115,7 @@ def test_all_controls_go_back_at_once_and_come_again(page: Page) -> None:
     unfold(page)
     page.locator("#f-rounding").select_option("truncate")
     back.click()
-    expect(page.locator("#f-guidance")).to_have_value("3")
+    expect(page.locator("#f-guidance")).to_have_value("2")
     expect(page.locator("#f-prompt")).to_have_value("a boat, flat")
     expect(back).to_be_hidden()
     page.locator(".toast").get_by_role("button", name="Undo").click()
