@@ -44,7 +44,6 @@ from sfumato.train.stylize import Picture
 from sfumato.weights.load import Parts
 
 __all__ = [
-    "TELLING",
     "WORDS",
     "adapter_comes_first",
     "average",
@@ -61,7 +60,6 @@ __all__ = [
 
 Fact = TypeVar("Fact")
 WORDS = "words.txt"  # in the folder: every word of the captions
-TELLING = ("save_seconds", "log_steps", "validate_steps")  # of a loop: they change no weight
 
 
 def train_autoencoder(
@@ -201,13 +199,12 @@ def _require_same_beginning(recipe: Recipe, task: AdapterTask, folder: Path) -> 
         for module in task.modules.values()
         for p in module.parameters()
     )
-    loop = {n: v for n, v in asdict(recipe.adapter_loop).items() if n not in TELLING}
     facts = {
         "weights": sha256(weights).hexdigest(),
         "scenes": asdict(recipe.scenes),
         "length": recipe.denoiser.length,
         "adapter": asdict(recipe.adapter),
-        "loop": loop,
+        "loop": recipe.adapter_loop.shaping(),
         "rates": asdict(recipe.adapter_rates),
     }
     path = folder / "begun.json"

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -61,6 +61,11 @@ class LoopConfig:
         """What the learning rates are multiplied by at a step, counted from 1."""
         left = (self.steps - step + 1) / max(1, self.cooldown)
         return max(0.0, min(1.0, step / max(1, self.warmup), left))
+
+    def shaping(self) -> dict[str, object]:
+        """Its numbers but for those that only say when it is told, judged and saved."""
+        telling = ("save_seconds", "log_steps", "validate_steps")
+        return {name: value for name, value in asdict(self).items() if name not in telling}
 
     def keep(self, step: int) -> float:
         """How much of the average stays at a step; less in the beginning, when all is news."""

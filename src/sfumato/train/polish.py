@@ -21,7 +21,7 @@ from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
 from sfumato.train import begun, store
 from sfumato.train.autoencoder import require_crop
-from sfumato.train.bundled import TELLING, note, reader_of, trained_autoencoder
+from sfumato.train.bundled import note, reader_of, trained_autoencoder
 from sfumato.train.captions import Facts, Named
 from sfumato.train.decoder import DecoderTask, Guesser, Painted
 from sfumato.train.denoiser import latents_of, said_whole
@@ -75,14 +75,10 @@ def train_decoder(
     require_crop("decoder", recipe.decoder.crop, spec.vae.factor, scenes.config.size)
     reader = _reader(recipe, device, spec)
     words = Named(scenes.subjects)
-    count, size, workers = (
-        recipe.decoder.scenes,
-        scenes.config.size,
-        machine_for(recipe, device).workers,
-    )
+    count, size = recipe.decoder.scenes, scenes.config.size
     pictures = np.empty((count, size, size, 3), np.uint8)
     captions: list[str] = []
-    for some, facts in drawn(scenes, count, workers):
+    for some, facts in drawn(scenes, count, machine_for(recipe, device).workers):
         pictures[len(captions) : len(captions) + len(some)] = some
         captions += [_said(words, each, reader) for each in facts]
     held = scenes.held_out()
@@ -135,7 +131,7 @@ def fit_decoder(
     task = DecoderTask(
         trained_autoencoder(spec, folder, device),
         recipe.decoder,
-        *_painted(recipe, seen, held, folder, device, stop, spec),
+        *_painted(recipe, seen, held, facts, folder, device, stop, spec),
         machine_for(recipe, device),
     )
     loop, rates = recipe.decoder_loop, recipe.decoder_rates
@@ -180,12 +176,11 @@ def parts_digest(folder: Path) -> str:
 
 def _facts(recipe: Recipe, folder: Path) -> begun.Facts:
     """All that a polished decoder depends on."""
-    loop = {n: v for n, v in asdict(recipe.decoder_loop).items() if n not in TELLING}
     return {
         "parts": parts_digest(folder),
         "scenes": asdict(recipe.decoder_scenes),
         "decoder": asdict(recipe.decoder),
-        "loop": loop,
+        "loop": recipe.decoder_loop.shaping(),
         "rates": asdict(recipe.decoder_rates),
         "length": recipe.denoiser.length,
     }
@@ -218,23 +213,27 @@ def _painted(
     recipe: Recipe,
     seen: Shown,
     held: Shown,
+    facts: begun.Facts,
     folder: Path,
     device: torch.device,
     stop: Stop,
     spec: ModelSpec,
 ) -> tuple[Painted, Painted]:
-    """The pictures with their latents and the denoiser's guesses, made once and kept."""
+    """The pictures with their latents and the denoiser's guesses, made once and kept.
+
+    ``facts`` say of which parts, and what is shown.
+    """
     path = folder / _FOLDER / _PAINTED
-    facts, config = _facts(recipe, folder), recipe.decoder
+    config = recipe.decoder
     guessed = [config.seed, config.low, config.high, config.guidance]
-    of = f"{facts['parts']} {facts['length']} {guessed} {_digest(seen, held)}"
+    of = f"{facts['parts']} {facts['length']} {guessed} {facts['shown']}"
     if not path.exists() or store.read(path)[1].get("of") != of:
         vae = trained_autoencoder(spec, folder, device)
         guesser = _guesser(recipe, folder, device, spec)
         made: dict[str, torch.Tensor] = {}
         for name, shown in (("seen", seen), ("held", held)):
             latents = latents_of(vae, shown.pictures, device)
-            guesses = guesser.guesses(latents, shown.captions, recipe.decoder, stop)
+            guesses = guesser.guesses(latents, shown.captions, config, stop)
             made |= {f"{name}.latents": latents, f"{name}.guesses": guesses}
         store.write(made, path, {"of": of})
     kept, _ = store.read(path)
