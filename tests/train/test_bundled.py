@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from sfumato.errors import WeightsError
-from sfumato.nn.bert import Bert
 from sfumato.spec import BertConfig
 from sfumato.train import bundled, export, store
 from sfumato.train.adapter import AdapterConfig
@@ -23,6 +22,8 @@ from sfumato.train.muon import MuonConfig
 from sfumato.train.recipe import Recipe
 from sfumato.train.scenes import SceneConfig, Scenes
 from tests.train import tiny
+
+pytestmark = pytest.mark.usefixtures("small_reader")
 
 LOOP = LoopConfig(steps=4, warmup=1, cooldown=2, log_steps=2, validate_steps=4)
 SCENES = SceneConfig(size=32, relations=0.3)
@@ -44,17 +45,6 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     path = tmp_path_factory.mktemp("pack") / "emoji.zip"
     tiny.pack(path)
     return Scenes(path, SCENES)
-
-
-@pytest.fixture(autouse=True)
-def small_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The published encoder's place is taken by one of a layer."""
-
-    def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
-        return tiny.reader().bert, tiny.WORDS
-
-    monkeypatch.setattr(bundled, "encoder", encoder)
-    monkeypatch.setattr(export, "encoder", encoder)
 
 
 def silent(_: dict[str, float]) -> None: ...

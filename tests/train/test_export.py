@@ -6,15 +6,10 @@ import pytest
 import torch
 
 from sfumato.errors import WeightsError
-from sfumato.nn.bert import Adapter, Bert, TextTower
-from sfumato.nn.unet import UNet
-from sfumato.nn.vae import Vae
-from sfumato.spec import BertConfig
-from sfumato.train import export as room
+from sfumato.nn.bert import TextTower
 from sfumato.train import store
 from sfumato.train.bundled import WORDS
 from sfumato.train.export import export, pack
-from sfumato.train.start import start
 from sfumato.weights.detect import recognise
 from sfumato.weights.entries import Entry
 from sfumato.weights.files import open_weights
@@ -22,22 +17,13 @@ from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
 from tests.train import tiny
 
-
-@pytest.fixture(autouse=True)
-def small_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
-        return tiny.reader().bert, tiny.WORDS
-
-    monkeypatch.setattr(room, "encoder", encoder)
+pytestmark = pytest.mark.usefixtures("small_reader")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Parts as a training leaves them."""
-    parts = {"unet": UNet(tiny.UNET), "vae": Vae(tiny.VAE), "adapter": Adapter(tiny.TEXT)}
-    for seed, (name, module) in enumerate(parts.items()):
-        start(module, seed)
-        store.write(module.state_dict(), tmp_path / f"{name}.safetensors")
+    """Parts as the trainings before leave them."""
+    tiny.parts(tmp_path)
     return tmp_path
 
 

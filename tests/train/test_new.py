@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from sfumato.errors import OutputError, RequestError, WeightsError
-from sfumato.nn.bert import Bert
-from sfumato.spec import BertConfig
 from sfumato.train import bundled, export, loop, store
 from sfumato.train.autoencoder import AutoencoderConfig
 from sfumato.train.decoder import DecoderConfig
@@ -20,6 +18,8 @@ from sfumato.train.own import Captioned
 from sfumato.train.polish import DECODER
 from sfumato.train.recipe import Recipe
 from tests.train import tiny
+
+pytestmark = pytest.mark.usefixtures("small_reader")
 
 LOOP = LoopConfig(steps=4, warmup=1, cooldown=2, log_steps=2, validate_steps=4)
 RECIPE = Recipe(
@@ -33,17 +33,6 @@ RECIPE = Recipe(
 )
 CAPTIONS = tuple((f"a {what}",) for what in ("dog", "car", "star", "tree") * 2)
 DATA = Captioned(tiny.pictures(8), CAPTIONS, "the digest")
-
-
-@pytest.fixture(autouse=True)
-def small_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The published encoder's place is taken by one of a layer."""
-
-    def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
-        return tiny.reader().bert, tiny.WORDS
-
-    monkeypatch.setattr(bundled, "encoder", encoder)
-    monkeypatch.setattr(export, "encoder", encoder)
 
 
 def train(

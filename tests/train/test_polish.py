@@ -8,11 +8,8 @@ import pytest
 import torch
 
 from sfumato.errors import RequestError, WeightsError
-from sfumato.nn.bert import Adapter, Bert
-from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
-from sfumato.spec import BertConfig
-from sfumato.train import bundled, export, store
+from sfumato.train import export, store
 from sfumato.train.decoder import DecoderConfig
 from sfumato.train.loop import LoopConfig, Stop, TrainingError, never
 from sfumato.train.polish import (
@@ -33,6 +30,8 @@ from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
 from tests.train import tiny
 
+pytestmark = pytest.mark.usefixtures("small_reader")
+
 SCENES = SceneConfig(size=32)
 RECIPE = Recipe(
     decoder_scenes=SCENES,
@@ -49,22 +48,10 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     return Scenes(path, SCENES)
 
 
-@pytest.fixture(autouse=True)
-def small_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    def encoder(text: BertConfig) -> tuple[Bert, list[str]]:
-        return tiny.reader().bert, tiny.WORDS
-
-    monkeypatch.setattr(bundled, "encoder", encoder)
-    monkeypatch.setattr(export, "encoder", encoder)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Parts as the trainings before leave them."""
-    parts = {"unet": UNet(tiny.UNET), "vae": Vae(tiny.VAE), "adapter": Adapter(tiny.TEXT)}
-    for seed, (name, module) in enumerate(parts.items()):
-        start(module, seed)
-        store.write(module.state_dict(), tmp_path / f"{name}.safetensors")
+    tiny.parts(tmp_path)
     return tmp_path
 
 

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from sfumato.nn.bert import Bert
+from sfumato.nn.bert import Adapter, Bert
+from sfumato.nn.unet import UNet
+from sfumato.nn.vae import Vae
 from sfumato.resolve import Defaults
 from sfumato.spec import BertConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
+from sfumato.train import store
 from sfumato.train.autoencoder import AutoencoderConfig, AutoencoderTask
 from sfumato.train.captions import Facts, Named, Subject
 from sfumato.train.denoiser import Bank, DenoiserConfig, DenoiserTask
@@ -89,6 +92,14 @@ def reader(length: int = 24) -> Reader:
         generator = torch.Generator().manual_seed(seed)
         torch.nn.init.normal_(embedding.weight, generator=generator)
     return Reader(bert.eval().requires_grad_(False), WordPieceTokenizer(WORDS, length), CPU)
+
+
+def parts(folder: Path) -> None:
+    """Writes the parts as trainings leave them, of first weights."""
+    made = {"unet": UNet(UNET), "vae": Vae(VAE), "adapter": Adapter(TEXT)}
+    for seed, (name, module) in enumerate(made.items()):
+        start(module, seed)
+        store.write(module.state_dict(), folder / f"{name}.safetensors")
 
 
 def banks() -> dict[str, Bank[Facts]]:
