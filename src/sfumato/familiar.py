@@ -5,15 +5,14 @@ error, and is told. The trainer writes the words into the header of the models t
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 
 from sfumato.request import Request
+from sfumato.text.words import forms, words_in
 
-__all__ = ["HEADER", "familiar", "header", "strange", "words_of"]
+__all__ = ["HEADER", "familiar", "header", "spoken", "strange", "words_of"]
 
 HEADER = "words"  # the row of a file's header
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _NETWORK = re.compile(r"<[^<>]*>")
 _NOTATION = re.compile(r"\b(?:AND|BREAK)\b")
 # Words that hold a sentence together and name nothing that could be drawn.
@@ -30,7 +29,7 @@ _SMALL = frozenset(
 
 def words_of(texts: Iterable[str]) -> frozenset[str]:
     """The words of some captions, small letters throughout."""
-    return frozenset(word for text in texts for word in _words(text))
+    return frozenset(word for text in texts for word in words_in(text))
 
 
 def header(words: frozenset[str]) -> dict[str, str]:
@@ -50,24 +49,13 @@ def strange(request: Request, known: frozenset[str] | None) -> tuple[str, ...]:
     """
     if known is None:
         return ()
-    text = _NETWORK.sub(" ", request.prompt)
-    if request.brackets != "plain":
-        text = _NOTATION.sub(" ", text)
     own = words_of(embedding.name for embedding in request.embeddings or ())
     met = known | _SMALL | own
-    found = dict.fromkeys(_words(text))
-    return tuple(word for word in found if met.isdisjoint(_forms(word)))
+    found = dict.fromkeys(words_in(spoken(request)))
+    return tuple(word for word in found if met.isdisjoint(forms(word)))
 
 
-def _words(text: str) -> list[str]:
-    """The words of a text in their order, without accents, as a small model's reader has them."""
-    apart = unicodedata.normalize(
-        "NFD", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    )
-    return _WORD.findall("".join(c for c in apart if not unicodedata.combining(c)))
-
-
-def _forms(word: str) -> tuple[str, ...]:
-    """A word, and what it may be the plural or the genitive of."""
-    bare = word.removesuffix("'s")
-    return (word, bare, bare.removesuffix("s"), bare.removesuffix("es"))
+def spoken(request: Request) -> str:
+    """A request's prompt without what is no word in it: networks, AND and BREAK."""
+    text = _NETWORK.sub(" ", request.prompt)
+    return text if request.brackets == "plain" else _NOTATION.sub(" ", text)

@@ -14,7 +14,9 @@ from sfumato.request import Request
 from sfumato.text.prompt import Prompt, parse
 from sfumato.weights.learnt import Learnt
 
-__all__ = ["Stage", "require_told", "stages"]
+__all__ = ["Stage", "require_told", "stages", "taken"]
+
+_Texts = tuple[tuple[tuple[str, float], ...], str]  # prompts and their weights, and the negative
 
 # The fields of a request that say what a model is told, by the field of a `Framing`.
 FRAMED: Mapping[str, tuple[str, ...]] = {
@@ -54,30 +56,18 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
     for a layer of CLIP that it does not hear.
     """
     _require_deep_enough(model, request.clip_skip)
-    steps, weighting = request.schedule_steps, request.brackets
     size = (request.width or 0, request.height or 0)
     assert request.empty_negative is not None, "a request is resolved before it is run"
     assert request.t5_padding is not None
     reading = Reading(
-        weighting,
+        request.brackets,
         learnt,
         request.clip_skip,
         request.empty_negative,
         request.t5_padding,
         _framings(request, size),
     )
-    if weighting == "plain":
-        heard = [(((request.prompt, 1.0),), request.negative)] * request.run_steps
-    else:
-        prompt, negative = parse(request.prompt), parse(request.negative)
-        _require_done_here(prompt, "prompt")
-        _require_done_here(negative, "negative prompt")
-        _require_lone(negative)
-        first = steps - request.run_steps + 1
-        heard = [
-            (_gathered(prompt.at(step, steps)), negative.at(step, steps)[0][0])
-            for step in range(first, steps + 1)
-        ]
+    heard = _heard(request)
     read = {
         (texts, against): model.encode([text for text, _ in texts], against, size, reading)
         for texts, against in dict.fromkeys(heard)
@@ -86,6 +76,31 @@ def stages(model: Family, request: Request, learnt: tuple[Learnt, ...] = ()) -> 
         _stage(i, now[0], *read[now])
         for i, now in enumerate(heard)
         if i == 0 or now != heard[i - 1]
+    ]
+
+
+def taken(model: Family, request: Request) -> tuple[str, ...]:
+    """What the model takes a request's prompts for where they call that otherwise, each once.
+
+    Raises PromptError like `stages`.
+    """
+    texts = dict.fromkeys(text for positives, _ in _heard(request) for text, _ in positives)
+    names = (model.taken(text, request.brackets) for text in texts)
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def _heard(request: Request) -> list[_Texts]:
+    """The prompts and the negative one at each step of the run."""
+    if request.brackets == "plain":
+        return [(((request.prompt, 1.0),), request.negative)] * request.run_steps
+    prompt, negative = parse(request.prompt), parse(request.negative)
+    _require_done_here(prompt, "prompt")
+    _require_done_here(negative, "negative prompt")
+    _require_lone(negative)
+    steps = request.schedule_steps
+    return [
+        (_gathered(prompt.at(step, steps)), negative.at(step, steps)[0][0])
+        for step in range(steps - request.run_steps + 1, steps + 1)
     ]
 
 

@@ -27,6 +27,7 @@ from sfumato.weights.few import Few, guided, hurried
 from sfumato.weights.files import open_weights
 from sfumato.weights.hashes import digest, sha256
 from sfumato.weights.load import Parts, load_parts
+from sfumato.weights.named import named
 from sfumato.weights.parts import Origins, absent, located, vocabulary
 
 __all__ = ["FAMILIES", "Asked", "Found", "find", "load", "require_refines"]
@@ -217,7 +218,7 @@ def _recognised(weights: Weights, *, alone: bool) -> tuple[ModelSpec, str, Inspe
     own = guided(weights)
     if own is not None and isinstance(spec.denoiser, UNetConfig):
         spec = replace(spec, denoiser=replace(spec.denoiser, guided=own[1]))
-    return hurried(spec, found.few), layout, found
+    return named(hurried(spec, found.few), weights), layout, found
 
 
 def _predicting(spec: ModelSpec, kind: Literal["eps", "v"]) -> ModelSpec:

@@ -5,7 +5,7 @@ The command line and the server say the same; each adds what its users can do ab
 
 from collections.abc import Sequence
 
-__all__ = ["NEGATIVE_UNHEARD", "lacking", "never_shown"]
+__all__ = ["NEGATIVE_UNHEARD", "called_otherwise", "lacking", "never_shown", "read_first"]
 
 NEGATIVE_UNHEARD = "negative has no effect with guidance 1; give guidance above 1"
 
@@ -21,4 +21,18 @@ def lacking(model: str | None, parts: Sequence[str]) -> str:
     return (
         f"{model} paints without its {' and '.join(parts)}, which its files do not hold, "
         "and hears less of the prompt"
+    )
+
+
+def read_first(model: str | None, names: Sequence[str]) -> str:
+    """That the model takes a prompt for these, in its own words (`hearing.taken`)."""
+    named = " and ".join(f'"{name}"' for name in names)
+    return f"{model} takes this for {named}, and reads that first"
+
+
+def called_otherwise(model: str | None) -> str:
+    """The same, where nobody has asked the model yet what it takes the prompt for."""
+    return (
+        f"{model} calls nothing as this prompt does; where one of its own names comes near, it "
+        "reads that first"
     )

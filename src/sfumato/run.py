@@ -23,6 +23,7 @@ from sfumato.diffusion.table import sampler_row, schedule_row
 from sfumato.errors import PaintingError, RequestError, SfumatoError
 from sfumato.familiar import strange
 from sfumato.families.base import Family
+from sfumato.hearing import taken
 from sfumato.images import Canvas, to_images
 from sfumato.pipeline import canvas_of, finish, generate
 from sfumato.recipe import NUMERICS, Picture, Recipe, Result
@@ -119,8 +120,8 @@ class Run:
         self.upscaler_sha256 = "" if enlarger is None else enlarger.sha256
         self._learnt, self._enlarger = learnt, enlarger
         self._refiner = None if refiner is None else refiner.family
-        taken = {} if refiner is None else {"refiner": refiner.sha256}
-        self._parts = {**model.parts, **taken}
+        later = {} if refiner is None else {"refiner": refiner.sha256}
+        self._parts = {**model.parts, **later}
         self._model, self._precision, self._enough = model, model.precision, enough
         self._pictures: list[Picture] = []
         self._seconds = 0.0
@@ -140,6 +141,12 @@ class Run:
     def strange(self) -> tuple[str, ...]:
         """The words of the prompt that the model was never shown, if its file says so."""
         return strange(self.request, self._model.words)
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """What the model takes the prompt for, where that calls it otherwise: by its own names."""
+        with self._enough():
+            return taken(self._model.family, self.request)
 
     @property
     def absent(self) -> tuple[str, ...]:

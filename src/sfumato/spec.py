@@ -56,7 +56,9 @@ class ClipConfig:
 class BertConfig:
     """A BERT encoder (Devlin et al. 2019) followed by ``adapter`` layers of the same kind.
 
-    The encoder stays as published; the adapter is trained together with the denoiser.
+    The encoder stays as published; the adapter is trained together with the denoiser. ``names``
+    are what the model calls the things that it was shown, and ``naming`` the width of the layers
+    that say which of them a prompt means by another name.
     """
 
     vocab: int = 30522
@@ -68,6 +70,8 @@ class BertConfig:
     hidden: int = 1536
     adapter: int = 2
     half: bool = True
+    names: tuple[str, ...] = ()
+    naming: int = 0
 
 
 @dataclass(frozen=True)

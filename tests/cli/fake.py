@@ -65,6 +65,10 @@ class FakeRun:
         return strange(self.request, self.engine.words)
 
     @property
+    def taken(self) -> tuple[str, ...]:
+        return self.engine.taken
+
+    @property
     def absent(self) -> tuple[str, ...]:
         return self.engine.absent
 
@@ -131,6 +135,7 @@ class FakeEngine:
     precision: str = "fp32"
     parts: Mapping[str, str] = field(default_factory=dict)
     words: frozenset[str] | None = None
+    taken: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     few: str | None = None
     made: list[tuple[str, str]] = field(default_factory=list)

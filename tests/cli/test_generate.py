@@ -113,6 +113,13 @@ def test_any_prompt_can_be_typed_and_repeated(sfumato: Sfumato, prompt: str):
     assert read("b.png").request == origin.request
 
 
+def test_what_the_model_takes_a_prompt_for_is_told(sfumato: Sfumato, engine: FakeEngine):
+    assert "takes this for" not in sfumato("generate", "a fox", "--seed", "3").err
+    engine.taken = ("a parrot",)
+    told = sfumato("generate", "a macaw", "--seed", "3").err
+    assert 'takes this for "a parrot", and reads that first' in told
+
+
 def test_words_that_the_model_was_never_shown_are_told_once(sfumato: Sfumato, engine: FakeEngine):
     engine.words = frozenset({"a", "red", "fox"})
     answer = sfumato("generate", "a submarine above a red fox", "--count", "2", "--seed", "3")

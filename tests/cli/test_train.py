@@ -13,6 +13,7 @@ from sfumato.catalog import MINI
 from sfumato.cli.training import stopping
 from sfumato.shipped import shipped
 from sfumato.train import bundled, export, polish, store
+from sfumato.train import names as train_names
 from sfumato.train.beginning import parts_of
 from sfumato.train.export import Exported
 from sfumato.train.loop import Losses, Stop
@@ -268,6 +269,27 @@ def test_the_decoder_is_trained_by_its_own_numbers_or_left_as_it_is(
     assert len(told.calls) == 1
 
 
+def test_the_names_are_learnt_by_their_own_numbers_or_left_out(
+    sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = Told()
+    parts(tmp_path / "run")
+    monkeypatch.setattr(train_names, "train_naming", told.train)
+    words = ("train", "naming", "--folder", "run", "--device", "cpu", "--steps", "40")
+    answer = sfumato(*words, "--batch", "3")
+    assert answer.status == 0
+    ((recipe, folder),) = told.calls
+    assert (recipe.naming.batch, recipe.naming_loop.steps) == (3, 40)
+    assert folder == Path("run")
+    assert "Names: 40 steps of 3, of 120,000 captions." in answer.err
+    assert answer.out.splitlines() == ["run/naming.safetensors"]
+    (tmp_path / "my.toml").write_text("[naming]\ncaptions = 0\n")
+    answer = sfumato(*words, "--config", "my.toml")
+    assert answer.status == 0
+    assert "the model has none" in answer.err
+    assert len(told.calls) == 1
+
+
 def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -353,10 +375,11 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     sfumato: Sfumato, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first, second, last = Told(), Told(leaves=True), Told()
+    first, second, last, names = Told(), Told(leaves=True), Told(), Told()
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
     monkeypatch.setattr(polish, "train_decoder", last.train)
+    monkeypatch.setattr(train_names, "train_naming", names.train)
 
     def make(folder: Path, out: Path, card: dict[str, str]) -> Exported:
         return Exported(out, 39_000_000, 35_000_000, 6500, 0.0078, 0.036)
@@ -365,7 +388,7 @@ def test_all_of_it_goes_from_the_pictures_to_the_file_and_skips_what_is_done(
     words = ("train", "--no-compile", "--device", "cpu", "--folder", "run")
     answer = sfumato(*words)
     assert answer.status == 0
-    assert len(first.calls) == len(second.calls) == len(last.calls) == 1
+    assert [len(each.calls) for each in (first, second, last, names)] == [1, 1, 1, 1]
     assert "35,000,000 numbers in 39.0 MB" in answer.out
     assert "off by 0.78%, at most 3.60%" in answer.out
     assert "Autoencoder: trained already." in sfumato(*words).err
@@ -380,6 +403,7 @@ def test_from_a_model_its_autoencoder_is_taken_and_its_denoiser_is_the_beginning
     monkeypatch.setattr(bundled, "train_autoencoder", first.train)
     monkeypatch.setattr(bundled, "train_denoiser", second.train)
     monkeypatch.setattr(polish, "train_decoder", Told().train)
+    monkeypatch.setattr(train_names, "train_naming", Told().train)
     monkeypatch.setattr(export, "export", lambda *_: Exported(Path("x"), 1, 1, 1, 0.0, 0.0))
     answer = sfumato(
         "train", "--no-compile", "--device", "cpu", "--folder", "run", "--from", "mini"

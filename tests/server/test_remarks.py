@@ -16,6 +16,10 @@ from sfumato.shelves import Shelves, a1111
 from tests.shelves.files import SD3, sparse
 
 STRANGE = 'mini was never shown "sextant", and may paint something else.'
+OTHERWISE = (
+    "mini calls nothing as this prompt does; where one of its own names comes near, it reads that "
+    "first."
+)
 ABSENT = (
     "bare.safetensors paints without its T5 (text encoder 3), which its files do not hold, "
     "and hears less of the prompt."
@@ -37,7 +41,8 @@ def test_a_job_is_told_with_its_remarks(client: TestClient) -> None:
         return job["remarks"]
 
     assert told(prompt="a red fox, flat") == []
-    assert told(prompt="a sextant, flat") == [STRANGE]
+    assert told(prompt="a sextant, flat") == [STRANGE, OTHERWISE]
+    assert told(prompt="") == []
     assert told(prompt="a sextant, flat", model="bare") == [ABSENT]
 
 
@@ -55,7 +60,7 @@ def test_a1111_clients_find_them_among_the_comments(client: TestClient) -> None:
         return json.loads(answer.json()["info"])["comments"]
 
     assert comments(prompt="a red fox") == ""
-    assert comments(prompt="a sextant") == STRANGE
+    assert comments(prompt="a sextant") == f"{STRANGE}\n{OTHERWISE}"
     chosen = {"sd_model_checkpoint": "bare.safetensors"}
     assert comments(prompt="a fox", override_settings=chosen) == ABSENT
 
@@ -66,7 +71,7 @@ def test_openai_clients_find_them_in_the_answer_and_in_the_last_events(
     openai = OpenAI(api_key="none", base_url="http://127.0.0.1:7860/v1", http_client=client)
     images = openai.images
     assert "remarks" not in images.generate(prompt="a red fox").model_dump()
-    assert images.generate(prompt="a sextant").model_dump()["remarks"] == [STRANGE]
+    assert images.generate(prompt="a sextant").model_dump()["remarks"] == [STRANGE, OTHERWISE]
     sent = {"prompt": "a fox", "model": "bare", "stream": True}
     events = client.post("/v1/images/generations", json=sent).text
     last = json.loads(events.split("data: ")[-1])

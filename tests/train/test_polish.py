@@ -162,7 +162,7 @@ def test_where_it_is_not_wanted_nothing_is_done(scenes: Scenes, folder: Path) ->
 
 def test_without_a_denoiser_there_is_nothing_to_learn_from(scenes: Scenes, folder: Path) -> None:
     (folder / "unet.safetensors").unlink()
-    with pytest.raises(WeightsError, match="the decoder is trained last"):
+    with pytest.raises(WeightsError, match="the decoder is trained after"):
         polish(scenes, folder)
     assert not (folder / DECODER).exists()
 

@@ -36,8 +36,9 @@ class RunLike(Protocol):
     """A run: iterate its steps, then take the result.
 
     `recipe` is that of the first picture, as far as it is known before the first step, and
-    `strange` are the words of the prompt that the model was never shown. `absent` are the readers
-    of prompts that it paints without, `few` how it is used if it was distilled for few steps.
+    `strange` are the words of the prompt that the model was never shown, `taken` what it takes the
+    prompt for, by its own names. `absent` are the readers of prompts that it paints without, `few`
+    how it is used if it was distilled for few steps.
     """
 
     @property
@@ -46,6 +47,8 @@ class RunLike(Protocol):
     def recipe(self) -> Recipe: ...
     @property
     def strange(self) -> tuple[str, ...]: ...
+    @property
+    def taken(self) -> tuple[str, ...]: ...
     @property
     def absent(self) -> tuple[str, ...]: ...
     @property

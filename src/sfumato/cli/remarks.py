@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfumato.cli.machine import RunLike
 from sfumato.cli.screen import Progress
-from sfumato.remarks import NEGATIVE_UNHEARD, lacking, never_shown
+from sfumato.remarks import NEGATIVE_UNHEARD, lacking, never_shown, read_first
 
 __all__ = ["Remarks"]
 
@@ -29,6 +29,8 @@ class Remarks:
         if words := self._new(model, run.strange):
             hint = f"`sfumato models inspect {model}` lists what it knows"
             self.progress.note(f"{never_shown(model, words)}; {hint}")
+        if names := self._new(model, run.taken):
+            self.progress.note(read_first(model, names))
         if parts := self._new(model, run.absent):
             self.progress.note(f"{lacking(model, parts)}; give it by --text-encoder")
         if negative_unheard(run.request) and self._new(model, ("negative",)):

@@ -72,6 +72,7 @@ def whole(
             _train_autoencoder(order)
         _train_denoiser(order)
         _train_decoder(order)
+        _train_naming(order)
         export(folder)
 
 
@@ -188,6 +189,20 @@ def decoder(
 ) -> None:
     """Train the first part's decoder once more, on what the second part paints."""
     _train_decoder(Order(data, folder, config, device, threads, False, steps, batch))
+
+
+@app.command()
+def naming(
+    data: Pictures = DATA,
+    folder: Folder = RUN,
+    config: Config = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train the reader to know what is meant by names that the model was not shown."""
+    _train_naming(Order(data, folder, config, device, threads, False, steps, batch))
 
 
 @app.command()
@@ -370,3 +385,27 @@ def _train_decoder(order: Order) -> None:
         scenes = Scenes(order.data, recipe.decoder_scenes)
         train_decoder(recipe, scenes, order.folder, device, tell, stop=stop)
     say(str(order.folder / DECODER))
+
+
+def _train_naming(order: Order) -> None:
+    recipe, device = prepared(order)
+    from sfumato.train.names import NAMING, is_named, train_naming
+    from sfumato.train.scenes import Scenes
+
+    loop, part = recipe.naming_loop, recipe.naming
+    loop = loop if order.steps is None else replace(loop, steps=order.steps)
+    part = part if order.batch is None else replace(part, batch=order.batch)
+    if part.captions == 0:
+        note("Names: the model has none, for the recipe's naming.captions is 0.")
+        if (order.folder / NAMING).exists():
+            note(f"{order.folder / NAMING} is still there; remove it and the file has no names.")
+        return
+    recipe = replace(recipe, naming=part, naming_loop=loop)
+    scenes = Scenes(order.data, recipe.naming_scenes)
+    if is_named(recipe, scenes, order.folder):
+        note("Names: learnt already.")
+        return
+    note(f"Names: {loop.steps:,} steps of {part.batch}, of {part.captions:,} captions.")
+    with stopping() as stop:
+        train_naming(recipe, scenes, order.folder, device, tell, stop=stop)
+    say(str(order.folder / NAMING))

@@ -151,6 +151,8 @@ def tell(line: dict[str, float]) -> None:
         "guess_psnr": "of guesses",
         "seen_loss": "seen",
         "held_loss": "held",
+        "held_right": "right of names never taught",
+        "taught_right": "of taught ones",
     }
     step, steps, each = int(line["step"]), int(line["steps"]), line["seconds_a_step"]
     words = [f"step {step:,} of {steps:,}"]

@@ -175,6 +175,12 @@ class Family(ABC):
         Raises PromptError where a prompt cannot be read whole.
         """
 
+    def taken(self, prompt: str, weighting: str) -> str | None:
+        """What the model takes a prompt for, where it calls that otherwise and reads it before
+        the prompt's own words; None where it reads these alone.
+        """
+        return None
+
     @abstractmethod
     def output(
         self, x: Tensor, time: Tensor, conditioning: Conditioning, spoiling: Spoiling

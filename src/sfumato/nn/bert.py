@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from sfumato.nn.layers import attend
 from sfumato.spec import BertConfig
 
-__all__ = ["Adapter", "Bert", "TextTower", "run_layers"]
+__all__ = ["Adapter", "Bert", "Naming", "TextTower", "run_layers"]
+
+_LOOKS = 2  # of `Naming`
 
 
 class BertLayer(nn.Module):
@@ -80,6 +82,29 @@ class Adapter(nn.Module):
         return x, self.pool(torch.cat(means, dim=-1))
 
 
+class Naming(nn.Module):
+    """Which of the names that a model knows comes nearest to what is asked for, in other words.
+
+    Two looks at the tokens, at what the encoder and what the adapter made of them.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.look = nn.Linear(2 * config.width, _LOOKS, bias=False)
+        self.near = nn.Linear(_LOOKS * 2 * config.width, config.naming)
+        self.names = nn.Linear(config.naming, len(config.names) + 1)
+
+    def forward(self, states: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Published and adapted states, each (B, L, D), and the mask (B, L), to scores (B, N + 1).
+
+        N names in their order; the last score is that of none, or of several at once.
+        """
+        both = torch.cat([context, states], dim=-1)  # (B, L, 2 D)
+        weight = self.look(both).masked_fill(~mask[:, :, None], float("-inf")).softmax(1)
+        seen = weight.mT @ both  # (B, looks, 2 D)
+        return self.names(self.near(seen.flatten(1)))
+
+
 class TextTower(nn.Module):
     """The whole reader: adapted token states, and one vector for the whole prompt."""
 
@@ -87,6 +112,7 @@ class TextTower(nn.Module):
         super().__init__()
         self.bert = Bert(config)
         self.adapter = Adapter(config)
+        self.naming = Naming(config) if config.names else None
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L) ids and mask (true where real) to context (B, L, D) and pooled vector (B, D)."""

@@ -10,6 +10,8 @@ from sfumato.catalog import CATALOG, model_spec
 from sfumato.errors import RequestError, WeightsError
 from sfumato.familiar import familiar
 from sfumato.shelves import Item, Role
+from sfumato.spec import BertConfig
+from sfumato.text.names import Names
 from sfumato.weights.few import hurried
 
 if TYPE_CHECKING:
@@ -31,22 +33,31 @@ class Knows:
     """What a model's header says of how it hears prompts.
 
     ``words`` are those that it was trained with; None where it says none. ``absent`` are the
-    readers of prompts that it paints without, for its file does not hold them.
+    readers of prompts that it paints without, for its file does not hold them. ``names`` are what
+    it calls things; None where it has no names.
     """
 
     words: frozenset[str] | None
     absent: tuple[str, ...]
+    names: Names | None = None
 
 
 def _knows(item: Item) -> Knows:
     from sfumato.weights.detect import recognise  # numpy again
     from sfumato.weights.files import open_weights
+    from sfumato.weights.named import named
     from sfumato.weights.parts import absent_from
 
     weights = open_weights(item.path)
     layout, spec = recognise(weights).layout, item.spec_name
     lacks = () if spec is None or layout is None else absent_from(weights, CATALOG[spec], layout)
-    return Knows(familiar(weights.metadata), lacks)
+    own = () if spec is None else _names(named(CATALOG[spec], weights))
+    return Knows(familiar(weights.metadata), lacks, Names(own) if own else None)
+
+
+def _names(spec: ModelSpec) -> tuple[str, ...]:
+    configs = (part.config for part in spec.texts)
+    return next((config.names for config in configs if isinstance(config, BertConfig)), ())
 
 
 class Shelf:

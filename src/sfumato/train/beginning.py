@@ -11,6 +11,7 @@ from sfumato.spec import ModelSpec
 from sfumato.weights.files import open_weights
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import Parts, load_model
+from sfumato.weights.named import named
 
 __all__ = ["autoencoder_of", "parts_of"]
 
@@ -23,7 +24,8 @@ def parts_of(begin: Path, spec: ModelSpec = MINI) -> Parts:
             f"{begin} is no model of the make of {spec.name}, which is what is trained here.\n"
             f"  Begin from {spec.name}, from a model that this trainer made, or from nothing."
         )
-    return load_model(weights, spec, tables("sfumato", spec), torch.float32)
+    own = named(spec, weights)
+    return load_model(weights, own, tables("sfumato", own), torch.float32)
 
 
 def autoencoder_of(begin: Path, spec: ModelSpec = MINI) -> Vae:

@@ -3,7 +3,7 @@
 Everything lies in one folder: ``autoencoder/``, ``adapter/`` and ``denoiser/`` hold the states that
 training goes on from, ``bank-N.safetensors`` the pictures as latents, ``words.txt`` every word of
 the captions, and ``vae``, ``unet`` and ``adapter.safetensors`` the trained parts. `train.polish`
-adds the last training, and `train.export` makes the package's file of all.
+and `train.names` add the last trainings, and `train.export` makes the package's file of all.
 """
 
 import json

@@ -17,13 +17,17 @@ from sfumato.errors import WeightsError
 from sfumato.familiar import header, words_of
 from sfumato.nn.unet import UNet
 from sfumato.spec import BertConfig, ModelSpec, UNetConfig
+from sfumato.text.names import HEADER
 from sfumato.train import store
 from sfumato.train.bundled import WORDS, average, encoder
+from sfumato.train.names import NAMING
+from sfumato.train.names import fits as names_fit
 from sfumato.train.polish import DECODER, fits
 from sfumato.weights.files import open_weights
 from sfumato.weights.int8 import SCALE, pack_rows
 from sfumato.weights.layouts import tables
 from sfumato.weights.load import load_model
+from sfumato.weights.named import named
 
 __all__ = ["Exported", "export", "pack"]
 
@@ -55,7 +59,8 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     """Makes the model file ``out`` of the parts in a training's ``folder``, and tries it.
 
     A denoiser still in training is taken as `bundled.average` makes it of its last state. ``card``
-    goes into the file's header beside the model's name and the words that it was trained with.
+    goes into the file's header beside the model's name, the words that it was trained with and the
+    names that it knows, if it has learnt any.
     Raises WeightsError where a part is missing or does not fit the model, OutputError where the
     file cannot be written.
     """
@@ -80,6 +85,16 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     parts |= {f"text.bert.{n}": t for n, t in encoder(text)[0].state_dict().items()}
     words = folder / WORDS
     said = header(words_of([words.read_text("utf-8")])) if words.exists() else {}
+    if (folder / NAMING).exists():
+        if not names_fit(folder):
+            raise WeightsError(
+                f"{folder / NAMING} was trained behind another adapter than lies beside it.\n"
+                "  End the training by the words that it was begun with, or remove that file: then "
+                "the model calls nothing by a name."
+            )
+        layers, own = store.read(folder / NAMING)
+        parts |= {f"text.naming.{n}": t for n, t in layers.items()}
+        said |= {HEADER: own[HEADER]}
     size = store.write(pack(parts), out, {"model": spec.name, **card, **said})
     unet = UNet(config)
     unet.load_state_dict(
@@ -110,7 +125,9 @@ def pack(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @torch.no_grad()
 def _errors(exact: UNet, path: Path, spec: ModelSpec) -> tuple[float, float]:
     """Loads the file as the engine does; root mean square and largest deviation of its U-Net."""
-    parts = load_model(open_weights(path), spec, tables("sfumato", spec), torch.float32)
+    weights = open_weights(path)
+    spec = named(spec, weights)
+    parts = load_model(weights, spec, tables("sfumato", spec), torch.float32)
     stored, rng, c = parts.denoiser, np.random.default_rng(0), exact.config
 
     def draw(*shape: int) -> Tensor:

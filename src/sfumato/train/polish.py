@@ -1,4 +1,4 @@
-"""The last training of a recipe: the decoder, polished on what the trained denoiser paints.
+"""The last training of pictures: the decoder, polished on what the trained denoiser paints.
 
 It ends in ``decoder.safetensors``, which `train.export` takes in place of the autoencoder's own.
 The encoder stays as it is, and with it every latent. A polished decoder belongs to the very parts
@@ -66,7 +66,7 @@ def train_decoder(
     stop: Stop = never,
     spec: ModelSpec = MINI,
 ) -> None:
-    """The last training, on ``recipe.decoder.scenes`` of the ``scenes``; goes on where it stopped.
+    """Trains the decoder on ``recipe.decoder.scenes`` of the ``scenes``; goes on where it stopped.
 
     Raises what `fit_decoder` raises.
     """
@@ -113,7 +113,7 @@ def fit_decoder(
     stop: Stop = never,
     spec: ModelSpec = MINI,
 ) -> None:
-    """The last training on any pictures, judged by those that no part was trained on.
+    """Trains the decoder on any pictures, judged by those that no part was trained on.
 
     Raises what `loop.fit` raises, WeightsError where a part is missing, TrainingError for a crop
     that the pictures have no room for, and KeyboardInterrupt when ``stop`` says so: the guesses are
@@ -169,7 +169,7 @@ def parts_digest(folder: Path) -> str:
     for name in _PARTS:
         if not (folder / name).exists():
             raise WeightsError(
-                f"There is no {folder / name}; the decoder is trained last, after all other parts."
+                f"There is no {folder / name}; the decoder is trained after these parts."
             )
     return sha256(b"".join((folder / name).read_bytes() for name in _PARTS)).hexdigest()
 

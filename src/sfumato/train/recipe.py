@@ -13,6 +13,7 @@ from sfumato.train.denoiser import DenoiserConfig
 from sfumato.train.loop import LoopConfig
 from sfumato.train.machine import Machine
 from sfumato.train.muon import MuonConfig
+from sfumato.train.naming import NamingConfig
 from sfumato.train.precision import Precision, products
 from sfumato.train.scenes import SceneConfig
 
@@ -54,6 +55,13 @@ _DECODER_SCENES = SceneConfig(
 _DECODER_LOOP = LoopConfig(steps=3000, warmup=20, cooldown=2400, average=0.99, save_seconds=100.0)
 _DECODER_RATES = MuonConfig(rate=0.005, adam=1e-3)
 
+# Of a name that nobody knows, what is asked for most is what is meant most.
+_NAMING_SCENES = SceneConfig(seed=2, focus=False, emphasis=2.0)
+_NAMING_LOOP = LoopConfig(
+    steps=3000, warmup=30, cooldown=2100, average=0.98, log_steps=50, validate_steps=250
+)
+_NAMING_RATES = MuonConfig(adam=3e-3)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -65,7 +73,8 @@ class Recipe:
     of ``scenes``: what is asked for most comes most often (the subjects' weights to the power of
     ``scenes.emphasis``). Where the adapter has a lesson beside it (``denoiser.places``), it learns
     that alone first. At the end the decoder learns once more, from what the denoiser makes of
-    ``decoder_scenes`` (`train.polish`).
+    ``decoder_scenes`` (`train.polish`), and the reader which of the names that it knows is meant by
+    another (`train.naming`).
     """
 
     pictures: int = 8000
@@ -84,6 +93,10 @@ class Recipe:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     decoder_loop: LoopConfig = _DECODER_LOOP
     decoder_rates: MuonConfig = _DECODER_RATES
+    naming_scenes: SceneConfig = _NAMING_SCENES
+    naming: NamingConfig = field(default_factory=NamingConfig)
+    naming_loop: LoopConfig = _NAMING_LOOP
+    naming_rates: MuonConfig = _NAMING_RATES
     precision: Precision = "auto"  # of products: bf16 or fp32; auto as `train.precision` says
     compiled: bool = True
     workers: int = 0  # processes that draw and word what is seen; 0: all cores but two on a GPU

@@ -26,7 +26,7 @@ __all__ = ["read_recipe"]
 # These count something that there must be one of; any other number may be 0.
 _AT_LEAST_ONE = frozenset(
     {"steps", "batch", "pairs", "crop", "bank", "pictures", "length", "size"}
-    | {"log_steps", "validate_steps"}
+    | {"log_steps", "validate_steps", "width"}
 )
 _MAY_BE_NEGATIVE = frozenset({"centre"})
 
