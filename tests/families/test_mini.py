@@ -13,7 +13,6 @@ from sfumato.nn.bert import TextTower
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.request import Request
-from sfumato.resolve import resolve
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train.start import start
 from sfumato.weights.load import Parts
@@ -121,14 +120,7 @@ def test_in_half_precision_the_same_name_is_read(dtype: torch.dtype) -> None:
 def test_what_is_taken_for_a_request_is_told_once_for_all_its_prompts() -> None:
     def told(prompt: str) -> tuple[str, ...]:
         request = Request(prompt, seed=1, steps=4, width=32, height=32)
-        resolved = resolve(
-            request,
-            tiny.SPEC.defaults,
-            model="tiny",
-            draw_seed=lambda: 0,
-            sampler_name=str,
-            schedule_name=str,
-        )
+        resolved = tiny.resolved(request)
         return taken(made(1), resolved)
 
     assert told("a small thing AND a big thing:0.5") == ("a car",)

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from sfumato.nn.bert import Adapter, Bert
 from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
-from sfumato.resolve import Defaults
+from sfumato.request import Request
+from sfumato.resolve import Defaults, resolve
 from sfumato.spec import BertConfig, ModelSpec, ProcessConfig, TextPart, UNetConfig, VaeConfig
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train import store
@@ -144,3 +145,15 @@ def pack(path: Path) -> None:
                 out = io.BytesIO()
                 image.save(out, "WEBP", lossless=True)
                 archive.writestr(f"{style}/{code}.webp", out.getvalue())
+
+
+def resolved(request: Request) -> Request:
+    """A request for the tiny model, with the seed that it names."""
+    return resolve(
+        request,
+        SPEC.defaults,
+        model=SPEC.name,
+        draw_seed=lambda: 0,
+        sampler_name=str,
+        schedule_name=str,
+    )

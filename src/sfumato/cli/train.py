@@ -31,6 +31,7 @@ from sfumato.cli.training import (
     Threads,
     as_ordered,
     model_file,
+    numbers,
     prepared,
     stopping,
     tell,
@@ -327,9 +328,7 @@ def _train_autoencoder(order: Order) -> None:
     from sfumato.train.bundled import train_autoencoder
     from sfumato.train.scenes import Scenes
 
-    loop, part = recipe.autoencoder_loop, recipe.autoencoder
-    loop = loop if order.steps is None else replace(loop, steps=order.steps)
-    part = part if order.batch is None else replace(part, batch=order.batch)
+    loop, part = numbers(order, recipe.autoencoder_loop, recipe.autoencoder)
     recipe = replace(recipe, autoencoder=part, autoencoder_loop=loop)
     note(f"Autoencoder: {recipe.pictures:,} pictures, {loop.steps:,} steps of {part.batch}.")
     with stopping() as stop:
@@ -363,9 +362,7 @@ def _train_decoder(order: Order) -> None:
     from sfumato.train.polish import DECODER, begins_anew, is_polished, train_decoder
     from sfumato.train.scenes import Scenes
 
-    loop, part = recipe.decoder_loop, recipe.decoder
-    loop = loop if order.steps is None else replace(loop, steps=order.steps)
-    part = part if order.batch is None else replace(part, batch=order.batch)
+    loop, part = numbers(order, recipe.decoder_loop, recipe.decoder)
     if part.scenes == 0:
         note("Decoder: stays as it is, for the recipe's decoder.scenes is 0.")
         if (order.folder / DECODER).exists():
@@ -392,9 +389,7 @@ def _train_naming(order: Order) -> None:
     from sfumato.train.names import NAMING, is_named, train_naming
     from sfumato.train.scenes import Scenes
 
-    loop, part = recipe.naming_loop, recipe.naming
-    loop = loop if order.steps is None else replace(loop, steps=order.steps)
-    part = part if order.batch is None else replace(part, batch=order.batch)
+    loop, part = numbers(order, recipe.naming_loop, recipe.naming)
     if part.captions == 0:
         note("Names: the model has none, for the recipe's naming.captions is 0.")
         if (order.folder / NAMING).exists():

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
     import torch
 
-    from sfumato.train.loop import Stop
+    from sfumato.train.autoencoder import AutoencoderConfig
+    from sfumato.train.decoder import DecoderConfig
+    from sfumato.train.denoiser import DenoiserConfig
+    from sfumato.train.loop import LoopConfig, Stop
+    from sfumato.train.naming import NamingConfig
     from sfumato.train.recipe import Recipe
+
+Part = TypeVar("Part", bound="AutoencoderConfig | DecoderConfig | DenoiserConfig | NamingConfig")
 
 DATA, RUN, PACKAGES = Path("data/emoji.zip"), Path("runs/mini"), Path("data/packages")
 
@@ -82,10 +88,14 @@ def model_file(name: str) -> Path | None:
 
 def as_ordered(order: Order, recipe: Recipe) -> Recipe:
     """The recipe with the denoiser's steps and batch as they were ordered."""
-    loop, part = recipe.denoiser_loop, recipe.denoiser
-    loop = loop if order.steps is None else replace(loop, steps=order.steps)
-    part = part if order.batch is None else replace(part, batch=order.batch)
+    loop, part = numbers(order, recipe.denoiser_loop, recipe.denoiser)
     return replace(recipe, denoiser=part, denoiser_loop=loop)
+
+
+def numbers(order: Order, loop: LoopConfig, part: Part) -> tuple[LoopConfig, Part]:
+    """A training's steps, and the batch of its part, as they were ordered."""
+    loop = loop if order.steps is None else replace(loop, steps=order.steps)
+    return loop, part if order.batch is None else replace(part, batch=order.batch)
 
 
 def prepared(order: Order, usual: Recipe | None = None) -> tuple[Recipe, torch.device]:

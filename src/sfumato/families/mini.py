@@ -5,6 +5,7 @@ as "a cup of coffee, an espresso".
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,6 +27,18 @@ __all__ = ["Mini"]
 
 _LIKELY = 0.3  # a name that is read before a prompt's own words
 _MAY_BE = 0.05  # one that the prompt has, and that may be what is meant
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A text's published and adapted states (1, L, D), its pooled vector (1, D), and which of the
+    tokens are real (1, L).
+    """
+
+    states: Tensor
+    context: Tensor
+    pooled: Tensor
+    mask: Tensor
 
 
 class Mini(UNetFamily):
@@ -74,20 +87,26 @@ class Mini(UNetFamily):
         groups = read_weights(prompt, weighting)
         tokens, each = self.tokenizer.weighted(groups)
         self._require_known(tokens.prompt, what)
-        name = self._name_for(tokens) if named else None
+        heard = self._hear(tokens.prompt, what)
+        name = self._name_for(tokens, heard) if named else None
         if name is not None:
             tokens, each = self.tokenizer.weighted([[Fragment(name)], *groups])
-        states, mask, pooled = self._states(tokens.prompt, what)
+            heard = self._hear(tokens.prompt, what)
         rest = [1.0] * (self.tokenizer.length - 1 - len(each))
         weights = (1.0, *each, *rest)
-        context = emphasised(states, [weights], weighting, lambda: self._states("", what)[0][0])
-        return Conditioning(context, mask[:, None, None], pooled)
-
-    def taken(self, prompt: str, weighting: str) -> str | None:
-        return self._name_for(self.tokenizer.weighted(read_weights(prompt, weighting))[0])
+        context = emphasised(
+            heard.context, [weights], weighting, lambda: self._hear("", what).context[0]
+        )
+        return Conditioning(context, heard.mask[:, None, None], heard.pooled)
 
     @torch.no_grad()
-    def _name_for(self, tokens: Tokens) -> str | None:
+    def taken(self, prompt: str, weighting: str) -> str | None:
+        tokens, _ = self.tokenizer.weighted(read_weights(prompt, weighting))
+        if len(tokens.ids) > self.tokenizer.length - 2:
+            return None
+        return self._name_for(tokens, self._hear(tokens.prompt, "prompt"))
+
+    def _name_for(self, tokens: Tokens, heard: _Heard) -> str | None:
         """The name that comes nearest to what a prompt asks for in other words.
 
         None where no one name is likely, where the prompt has a name that may be meant, and where
@@ -95,13 +114,9 @@ class Mini(UNetFamily):
         """
         naming = self.text.naming
         room = self.tokenizer.length - 2 - len(tokens.ids)
-        if naming is None or room < 1 or not words_in(tokens.prompt):
+        if naming is None or not words_in(tokens.prompt):
             return None
-        ids = torch.tensor([self.tokenizer.encode(tokens.prompt)], device=self.device)
-        mask = ids != self.tokenizer.pad
-        states = self.text.bert(ids, mask)
-        context, _ = self.text.adapter(states, mask)
-        likely = naming(states, context, mask)[0].float().softmax(0)
+        likely = naming(heard.states, heard.context, heard.mask)[0].float().softmax(0)
         best = int(likely.argmax())
         if best == len(self.names) or likely[best] < _LIKELY:
             return None
@@ -110,9 +125,10 @@ class Mini(UNetFamily):
         name = self.names[best]
         return name if len(self.tokenizer.read(f"{name}, ").ids) <= room else None
 
-    def _states(self, text: str, what: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Token states (1, L, D), which of them are real (1, L), and the pooled vector (1, D)."""
+    def _hear(self, text: str, what: str) -> _Heard:
+        """What the encoder and the adapter make of a text. PromptError if it is too long."""
         ids = torch.tensor([self.tokenizer.encode(text, what)], device=self.device)
         mask = ids != self.tokenizer.pad
-        context, pooled = self.text(ids, mask)
-        return context, mask, pooled
+        states = self.text.bert(ids, mask)
+        context, pooled = self.text.adapter(states, mask)
+        return _Heard(states, context, pooled, mask)

@@ -75,10 +75,9 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
         parts |= {f"{lead}{n}": t for n, t in found.items()}
     if (folder / DECODER).exists():
         if not fits(folder):
-            raise WeightsError(
-                f"{folder / DECODER} was trained for other parts than lie beside it.\n"
-                "  End the training by the words that it was begun with, or remove that file: then "
-                "the autoencoder's own decoder is taken."
+            raise _unfit(
+                f"{folder / DECODER} was trained for other parts than lie",
+                "the autoencoder's own decoder is taken",
             )
         polished, _ = store.read(folder / DECODER)
         parts |= {f"vae.decoder.{n}": t for n, t in polished.items()}
@@ -87,10 +86,9 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     said = header(words_of([words.read_text("utf-8")])) if words.exists() else {}
     if (folder / NAMING).exists():
         if not names_fit(folder):
-            raise WeightsError(
-                f"{folder / NAMING} was trained behind another adapter than lies beside it.\n"
-                "  End the training by the words that it was begun with, or remove that file: then "
-                "the model calls nothing by a name."
+            raise _unfit(
+                f"{folder / NAMING} was trained behind another adapter than lies",
+                "the model calls nothing by a name",
             )
         layers, own = store.read(folder / NAMING)
         parts |= {f"text.naming.{n}": t for n, t in layers.items()}
@@ -103,6 +101,14 @@ def export(folder: Path, out: Path, card: Mapping[str, str], *, spec: ModelSpec 
     mean, largest = _errors(unet.eval(), out, spec)
     count = sum(t.numel() for t in parts.values())
     return Exported(out, size, count, step, mean, largest)
+
+
+def _unfit(what: str, without: str) -> WeightsError:
+    return WeightsError(
+        f"{what} beside it.\n"
+        "  End the training by the words that it was begun with, or remove that file: then "
+        f"{without}."
+    )
 
 
 def pack(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from sfumato.nn.unet import UNet
 from sfumato.nn.vae import Vae
 from sfumato.pipeline import generate
 from sfumato.request import Request
-from sfumato.resolve import resolve
 from sfumato.text.wordpiece import WordPieceTokenizer
 from sfumato.train.measure.paint import Settings, paint
 from sfumato.train.start import start
@@ -40,14 +39,7 @@ def test_a_batch_holds_what_each_request_alone_gives(model: Mini) -> None:
     made = paint(model, WANTED, Settings(2, 3.0))
     for picture, (prompt, seed) in zip(made, WANTED, strict=True):
         request = Request(prompt, seed=seed, steps=2, guidance=3.0, width=32, height=32)
-        request = resolve(
-            request,
-            tiny.SPEC.defaults,
-            model="tiny",
-            draw_seed=lambda: 0,
-            sampler_name=str,
-            schedule_name=str,
-        )
+        request = tiny.resolved(request)
         *_, last = generate(model, request)
         (alone,) = to_images(model.decode(last.x))
         assert np.abs(picture.astype(int) - np.asarray(alone).astype(int)).max() <= 1
