@@ -50,11 +50,11 @@ def test_a_sheet_fills_in_cell_by_cell_and_is_found_again(page: Page) -> None:
 def test_a_ladder_of_steps_shows_its_curve_and_gives_advice(page: Page) -> None:
     quick(page)
     dialog = sheets(page)
-    dialog.get_by_label("From left to right: its values").fill("1,2,3")
+    dialog.get_by_label("From left to right: its values").fill("1,2,16")
     dialog.get_by_role("button", name="Paint the sheet").click()
     curve = page.get_by_role("img", name="Change of the picture")
     expect(curve.locator("circle")).to_have_count(3, timeout=SLOW)
-    expect(curve.locator("text:not(.limit)")).to_have_text(["1", "2", "3"])
+    expect(curve.locator("text:not(.limit)")).to_have_text(["1", "2", "16"])
     ladder = page.locator(".ladder")
     expect(ladder).to_contain_text("Climb higher: a sheet along Steps with larger numbers")
     assert "--" not in ladder.inner_text()
