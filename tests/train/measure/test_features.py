@@ -113,6 +113,7 @@ def test_a_picture_is_seen_alike_alone_and_among_others(packaged: dict[str, Tens
     alone = eye.look(pictures[1:2])
     np.testing.assert_array_equal(together.take([1]).shown, alone.shown)
     np.testing.assert_array_equal(together.take([1]).drawn, alone.drawn)
+    np.testing.assert_array_equal(together.take([1]).styled, alone.styled)
     assert not np.array_equal(together.take([0]).shown, alone.shown)
 
 
@@ -143,3 +144,15 @@ def test_colours_are_counted_whatever_their_place_and_add_up() -> None:
     assert float(shares[1].square().sum()) == pytest.approx(1)
     turned = torch.from_numpy(np.ascontiguousarray(half[:, ::-1])).movedim(-1, 1).float()
     torch.testing.assert_close(features.colours(turned)[0], shares[1])
+
+
+def test_what_comes_together_does_so_wherever_it_is() -> None:
+    x = torch.from_numpy(np.random.default_rng(7).standard_normal((2, 3, 8, 8), np.float32))
+    x[0, 2] = -x[0, 0]  # always at odds
+    x[1, 1] = 4  # the same everywhere: it comes together with nothing
+    found = features.correlations(x)
+    usual = np.corrcoef(x[0].flatten(1).numpy())[np.triu_indices(3, 1)]
+    np.testing.assert_allclose(found[0], usual, atol=0.003)
+    assert float(found[0, 1]) == pytest.approx(-1, abs=0.003)
+    assert found[1].tolist()[::2] == [0, 0]
+    torch.testing.assert_close(features.correlations(x.flip(3).mT), found)

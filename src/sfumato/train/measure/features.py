@@ -1,8 +1,10 @@
 """What the judges see of a picture: features of EfficientNet-Lite0, as a published package has it.
 
 Tan and Le 2019, "EfficientNet"; the Lite kind has no squeeze-and-excitation, and ReLU6 throughout.
-It was trained on photographs (ImageNet) and stays as it is. Beside it stand the pictures' colours,
-which survive what fine texture does not. B pictures, S side, C channels.
+It was trained on photographs (ImageNet) and stays as it is. How a picture is drawn shows in which
+early features come together in it, wherever they do (Gatys et al. 2016, "Image style transfer using
+convolutional neural networks"). Beside them stand the pictures' colours, which survive what fine
+texture does not. B pictures, S side, C channels.
 """
 
 import re
@@ -37,7 +39,10 @@ _STAGES = (
     (3, 1, 6, 320, 1),
 )
 _LOOKS = (2, 4, 10)  # blocks whose means and spreads say how it is drawn: 24, 40, 112 channels
+_TEXTURES = (0, 2, 4)  # blocks whose correlations say it too: 16, 24, 40 channels
 _FINE, _COARSE = 2, 10  # blocks that say, on a grid of 4 by 4, what is where
+_KEPT = frozenset((*_LOOKS, *_TEXTURES, _FINE, _COARSE))
+_STILL = 1e-3  # of a spread: what hardly varies in a picture comes together with nothing
 _SHADES, _POINTS = 6, 64  # of red, green and blue each; points a side at which they are counted
 _EPSILON = 1e-3  # of the published normalisation
 
@@ -50,6 +55,7 @@ class Looked:
     looks: Floats  # (B, 352)
     fine: Floats  # (B, 384): early features on a grid of 4 by 4
     coarse: Floats  # (B, 1792): late ones
+    textures: Floats  # (B, 1176): how far any two early features come together
     colours: Floats  # (B, 216): how much there is of each
 
     def __len__(self) -> int:
@@ -61,8 +67,13 @@ class Looked:
         return np.hstack([self.whole, self.coarse])
 
     @property
+    def styled(self) -> Floats:
+        """What tells looks apart: (B, 1744)."""
+        return np.hstack([self.looks, self.textures, self.colours])
+
+    @property
     def drawn(self) -> Floats:
-        """What tells looks, grounds and colours apart: (B, 952)."""
+        """What tells grounds and colours apart: (B, 952)."""
         return np.hstack([self.looks, self.fine, self.colours])
 
     @property
@@ -133,17 +144,18 @@ class Eye(nn.Module):
         self.head = _Conv(into, 1280)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # (B, 3, S, S) in [-1, 1]
-        """The first four of `Looked`."""
+        """All of `Looked` but its last."""
         x = F.relu6(self.stem(x))
         kept: dict[int, Tensor] = {}
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in _LOOKS:
+            if i in _KEPT:
                 kept[i] = x
         whole = F.relu6(self.head(x)).mean(dim=(2, 3))
         looks = [part for i in _LOOKS for part in (kept[i].mean((2, 3)), kept[i].std((2, 3)))]
         fine, coarse = (F.adaptive_avg_pool2d(kept[i], 4).flatten(1) for i in (_FINE, _COARSE))
-        return whole, torch.cat(looks, 1), fine, coarse
+        textures = torch.cat([correlations(kept[i]) for i in _TEXTURES], 1)
+        return whole, torch.cat(looks, 1), fine, coarse, textures
 
     @torch.no_grad()
     def look(self, pictures: Picture) -> Looked:
@@ -162,6 +174,16 @@ class Eye(nn.Module):
             found = [t[:count].cpu().numpy() for t in (*self(x), shades)]
             parts.append(Looked(*(cast(Floats, t) for t in found)))
         return Looked.join(parts)
+
+
+def correlations(x: Tensor) -> Tensor:
+    """Of features (B, C, H, W), over all places: each pair of channels once, (B, C (C - 1) / 2)."""
+    x = x.flatten(2)
+    x = x - x.mean(2, keepdim=True)
+    products = x @ x.mT / x.shape[2]  # (B, C, C)
+    spread = products.diagonal(dim1=1, dim2=2).sqrt() + _STILL
+    first, second = torch.triu_indices(x.shape[1], x.shape[1], 1)
+    return (products / (spread[:, :, None] * spread[:, None]))[:, first, second]
 
 
 def colours(x: Tensor) -> Tensor:  # (B, 3, S, S) in [0, 255]

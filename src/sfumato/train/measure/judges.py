@@ -36,7 +36,7 @@ STRENGTHS: Mapping[str, float] = {
     "colour": 0.03,
     "count": 0.03,
 }
-_VERSION = "5"  # of all that decides what a judge says, beside the drawings
+_VERSION = "6"  # of all that decides what a judge says, beside the drawings
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def made_of(reals: Reals, every: Sequence[Real], looked: Looked) -> Judges:
 
     fitted = (
         judge("subject", looked.shown, [real.facts.subject for real in every]),
-        judge("style", looked.drawn, [real.style for real in every]),
+        judge("style", looked.styled, [real.style for real in every]),
         judge("background", looked.drawn, [real.ground for real in every]),
         judge("colour", looked.drawn, [real.facts.colour for real in every]),
         judge("count", looked.places, [str(real.facts.count) for real in every]),

@@ -46,7 +46,7 @@ def verdicts(
     """A verdict on each of the pictures (N, S, S, 3), which ``eye`` saw as ``looked``."""
     subjects = panel.subject.place(looked.shown, [facts.subject for facts in some])
     answers = zip(
-        panel.style.names_of(looked.drawn),
+        panel.style.names_of(looked.styled),
         panel.background.names_of(looked.drawn),
         panel.colour.names_of(looked.drawn),
         panel.count.names_of(looked.places),
