@@ -259,6 +259,7 @@ def test_no_adjective_stands_before_a_clause() -> None:
 def test_a_colour_is_found_in_any_word() -> None:
     assert has_colour("a red-capped toadstool")
     assert has_colour("the gray one")
+    assert has_colour("a Red Delicious apple")
     assert not has_colour("a redhead")
 
 

@@ -235,3 +235,10 @@ def test_names_without_layers_and_layers_without_names_are_refused(
     store.write(tensors, out, {**words, "names": "a dog\na car"})
     with pytest.raises(WeightsError, match=r"names\.weight"):
         parts_of(out, tiny.SPEC)
+
+
+def test_spellings_of_one_name_are_taught_or_kept_together() -> None:
+    alike = ("heart-eyes", "the heart eyes", "Heart Eyes")
+    assert len({naming._is_held(name) for name in alike}) == 1
+    some = [f"a {chr(97 + i % 26)}{chr(97 + i // 26)} thing" for i in range(676)]
+    assert 20 < sum(map(naming._is_held, some)) < 70  # one in sixteen

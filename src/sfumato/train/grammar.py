@@ -21,7 +21,11 @@ COLOURS = frozenset(
     | {"grey", "golden", "gold"}
 )
 _SHADES = COLOURS | {"gray", "scarlet", "crimson", "navy", "silver", "ginger", "rosy", "violet"}
-_BARE = frozenset({"what", "where", "how", "someone", "something", "one", "some", "two", "three"})
+_BARE = frozenset(
+    {"what", "where", "how", "when", "who", "someone", "somebody", "something", "some", "both"}
+    | {"half", "all", "no", "that", "it", "they", "you", "we", "he", "she", "my", "your", "our"}
+    | {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve"}
+)
 COUNTS: Mapping[int, str] = {1: "one", 2: "two", 3: "three", 4: "four"}
 _IRREGULAR: Mapping[str, str] = {
     "mouse": "mice",
@@ -88,12 +92,12 @@ def plural(phrase: str) -> str:
 
 def has_colour(words: str) -> bool:
     """Whether a phrase names a colour: "a red rose", "a red-capped toadstool"."""
-    return not _SHADES.isdisjoint(re.findall("[a-z]+", words))
+    return not _SHADES.isdisjoint(re.findall("[a-z]+", words.lower()))
 
 
 def takes_adjective(words: str) -> bool:
     """Whether an adjective can stand before it: not before "what hens lay", "dad's chair"."""
-    first = words.split()[0]
+    first = words.lower().split()[0]
     return first not in _BARE and not first.endswith("'s")
 
 

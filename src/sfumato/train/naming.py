@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from sfumato.nn.bert import Adapter, Naming, run_layers
 from sfumato.spec import BertConfig
+from sfumato.text.words import words_in
 from sfumato.train.captions import BACKDROPS, STYLES, Facts, Named, Subject
 from sfumato.train.denoiser import said_whole
+from sfumato.train.grammar import bare
 from sfumato.train.loop import Losses, Modules, TrainingError
 from sfumato.train.reader import Reader
 from sfumato.train.scenes import Scenes
@@ -216,4 +218,5 @@ def _names(subject: Subject, *, held: bool) -> tuple[str, ...]:
 
 
 def _is_held(name: str) -> bool:
-    return int(sha256(name.encode()).hexdigest(), 16) % _HELD == 0
+    said = " ".join(words_in(bare(name)))  # "heart-eyes" and "the heart eyes" go together
+    return int(sha256(said.encode()).hexdigest(), 16) % _HELD == 0

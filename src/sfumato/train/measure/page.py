@@ -24,7 +24,8 @@ _EXPLAINED = (
     "know. *Chance* is what guessing would give.",
     "",
     "Judges are linear, on features of EfficientNet-Lite0 (trained on photographs) and on a "
-    "picture's colours. They learnt from every real drawing, held-out ones too, clean and softened "
+    "picture's colours; that of looks on which early features come together, too. They learnt "
+    "from every real drawing, held-out ones too, clean and softened "
     "by blur, smaller sizes, noise, JPEG and shifts of colour; never from a model's autoencoder.",
 )
 _RIGHT, _WRONG, _PAPER = "#2e8b57", "#c0392b", "#f7f5f0"
