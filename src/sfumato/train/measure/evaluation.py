@@ -26,7 +26,7 @@ from sfumato.train.stylize import Floats, Picture
 
 __all__ = ["WITHIN", "Bench", "Evaluation", "Measured", "Painter", "evaluate"]
 
-WITHIN = 3.0  # points, at portion 1: so sure is every figure that is sought
+WITHIN = 2.5  # points, at portion 1: so sure is every figure that is sought
 STEPS = 6  # of the pictures judged; the curve says what more steps bring
 GUIDANCES = (1.0, 2.0, 3.0, 4.0, 6.0)
 STEP_COUNTS = (4, 20)
