@@ -23,7 +23,15 @@ from sfumato.train.captions import (
     plain,
 )
 from sfumato.train.drawings import held_cells
-from sfumato.train.grammar import COLOURS, bare, has_colour, noun_phrase, plural, with_article
+from sfumato.train.grammar import (
+    COLOURS,
+    bare,
+    has_colour,
+    noun_phrase,
+    plural,
+    takes_adjective,
+    with_article,
+)
 
 SUBJECTS = {
     code: Subject(code, entry.words, entry.weight, "any", entry.colour, entry.wider, entry.kinds)
@@ -300,3 +308,12 @@ def test_the_prompt_grid_is_in_the_focus_list() -> None:
     asked += ",ship,octopus,strawberry,moon,mountain"
     assert {with_article(word) for word in asked.split(",")} <= labels
     assert "a puppy" in everything
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["When it rains", "somebody asleep", "my old chair", "twelve eggs", "no entry", "Dad's chair"],
+)
+def test_no_adjective_stands_before_what_is_no_plain_noun(words: str) -> None:
+    assert not takes_adjective(words)
+    assert takes_adjective("an old chair")

@@ -38,7 +38,7 @@ def evaluate(
             metavar="SHARE",
             min=0.01,
             max=4.0,
-            help="How much is asked; 1 is sure to 2.5 points or 4.",
+            help="How much is asked; at 1 the figures sought are sure to 2.5 points.",
         ),
     ] = 1.0,
     config: Config = None,

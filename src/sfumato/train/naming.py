@@ -218,5 +218,5 @@ def _names(subject: Subject, *, held: bool) -> tuple[str, ...]:
 
 
 def _is_held(name: str) -> bool:
-    said = " ".join(words_in(bare(name)))  # "heart-eyes" and "the heart eyes" go together
+    said = " ".join(words_in(bare(name.lower())))  # "heart-eyes" and "the heart eyes" go together
     return int(sha256(said.encode()).hexdigest(), 16) % _HELD == 0

@@ -24,7 +24,7 @@ _EXPLAINED = (
     "know. *Chance* is what guessing would give.",
     "",
     "Judges are linear, on features of EfficientNet-Lite0 (trained on photographs) and on a "
-    "picture's colours; that of looks on which early features come together, too. They learnt "
+    "picture's colours; the judge of looks also on which early features come together. They learnt "
     "from every real drawing, held-out ones too, clean and softened "
     "by blur, smaller sizes, noise, JPEG and shifts of colour; never from a model's autoencoder.",
 )
